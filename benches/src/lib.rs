@@ -1,0 +1,1 @@
+//! Throughput of the standard workloads, with references in the same run.

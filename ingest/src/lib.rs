@@ -1,0 +1,1 @@
+//! The ingest service: drives any source into topics, and the push gateway.

@@ -1,0 +1,1 @@
+//! The loader service: drives topics into any sink.

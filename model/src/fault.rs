@@ -1,0 +1,93 @@
+//! Operations that failed: what, why, and what happens next.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::code::Code;
+
+/// `Result` with a [`Fault`].
+pub type Result<T, E = Fault> = std::result::Result<T, E>;
+
+/// What the caller does about a fault. Decided once, where the fault arises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Passing trouble (network, broker, lock): try again with backoff, for as long as it lasts.
+    BackOff,
+    /// An operator must act (configuration, credentials): halt this pipeline alone, say what to do, and look again at long intervals.
+    Operator,
+    /// The same call can only fail again: halt this pipeline alone.
+    Never,
+}
+
+/// An operation that failed, with a stable code, what to do next, and the cause.
+///
+/// Its text is for operators and holds no secret: connectors put only what they would log into it.
+#[derive(Debug)]
+pub struct Fault {
+    code: Code,
+    retry: Retry,
+    message: String,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Fault {
+    /// A fault of `code`: `message` says what was being done, with what, and how to mend it.
+    pub fn new(code: Code, retry: Retry, message: impl Into<String>) -> Self {
+        Self { code, retry, message: message.into(), cause: None }
+    }
+
+    /// Passing trouble.
+    pub fn passing(code: Code, message: impl Into<String>) -> Self {
+        Self::new(code, Retry::BackOff, message)
+    }
+
+    /// Trouble that an operator must mend.
+    pub fn operator(code: Code, message: impl Into<String>) -> Self {
+        Self::new(code, Retry::Operator, message)
+    }
+
+    /// Trouble that the same call can only meet again.
+    pub fn fatal(code: Code, message: impl Into<String>) -> Self {
+        Self::new(code, Retry::Never, message)
+    }
+
+    /// The same fault with the error that caused it.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What the caller does about it.
+    pub fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    /// What was being done, without code and cause.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl Error for Fault {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_ref().map(|cause| cause.as_ref() as _)
+    }
+}

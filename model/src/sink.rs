@@ -1,0 +1,52 @@
+//! Where batches end.
+
+use async_trait::async_trait;
+
+use crate::batch::Batch;
+use crate::fault::Result;
+use crate::position::{Offsets, TopicPartition};
+use crate::rejected::Rejection;
+
+/// How a commit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Commit {
+    /// Rows and positions are durable.
+    Done,
+    /// The target's positions are not those this writer started from: another writer took over, or an earlier
+    /// commit whose answer was lost had succeeded. Nothing was written; claim again and seek.
+    Fenced,
+}
+
+/// A table that rows are loaded into, with the positions they came from.
+///
+/// Driven by one loop, that of `loader`, always in this order: `claim`, then any number of rounds of
+/// `write`/`delete` …, `settle`, `commit`. After a fault or [`Commit::Fenced`] the round is void: the
+/// loop claims again, seeks its consumer to the claimed offsets, and reads from there.
+///
+/// - *Exactly once*: rows and positions become durable in one transaction, which moves each position by
+///   compare-and-set. The compared position is the fence; the transaction's other work comes first, so
+///   that the row lock on a position is held for the shortest time.
+/// - *Take-over*: `claim` ends the sessions of predecessors that still hold locks, so that a writer
+///   that stands still (SIGSTOP, a lost network) can neither block its successor nor write after it wakes.
+/// - *Order*: within a round, a later row or deletion of a key wins over an earlier one.
+/// - *Rejection*: `settle` and `write` tell which rows the target refuses; the rest of the batch lands. The loop
+///   makes their dead letters durable before it calls `commit`, so no position passes a record that is nowhere.
+/// - *Cancellation*: dropping any call, or the sink, rolls the round back.
+#[async_trait]
+pub trait Sink: Send {
+    /// Takes the partitions over and returns the next offset of each one that has a position.
+    async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets>;
+
+    /// Stages rows of the sink's schema; returns those that it can see won't fit the target.
+    async fn write(&mut self, batch: &Batch) -> Result<Vec<Rejection>>;
+
+    /// Stages the deletion of rows by key; the batch has the key columns only.
+    async fn delete(&mut self, keys: &Batch) -> Result<Vec<Rejection>>;
+
+    /// Brings what is staged into the target, inside the transaction; returns what the target refused.
+    async fn settle(&mut self) -> Result<Vec<Rejection>>;
+
+    /// Moves the positions `from` → `to` and commits. A partition that is not in `from` had no position yet.
+    async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit>;
+}

@@ -1,0 +1,1 @@
+//! The transform service: topics through steps to topics.
