@@ -1,1 +1,5 @@
-//! One folder for each outside system: its connection, source, sink and capture.
+//! One folder for each outside system: its connection, source, sink and capture, as far as it has them.
+
+pub mod files;
+pub mod postgres;
+pub mod sqlite;

@@ -1,1 +1,3 @@
 //! The loader service: drives topics into any sink.
+
+pub mod config;

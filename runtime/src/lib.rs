@@ -1,1 +1,12 @@
 //! What every Millrace service is made of: project file, Kafka, registry, codec, telemetry, service life.
+//! Nothing here knows an outside system.
+
+pub mod codec;
+pub mod dead_letters;
+pub mod formats;
+pub mod kafka;
+pub mod project;
+pub mod registry;
+pub mod retry;
+pub mod service;
+pub mod telemetry;

@@ -1,1 +1,4 @@
 //! The transform service: topics through steps to topics.
+
+pub mod config;
+pub mod steps;

@@ -1,0 +1,1 @@
+//! The development broker: the Kafka protocol over TCP, one node.

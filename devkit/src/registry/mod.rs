@@ -1,0 +1,1 @@
+//! The development registry: the Confluent API, in memory.

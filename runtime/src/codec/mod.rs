@@ -1,0 +1,1 @@
+//! Confluent-framed Avro to Arrow and back, by the batch.

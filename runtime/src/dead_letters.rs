@@ -1,0 +1,1 @@
+//! Rejected records, durably kept.

@@ -1,0 +1,1 @@
+//! Text formats from outside (JSON, CSV) to Arrow, by schema and strictly.

@@ -1,0 +1,1 @@
+//! The schema registry, through the API that Confluent defined.

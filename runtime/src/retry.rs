@@ -1,0 +1,1 @@
+//! Backoff for passing trouble.

@@ -1,0 +1,1 @@
+//! The steps of a transform pipeline, one file or folder each.
