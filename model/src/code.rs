@@ -81,6 +81,7 @@ codes! {
     // MR09..: the machine itself.
     Internal = "MR0901", "A defect in Millrace", "Please report it with this message.";
     Io = "MR0902", "The operating system refused an operation", "See the cause.";
+    TelemetryInvalid = "MR0903", "Logs or traces can't be set up as asked", "Check --log, RUST_LOG and the OTEL_ variables; the message names which.";
 }
 
 impl fmt::Display for Code {

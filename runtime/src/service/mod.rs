@@ -1,1 +1,7 @@
 //! The life of a service: health, shutdown.
+
+mod health;
+mod shutdown;
+
+pub use health::{Admin, Health, PipelineHealth, State};
+pub use shutdown::Shutdown;
