@@ -1,1 +1,116 @@
 //! The project-file section of this service.
+
+use std::fmt;
+
+use millrace_connectors::SourceConfig;
+use millrace_runtime::project::{ByteSize, Delivery, OnError, Output, dead_letters};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+
+/// A pipeline of the ingest service: from outside into a topic.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "IngestPipeline")]
+pub struct Pipeline {
+    /// Where records come from.
+    pub from: Input,
+    /// The topic that they go to. Its schema says what a record must look like.
+    pub to: Output,
+    /// The topic that records which can't be processed go to.
+    #[serde(default = "dead_letters")]
+    pub dead_letters: String,
+    /// What becomes of such a record.
+    #[serde(default)]
+    pub on_error: OnError,
+    /// What a crash may do to the output.
+    #[serde(default)]
+    pub delivery: Delivery,
+}
+
+/// Where the records of an ingest pipeline come from.
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Input {
+    /// Records that are posted to the push gateway.
+    Http(Http),
+    /// Records that are pulled from a source.
+    #[schemars(untagged)]
+    Source(SourceConfig),
+}
+
+/// A path of the push gateway: `POST` one JSON object, a JSON array of them, or one on each line (NDJSON).
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// The path, such as `/flights`; each pipeline has its own.
+    #[schemars(regex(pattern = "^/"))]
+    pub path: String,
+    /// The largest body that is taken; a larger one is answered with 413.
+    #[serde(default = "max_body")]
+    pub max_body: ByteSize,
+}
+
+const fn max_body() -> ByteSize {
+    ByteSize::new(1 << 20)
+}
+
+/// By hand, so that a new source is a line in `connectors` alone and errors keep their line of the file.
+impl<'de> Deserialize<'de> for Input {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(InputVisitor)
+    }
+}
+
+struct InputVisitor;
+
+impl<'de> Visitor<'de> for InputVisitor {
+    type Value = Input;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "one of `http`, `{}` with its settings", SourceConfig::KINDS.join("`, `"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Input, A::Error> {
+        let input = match map.next_key::<String>()?.as_deref() {
+            Some("http") => Input::Http(map.next_value()?),
+            Some(kind) => Input::Source(SourceConfig::read(kind, &mut map)?),
+            None => return Err(A::Error::invalid_length(0, &self)),
+        };
+        match map.next_key::<String>()? {
+            Some(second) => Err(A::Error::custom(format_args!("`{second}` is one input too many: a pipeline has one"))),
+            None => Ok(input),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json};
+
+    fn pipeline(from: serde_json::Value) -> Result<Pipeline, String> {
+        let settings = json!({ "from": from, "to": { "topic": "flights.raw", "schema": "schemas/flight.avsc", "key": "carrier" } });
+        from_value(settings).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_push_pipeline_has_a_path_and_a_limit() {
+        let Input::Http(http) = pipeline(json!({ "http": { "path": "/flights" } })).expect("reads").from else { panic!("not http") };
+        assert_eq!((http.path.as_str(), http.max_body.bytes()), ("/flights", 1_048_576));
+    }
+
+    #[test]
+    fn a_source_is_named_by_its_kind() {
+        let pipeline = pipeline(json!({ "files": { "path": "in/*.csv", "null": ["NA"] } })).expect("reads");
+        assert!(matches!(pipeline.from, Input::Source(SourceConfig::Files(files)) if files.null == ["NA"] && files.delimiter == ','));
+    }
+
+    #[test]
+    fn a_pipeline_has_one_input_of_a_known_kind() {
+        assert_eq!(pipeline(json!({})).expect_err("none"), "invalid length 0, expected one of `http`, `files` with its settings");
+        assert!(pipeline(json!({ "ftp": {} })).expect_err("unknown").starts_with("unknown variant `ftp`"));
+        let two = json!({ "files": { "path": "a.csv" }, "http": { "path": "/a" } });
+        assert_eq!(pipeline(two).expect_err("two"), "`http` is one input too many: a pipeline has one");
+    }
+}

@@ -1,1 +1,131 @@
 //! The project-file section of this service.
+
+use millrace_runtime::project::{Delivery, Millis, OnError, Output, Scalar, dead_letters};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A pipeline of the transform service: from a topic through steps to a topic.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "TransformPipeline")]
+pub struct Pipeline {
+    /// The topic that is read.
+    pub from: String,
+    /// What is done to each record, in this order; nothing without it.
+    #[serde(default)]
+    pub steps: Vec<StepConfig>,
+    /// The topic that the records go to.
+    pub to: Output,
+    /// The topic that records which can't be processed go to.
+    #[serde(default = "dead_letters")]
+    pub dead_letters: String,
+    /// What becomes of such a record.
+    #[serde(default)]
+    pub on_error: OnError,
+    /// What a crash may do to the output.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// How often output is committed, and so becomes visible: shorter is fresher, longer costs less.
+    #[serde(default = "commit_interval")]
+    pub commit_interval: Millis,
+}
+
+const fn commit_interval() -> Millis {
+    Millis::new(100)
+}
+
+/// One step of a transform pipeline.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(rename = "Step")]
+pub enum StepConfig {
+    /// One SELECT over the table `input`, row by row: its columns become the record.
+    Sql(String),
+    /// A condition in SQL; records of which it is not true are dropped.
+    Filter(String),
+    /// Rules that every record must keep; one that breaks a rule is rejected.
+    Validate {
+        /// The rules.
+        rules: Vec<Rule>,
+    },
+}
+
+impl StepConfig {
+    /// The step's kind, as the project file names it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Sql(_) => "sql",
+            Self::Filter(_) => "filter",
+            Self::Validate { .. } => "validate",
+        }
+    }
+}
+
+/// A rule that a record must keep. Except for `not_null`, null keeps every rule.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Rule {
+    /// These columns are not null.
+    NotNull(Vec<String>),
+    /// A number is between two bounds, both included.
+    Range {
+        /// The column.
+        column: String,
+        /// The least value allowed.
+        #[serde(default)]
+        min: Option<f64>,
+        /// The greatest value allowed.
+        #[serde(default)]
+        max: Option<f64>,
+    },
+    /// A value is one of a list.
+    OneOf {
+        /// The column.
+        column: String,
+        /// The values allowed, as text, numbers or booleans.
+        values: Vec<Scalar>,
+    },
+    /// A text matches a regular expression (the syntax of the Rust crate `regex`), anywhere in it unless anchored by `^` and `$`.
+    Pattern {
+        /// The column.
+        column: String,
+        /// The regular expression.
+        matches: String,
+    },
+    /// A condition in SQL is true.
+    Expression(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json};
+
+    #[test]
+    fn steps_and_rules_are_named_by_their_kind() {
+        let pipeline: Pipeline = from_value(json!({
+            "from": "a",
+            "steps": [
+                { "sql": "SELECT * FROM input" },
+                { "validate": { "rules": [
+                    { "not_null": ["x"] },
+                    { "range": { "column": "x", "min": -1 } },
+                    { "one_of": { "column": "x", "values": [1, "two"] } },
+                ] } },
+            ],
+            "to": { "topic": "b" },
+        }))
+        .expect("reads");
+        assert_eq!(pipeline.steps.iter().map(StepConfig::kind).collect::<Vec<_>>(), ["sql", "validate"]);
+        assert_eq!(pipeline.commit_interval.duration().as_millis(), 100);
+        assert_eq!(pipeline.dead_letters, "millrace.dead-letters");
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused_at_every_depth() {
+        let pipeline = |step| from_value::<Pipeline>(json!({ "from": "a", "steps": [step], "to": { "topic": "b" } }));
+        assert!(pipeline(json!({ "validate": { "rules": [], "rule": [] } })).is_err());
+        assert!(pipeline(json!({ "validate": { "rules": [{ "range": { "column": "x", "least": 1 } }] } })).is_err());
+        assert!(pipeline(json!({ "sort": "x" })).is_err());
+    }
+}

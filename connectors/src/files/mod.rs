@@ -1,1 +1,5 @@
-//! files.
+//! Files on this machine: source.
+
+mod config;
+
+pub use config::{Config, Format};

@@ -1,1 +1,5 @@
-//! postgres.
+//! PostgreSQL: connection and sink.
+
+mod config;
+
+pub use config::{Config, Tls};

@@ -1,1 +1,5 @@
-//! sqlite.
+//! SQLite, the embedded warehouse: connection and sink.
+
+mod config;
+
+pub use config::Config;

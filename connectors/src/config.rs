@@ -1,0 +1,136 @@
+//! The outside systems that a project file can name: a line for each in each list.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::{files, postgres, sqlite};
+
+/// An outside system and how it is reached. `type` says which one; the other settings are its own.
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(tag = "type", rename_all = "snake_case")]
+pub enum Connection {
+    /// A PostgreSQL database, or one that speaks its protocol.
+    Postgres(postgres::Config),
+    /// An SQLite database file.
+    Sqlite(sqlite::Config),
+}
+
+impl Connection {
+    const TYPES: &[&str] = &["postgres", "sqlite"];
+
+    fn read<'de, A: MapAccess<'de>>(kind: &str, settings: A) -> Result<Self, A::Error> {
+        let settings = MapAccessDeserializer::new(settings);
+        match kind {
+            "postgres" => postgres::Config::deserialize(settings).map(Self::Postgres),
+            "sqlite" => sqlite::Config::deserialize(settings).map(Self::Sqlite),
+            other => Err(A::Error::unknown_variant(other, Self::TYPES)),
+        }
+    }
+}
+
+/// Serde's own `tag` keeps the settings in a buffer that knows no line of the file; here they are read in place,
+/// which needs `type` to come first. The project file's reader puts it first.
+impl<'de> Deserialize<'de> for Connection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ConnectionVisitor)
+    }
+}
+
+struct ConnectionVisitor;
+
+impl<'de> Visitor<'de> for ConnectionVisitor {
+    type Value = Connection;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the settings of a connection, `type` first")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Connection, A::Error> {
+        match map.next_key::<String>()? {
+            Some(key) if key == "type" => Connection::read(&map.next_value::<String>()?, map),
+            _ => Err(A::Error::missing_field("type")),
+        }
+    }
+}
+
+/// Where an ingest pipeline pulls records from.
+#[derive(Debug, Clone, PartialEq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum SourceConfig {
+    /// Files on this machine.
+    Files(files::Config),
+}
+
+impl SourceConfig {
+    /// The sources by the key that a pipeline's `from` names them with.
+    pub const KINDS: &[&str] = &["files"];
+
+    /// The source that `kind` names, whose settings are the value that `map` has next.
+    pub fn read<'de, A: MapAccess<'de>>(kind: &str, map: &mut A) -> Result<Self, A::Error> {
+        match kind {
+            "files" => map.next_value().map(Self::Files),
+            other => Err(A::Error::unknown_variant(other, Self::KINDS)),
+        }
+    }
+}
+
+/// What a loaded record does to the table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Each record becomes a row of its own.
+    #[default]
+    Append,
+    /// Each record replaces the row of its `keys`; a record without a value (a tombstone) deletes it.
+    Upsert,
+}
+
+/// What a sink needs to know about the table that it loads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableConfig {
+    /// The pipeline that loads it, as `<project>.<pipeline>`: the owner of the table's positions.
+    pub pipeline: String,
+    /// The table's name.
+    pub table: String,
+    /// What a record does to the table.
+    pub mode: Mode,
+    /// The columns that tell rows apart; none when every record is a row of its own.
+    pub keys: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn connection(settings: &str) -> Result<Connection, String> {
+        serde_json::from_str(settings).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_type_of_a_connection_decides_its_settings() {
+        let sqlite = connection(r#"{"type": "sqlite", "path": "warehouse.db"}"#);
+        assert!(matches!(sqlite, Ok(Connection::Sqlite(config)) if config.path.ends_with("warehouse.db")));
+        let message = connection(r#"{"type": "oracle"}"#).expect_err("no such type");
+        assert!(message.starts_with("unknown variant `oracle`, expected `postgres` or `sqlite`"), "{message}");
+        assert!(connection(r#"{"path": "warehouse.db"}"#).expect_err("no type").starts_with("missing field `type`"));
+    }
+
+    #[test]
+    fn the_schema_of_a_connection_has_its_type() {
+        let schema = schemars::schema_for!(Connection);
+        let types: Vec<&Value> =
+            schema.as_value()["oneOf"].as_array().expect("a choice").iter().map(|one| &one["properties"]["type"]["const"]).collect();
+        assert_eq!(types, [&json!("postgres"), &json!("sqlite")]);
+    }
+
+    #[test]
+    fn a_connection_shows_no_password() {
+        let shown = connection(r#"{"type": "postgres", "host": "h", "database": "d", "user": "u", "password": "hunter2"}"#).expect("reads");
+        assert!(!format!("{shown:?}").contains("hunter2"));
+    }
+}

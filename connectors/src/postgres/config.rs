@@ -1,0 +1,58 @@
+//! How a PostgreSQL database is reached.
+
+use millrace_runtime::project::{ProjectPath, Secret};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A PostgreSQL database.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Postgres")]
+pub struct Config {
+    /// The server's name or address.
+    pub host: String,
+    /// The server's port.
+    #[serde(default = "port")]
+    pub port: u16,
+    /// The database.
+    pub database: String,
+    /// The user; it needs the right to create tables in the schema, or the tables must exist.
+    pub user: String,
+    /// The user's password.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// Whether the connection is encrypted, and what is checked.
+    #[serde(default)]
+    pub tls: Tls,
+    /// A PEM file of the certificate authorities to trust; the system's own without it.
+    #[serde(default)]
+    pub ca: Option<ProjectPath>,
+    /// The schema that tables are in.
+    #[serde(default = "schema")]
+    pub schema: String,
+}
+
+fn port() -> u16 {
+    5432
+}
+
+fn schema() -> String {
+    "public".into()
+}
+
+/// Whether a connection is encrypted (libpq's `sslmode`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tls {
+    /// Never.
+    Disable,
+    /// When the server can.
+    #[default]
+    Prefer,
+    /// Always; the server's certificate is not checked.
+    Require,
+    /// Always; the certificate must come from a trusted authority.
+    VerifyCa,
+    /// Always; the certificate must come from a trusted authority and be of this host.
+    VerifyFull,
+}

@@ -1,0 +1,216 @@
+//! The sections of the project file that all services share.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+mod scalars;
+
+pub use scalars::{ByteSize, Key, Millis, ProjectPath, Scalar, Secret, Version};
+
+/// The pipelines of one project, and what they connect.
+///
+/// The file is YAML, one file or a folder of them. Any text may hold `${NAME}` or `${NAME:default}`, which is
+/// replaced by the value of that environment variable after the file is parsed; `$${` is a plain `${`.
+///
+/// `C` is a connection, `I`, `T` and `L` are the pipelines of ingest, transform and load.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    bound = "C: Deserialize<'de>, I: Deserialize<'de>, T: Deserialize<'de>, L: Deserialize<'de>"
+)]
+#[schemars(rename = "Project")]
+pub struct Project<C, I, T, L> {
+    /// The version of this format: 1.
+    pub version: Version,
+    /// The project's name: the first part of consumer groups and transactional ids. Two projects on one Kafka need two names.
+    /// Without it the name of the folder that the project is in.
+    #[serde(default)]
+    pub name: String,
+    /// How Kafka is reached.
+    #[serde(default)]
+    pub kafka: KafkaConfig,
+    /// How the schema registry is reached.
+    #[serde(default)]
+    pub registry: RegistryConfig,
+    /// Where services listen.
+    #[serde(default)]
+    pub service: ServiceConfig,
+    /// Outside systems, by the name that pipelines know them by.
+    #[serde(default)]
+    pub connections: BTreeMap<String, C>,
+    /// Topics, by name. Needed for a topic that no pipeline writes; for others it says how the topic is created.
+    #[serde(default)]
+    pub topics: BTreeMap<String, Topic>,
+    /// Pipelines of the ingest service, by name: from outside into topics.
+    #[serde(default)]
+    pub ingest: BTreeMap<String, I>,
+    /// Pipelines of the transform service, by name: from topics through steps to topics.
+    #[serde(default)]
+    pub transform: BTreeMap<String, T>,
+    /// Pipelines of the loader service, by name: from topics into tables.
+    #[serde(default)]
+    pub load: BTreeMap<String, L>,
+}
+
+/// How Kafka is reached.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaConfig {
+    /// Brokers to start from, as `host:port` with commas between them. Without it the variable KAFKA_BROKERS.
+    pub brokers: String,
+    /// The SASL user. Without it the variable KAFKA_USERNAME; without either there is no authentication.
+    pub username: Option<String>,
+    /// The SASL password. Without it the variable KAFKA_PASSWORD.
+    pub password: Option<Secret>,
+    /// The SASL mechanism, used when there is a user.
+    pub mechanism: Mechanism,
+    /// Whether connections are encrypted by TLS. Without it the variable KAFKA_SSL_ENABLED.
+    pub tls: bool,
+    /// A PEM file of the certificate authorities to trust, relative to the project's folder; the system's own without it.
+    pub ca: Option<ProjectPath>,
+    /// Settings of librdkafka, passed through as they are. Those that exactly-once rests on are refused.
+    pub options: BTreeMap<String, Scalar>,
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        Self {
+            brokers: "localhost:9092".into(),
+            username: None,
+            password: None,
+            mechanism: Mechanism::default(),
+            tls: false,
+            ca: None,
+            options: BTreeMap::new(),
+        }
+    }
+}
+
+/// A SASL mechanism (RFC 4616, RFC 5802, RFC 7677).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Mechanism {
+    /// User and password in plain; only with `tls: true` outside a laptop.
+    #[default]
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// Challenge and response with SHA-256.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// Challenge and response with SHA-512.
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+impl Mechanism {
+    /// The mechanism's name as SASL and librdkafka know it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
+/// How the schema registry is reached: any that speaks the Confluent API.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegistryConfig {
+    /// Its address. Without it the variable SCHEMA_REGISTRY_URL.
+    pub url: String,
+    /// The user for basic authentication. Without it the variable SCHEMA_REGISTRY_USERNAME.
+    pub username: Option<String>,
+    /// The password for basic authentication. Without it the variable SCHEMA_REGISTRY_PASSWORD.
+    pub password: Option<Secret>,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        Self { url: "http://localhost:8081".into(), username: None, password: None }
+    }
+}
+
+/// Where services listen.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// The address of the push gateway, as `ip:port`; port 0 picks a free one. Without it the variable MILLRACE_HTTP.
+    pub http: SocketAddr,
+    /// The address of health and metrics, as `ip:port`; port 0 picks a free one. Without it the variable MILLRACE_ADMIN.
+    pub admin: SocketAddr,
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self { http: SocketAddr::from(([127, 0, 0, 1], 8080)), admin: SocketAddr::from(([127, 0, 0, 1], 9600)) }
+    }
+}
+
+/// A topic: what its records are and how it is created when it does not exist yet.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Topic {
+    /// The Avro schema file (`.avsc`) of its values, relative to the project's folder. Needed when no pipeline writes the topic.
+    pub schema: Option<ProjectPath>,
+    /// The column, or columns, of the record's key; used by pipelines that write the topic and name no key.
+    pub key: Option<Key>,
+    /// How many partitions it is created with; without it the broker's default. An existing topic is left as it is.
+    #[schemars(range(min = 1))]
+    pub partitions: Option<i32>,
+    /// How many replicas it is created with; without it the broker's default.
+    #[schemars(range(min = 1))]
+    pub replication: Option<i32>,
+    /// Kafka's topic configuration, such as `cleanup.policy: compact`, used when it is created.
+    pub config: BTreeMap<String, Scalar>,
+}
+
+/// Where a pipeline's records go in Kafka.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// The topic; it is created when it does not exist.
+    pub topic: String,
+    /// The Avro schema file (`.avsc`) of the values, relative to the project's folder. Without it `topics:` names the file, or,
+    /// in a transform, the steps say what comes out.
+    #[serde(default)]
+    pub schema: Option<ProjectPath>,
+    /// The column, or columns, that make the record's key. Without it a transform keeps the key of the input, and
+    /// ingest writes no key unless `topics:` names one.
+    #[serde(default)]
+    pub key: Option<Key>,
+}
+
+/// What a crash may do to the output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// Nothing is lost and nothing doubled: output and progress are one transaction.
+    #[default]
+    ExactlyOnce,
+    /// Nothing is lost, records may be written again after a crash: for brokers without transactions.
+    AtLeastOnce,
+}
+
+/// What becomes of a record that can't be processed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// It is kept in the dead-letter topic, and the rest goes on.
+    #[default]
+    DeadLetter,
+    /// It and all later records of its key are kept in the dead-letter topic, so that no key's records change their order.
+    ParkKey,
+    /// The pipeline stops at it and waits for an operator.
+    Halt,
+}
+
+/// The dead-letter topic of pipelines that name none.
+pub const DEAD_LETTERS: &str = "millrace.dead-letters";
+
+/// The dead-letter topic of pipelines that name none, as an owned text: the serde default of `dead_letters`.
+pub fn dead_letters() -> String {
+    DEAD_LETTERS.into()
+}
