@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# What the server scripts share; sourced, not run. Downloads stay in $SERVICES_CACHE; data, logs and process ids are
+# under $SERVICES_STATE.
+: "${SERVICES_CACHE:=${XDG_CACHE_HOME:-$HOME/.cache}/millrace-services}"
+: "${SERVICES_STATE:=${TMPDIR:-/tmp}/millrace-services}"
+export SERVICES_CACHE SERVICES_STATE
+
+die() {
+  echo "$(basename "$0"): $*" >&2
+  exit 1
+}
+
+need() {
+  command -v "$1" >/dev/null || die "$1 is not installed; scripts/setup.sh test installs it"
+}
+
+# Whether something listens on port $1 of this machine.
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# A port that nothing listens on, below the range that outgoing connections use.
+free_port() {
+  local port
+  while port=$((20000 + (RANDOM << 1 | RANDOM & 1) % 12000)) && listens "$port"; do :; done
+  echo "$port"
+}
+
+# The process id in file $1 if that process still is ours: its command line holds $2. Ids are used again.
+own_pid() {
+  local pid
+  pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -qF "$2" && echo "$pid"
+}
+
+# Ends the process whose id is in file $1 and whose command line holds $2: SIGTERM, and SIGKILL after 20 s.
+end_own() {
+  local pid tenth
+  pid=$(own_pid "$1" "$2") || return 0
+  kill "$pid"
+  for ((tenth = 0; tenth < 200; tenth++)); do
+    [ -d "/proc/$pid" ] || break
+    sleep 0.1
+  done
+  if [ -d "/proc/$pid" ]; then kill -9 "$pid"; fi
+  rm -f "$1"
+}

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# A throw-away PostgreSQL from the system's packages, for tests. As root it runs as the user postgres.
+#
+#   postgres.sh start | stop
+#   postgres.sh url      print its URL
+#
+# Environment: POSTGRES_PORT POSTGRES_PASSWORD POSTGRES_STATE
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/services/common.sh
+. "$here/common.sh"
+: "${POSTGRES_PORT:=35432}" "${POSTGRES_PASSWORD:=millrace}" "${POSTGRES_STATE:=$SERVICES_STATE/postgres}"
+data=$POSTGRES_STATE/data
+
+programs() {
+  local folder
+  folder=$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1)
+  [ -n "$folder" ] || die "PostgreSQL is not installed; scripts/setup.sh test installs it"
+  echo "$folder"
+}
+
+bin=$(programs)
+
+# PostgreSQL refuses to run as root.
+as_postgres() {
+  if [ "$(id -u)" = 0 ]; then (cd / && setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"); else "$@"; fi
+}
+
+make_cluster() {
+  if [ -f "$data/PG_VERSION" ]; then return; fi
+  mkdir -p "$POSTGRES_STATE"
+  echo "$POSTGRES_PASSWORD" >"$POSTGRES_STATE/password"
+  if [ "$(id -u)" = 0 ]; then chown -R postgres: "$POSTGRES_STATE"; fi
+  as_postgres "$bin/initdb" -D "$data" -U postgres -A scram-sha-256 --pwfile="$POSTGRES_STATE/password" -E UTF8 --locale=C.UTF-8 \
+    >"$POSTGRES_STATE/initdb.log" || die "the cluster can't be made; see $POSTGRES_STATE/initdb.log"
+  # Nothing here outlives the tests, so nothing is forced to disk.
+  cat >>"$data/postgresql.conf" <<X
+listen_addresses = '127.0.0.1'
+port = $POSTGRES_PORT
+unix_socket_directories = ''
+max_connections = 200
+shared_buffers = 256MB
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+max_wal_size = 4GB
+X
+}
+
+running() { as_postgres "$bin/pg_ctl" -D "$data" status >/dev/null 2>&1; }
+
+start() {
+  if running; then return; fi
+  if listens "$POSTGRES_PORT"; then die "port $POSTGRES_PORT is in use"; fi
+  make_cluster
+  as_postgres setsid "$bin/pg_ctl" -w -D "$data" -l "$POSTGRES_STATE/server.log" start >/dev/null ||
+    { tail -n 20 "$POSTGRES_STATE/server.log" >&2; die "PostgreSQL does not start"; }
+}
+
+stop() {
+  if running; then as_postgres "$bin/pg_ctl" -m fast -w -D "$data" stop >/dev/null; fi
+}
+
+case ${1:-} in
+  start | stop) "$1" ;;
+  url) echo "postgresql://postgres:$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT/postgres" ;;
+  *) sed -n '2,7p' "$0"; exit 2 ;;
+esac

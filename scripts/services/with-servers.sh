@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Runs a command with real servers: Apache Kafka, a schema registry and PostgreSQL, on free ports of this machine.
+#
+#   with-servers.sh COMMAND ARGS...
+#
+# A Docker engine starts them where there is one, else they run natively (SERVICES_ENGINE=docker|native decides).
+# They end with the command, however it ends. The command finds them by
+#   MILLRACE_TEST_KAFKA            brokers, plaintext
+#   MILLRACE_TEST_KAFKA_SASL       brokers, SASL_SSL; with _CA (a PEM file), _USERNAME, _PASSWORD
+#   MILLRACE_TEST_REGISTRY         URL of the registry
+#   MILLRACE_TEST_POSTGRES         URL of the database, with user and password
+#   MILLRACE_TEST_JAVA_KAFKA_LIBS  folder of Kafka's jars, for tests with Java clients
+#   MILLRACE_TEST_PYTHON           a Python that has fastavro
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+if [ $# = 0 ]; then sed -n '2,14p' "$0"; exit 2; fi
+SERVICES_STATE=$(mktemp -d "${TMPDIR:-/tmp}/millrace-servers.XXXXXX")
+chmod 711 "$SERVICES_STATE" # the user postgres must come through
+export SERVICES_STATE SERVICES_RUN=$$
+# shellcheck source=scripts/services/common.sh
+. "$here/common.sh"
+
+engine=${SERVICES_ENGINE:-}
+if [ -z "$engine" ]; then if docker info >/dev/null 2>&1; then engine=docker; else engine=native; fi; fi
+
+server() {
+  if [ "$engine" = docker ]; then "$here/docker.sh" "$1" "$2"; else "$here/$2.sh" "$1"; fi
+}
+
+finish() {
+  local status=$? name
+  trap - EXIT INT TERM
+  if [ -n "${command_pid:-}" ]; then kill "$command_pid" 2>/dev/null || true; fi
+  wait # a server that is just starting can't be stopped yet
+  for name in kafka registry postgres; do server stop "$name" >/dev/null 2>&1 & done
+  wait
+  if [ -n "${MILLRACE_TEST_KEEP:-}" ]; then echo "servers' logs: $SERVICES_STATE" >&2; else rm -rf "$SERVICES_STATE"; fi
+  exit "$status"
+}
+
+# Each name is a variable and gets a port of its own.
+pick_ports() {
+  local name port taken=" "
+  for name in "$@"; do
+    while port=$(free_port) && [[ $taken = *" $port "* ]]; do :; done
+    taken+="$port "
+    export "$name=$port"
+  done
+}
+
+start_all() {
+  local name pids=() pid
+  for name in kafka registry postgres; do
+    server start "$name" &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || die "a server did not start"; done
+}
+
+python_with_fastavro() {
+  local candidate
+  for candidate in python3 "$SERVICES_CACHE/python/bin/python"; do
+    if "$candidate" -c 'import fastavro' 2>/dev/null; then echo "$candidate"; return; fi
+  done
+}
+
+export_addresses() {
+  export MILLRACE_TEST_KAFKA=127.0.0.1:$KAFKA_PORT
+  export MILLRACE_TEST_KAFKA_SASL=127.0.0.1:$KAFKA_SASL_PORT
+  export MILLRACE_TEST_KAFKA_SASL_CA=$KAFKA_STATE/tls/ca.crt
+  export MILLRACE_TEST_KAFKA_SASL_USERNAME=$KAFKA_USER MILLRACE_TEST_KAFKA_SASL_PASSWORD=$KAFKA_PASSWORD
+  MILLRACE_TEST_REGISTRY=$("$here/registry.sh" url)
+  MILLRACE_TEST_POSTGRES=$("$here/postgres.sh" url)
+  MILLRACE_TEST_JAVA_KAFKA_LIBS=$("$here/kafka.sh" libs)
+  MILLRACE_TEST_PYTHON=$(python_with_fastavro)
+  export MILLRACE_TEST_REGISTRY MILLRACE_TEST_POSTGRES MILLRACE_TEST_JAVA_KAFKA_LIBS MILLRACE_TEST_PYTHON
+}
+
+export KAFKA_STATE=$SERVICES_STATE/kafka REGISTRY_STATE=$SERVICES_STATE/registry POSTGRES_STATE=$SERVICES_STATE/postgres
+export KAFKA_USER=alice KAFKA_PASSWORD=alice-secret POSTGRES_PASSWORD=millrace
+pick_ports KAFKA_PORT KAFKA_SASL_PORT KAFKA_CONTROLLER_PORT REGISTRY_PORT REGISTRY_MANAGEMENT_PORT POSTGRES_PORT
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+started=$SECONDS
+start_all
+if [ "$engine" = docker ]; then "$here/kafka.sh" install; fi # the Java clients' jars
+export_addresses
+echo "servers ($engine) in $((SECONDS - started)) s: Kafka $MILLRACE_TEST_KAFKA, registry $MILLRACE_TEST_REGISTRY, PostgreSQL 127.0.0.1:$POSTGRES_PORT" >&2
+# In the background and waited for, so that a signal reaches the trap at once.
+"$@" &
+command_pid=$!
+status=0
+wait "$command_pid" || status=$?
+command_pid=
+exit "$status"
