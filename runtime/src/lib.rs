@@ -5,6 +5,7 @@ pub mod codec;
 pub mod dead_letters;
 pub mod formats;
 pub mod kafka;
+pub mod pipeline;
 pub mod project;
 pub mod registry;
 pub mod retry;

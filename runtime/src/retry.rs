@@ -1,1 +1,84 @@
-//! Backoff for passing trouble.
+//! Backoff for passing trouble, and what each kind of fault does to a pipeline.
+
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use millrace_model::{Fault, Retry};
+
+/// How often a halted pipeline looks whether its operator has acted.
+const OPERATOR_INTERVAL: Duration = Duration::from_secs(60);
+/// Work that lasted this long before it failed starts the backoff anew.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// Waits that grow from 100 ms to 30 s, with jitter, so that many instances do not return at once.
+#[derive(Debug)]
+pub struct Backoff {
+    waits: ExponentialBackoff,
+    started: Instant,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { waits: waits(), started: Instant::now() }
+    }
+}
+
+fn waits() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(30))
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+/// What comes after a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Wait so long, showing that the pipeline waits, and start over.
+    WaitFor(Duration),
+    /// Stand halted, but look again after so long.
+    HaltFor(Duration),
+    /// Stand halted.
+    Halt,
+}
+
+impl Backoff {
+    /// An attempt starts.
+    pub fn attempt(&mut self) {
+        self.started = Instant::now();
+    }
+
+    /// The attempt failed with `fault`.
+    pub fn after(&mut self, fault: &Fault) -> Next {
+        if self.started.elapsed() > STEADY {
+            self.waits = waits();
+        }
+        match fault.retry() {
+            Retry::BackOff => Next::WaitFor(self.waits.next().unwrap_or(OPERATOR_INTERVAL)),
+            Retry::Operator => Next::HaltFor(OPERATOR_INTERVAL),
+            Retry::Never => Next::Halt,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millrace_model::Code;
+
+    #[test]
+    fn passing_trouble_is_waited_out_for_as_long_as_it_lasts() {
+        let mut backoff = Backoff::default();
+        let fault = Fault::passing(Code::KafkaUnavailable, "away");
+        for _ in 0..1000 {
+            assert!(matches!(backoff.after(&fault), Next::WaitFor(wait) if wait <= Duration::from_secs(60)));
+        }
+    }
+
+    #[test]
+    fn an_operators_trouble_halts_and_is_looked_at_again() {
+        let fault = Fault::operator(Code::KafkaAuthentication, "refused");
+        assert_eq!(Backoff::default().after(&fault), Next::HaltFor(OPERATOR_INTERVAL));
+    }
+}

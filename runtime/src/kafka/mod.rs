@@ -1,1 +1,19 @@
-//! Everything that touches librdkafka.
+//! Everything that touches librdkafka; nothing else in the workspace does.
+//!
+//! - [`Cluster`]: how to reach Kafka, as whom; makes the clients.
+//! - [`Consumer`]: one consumer group membership on a thread of its own; hands out [`Event`]s: records by
+//!   the batch, and partitions that come and go.
+//! - [`Producer`]: a transactional (or only idempotent) producer; blocking, for a pipeline's own thread.
+//! - [`topics`]: declared topics and their making; [`compacted`]: a compacted topic read to its end.
+
+mod client;
+pub mod compacted;
+mod consumer;
+mod fault;
+mod native;
+mod producer;
+pub mod topics;
+
+pub use client::{Cluster, GroupMetadata};
+pub use consumer::{Assigned, Consumer, Event, Revoked, Subscription};
+pub use producer::{Outgoing, Producer, Topic};

@@ -1,0 +1,144 @@
+//! How to reach a Kafka cluster, and what each client tells about its troubles.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millrace_model::{Code, Fault, Result};
+use rdkafka::admin::AdminClient;
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::fault::fault;
+use crate::project::KafkaConfig;
+
+/// How long a broker is given to answer an administrative request.
+pub(super) const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// A consumer's membership, as a transaction needs it to move the group's offsets (KIP-447).
+pub struct GroupMetadata(pub(super) ConsumerGroupMetadata);
+
+/// A Kafka cluster and the credentials for it. Cheap to clone; opens no connection by itself.
+#[derive(Clone)]
+pub struct Cluster {
+    base: ClientConfig,
+    instance: Arc<str>,
+}
+
+impl Cluster {
+    /// The cluster of the project file; `instance` is this process's stable name among its replicas
+    /// (transactional ids and static group membership are made of it).
+    pub fn new(config: &KafkaConfig, instance: &str) -> Self {
+        let mut base = ClientConfig::new();
+        base.set("bootstrap.servers", &config.brokers).set("client.id", format!("millrace-{instance}"));
+        base.set("log.connection.close", "false").set("socket.keepalive.enable", "true");
+        set_security(&mut base, config);
+        for (name, value) in &config.options {
+            base.set(name, value.to_string());
+        }
+        base.set_log_level(RDKafkaLogLevel::Warning);
+        Self { base, instance: instance.into() }
+    }
+
+    /// This process's name among its replicas.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// The settings that every client shares; options of the project file stand in it already.
+    pub(super) fn config(&self) -> ClientConfig {
+        self.base.clone()
+    }
+
+    /// Sets what the project file's options do not set.
+    pub(super) fn defaults(&self, config: &mut ClientConfig, settings: &[(&str, &str)]) {
+        for (name, value) in settings {
+            if self.base.get(name).is_none() {
+                config.set(*name, *value);
+            }
+        }
+    }
+
+    pub(super) fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
+        self.base.create().map_err(|error| fault("opening an administrative client", error))
+    }
+}
+
+fn set_security(client: &mut ClientConfig, config: &KafkaConfig) {
+    let sasl = config.username.is_some();
+    let protocol = match (sasl, config.tls) {
+        (true, true) => "sasl_ssl",
+        (true, false) => "sasl_plaintext",
+        (false, true) => "ssl",
+        (false, false) => "plaintext",
+    };
+    client.set("security.protocol", protocol);
+    if let Some(ca) = &config.ca {
+        client.set("ssl.ca.location", ca.to_string_lossy());
+    }
+    if let Some(username) = &config.username {
+        client.set("sasl.mechanism", config.mechanism.as_str()).set("sasl.username", username);
+        client.set("sasl.password", config.password.as_ref().map_or("", |password| password.reveal()));
+    }
+}
+
+/// Listens to one client's troubles: librdkafka goes on trying for ever when credentials are refused, and
+/// answers calls with a timeout only; the reason comes here.
+#[derive(Default)]
+pub(super) struct Troubles(Mutex<Option<Fault>>);
+
+impl Troubles {
+    /// The trouble to report in place of `error`, which may be no more than its echo.
+    pub(super) fn explain(&self, doing: &str, error: KafkaError) -> Fault {
+        self.take().unwrap_or_else(|| fault(doing, error))
+    }
+
+    /// A trouble that only an operator can mend, if one has been met.
+    pub(super) fn take(&self) -> Option<Fault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn note(&self, error: &KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        if is_refusal(code) {
+            let message = format!("Kafka refused the connection ({reason}); {}", Code::KafkaAuthentication.help());
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Fault::operator(Code::KafkaAuthentication, message));
+        }
+    }
+}
+
+fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::UnsupportedSASLMechanism
+    )
+}
+
+/// A client's log line, at the level librdkafka gave it.
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::warn!(target: "millrace::kafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Warning => tracing::info!(target: "millrace::kafka", facility, "{message}"),
+        _ => tracing::debug!(target: "millrace::kafka", facility, "{message}"),
+    }
+}
+
+/// The context of clients without callbacks of their own.
+#[derive(Default)]
+pub(super) struct PlainContext {
+    pub(super) troubles: Troubles,
+}
+
+impl ClientContext for PlainContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.troubles.note(&error, reason);
+    }
+}
+
+impl rdkafka::consumer::ConsumerContext for PlainContext {}

@@ -1,0 +1,110 @@
+//! Reading a topic from its start to its end: positions, settings, and whatever else is kept in a compacted topic.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use millrace_model::{Code, Fault, Record, Result};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::Offset;
+
+use super::client::{Cluster, PlainContext, REQUEST_TIMEOUT};
+use super::consumer::owned;
+use super::fault::fault;
+
+/// How long open transactions of others are waited for; Kafka ends an abandoned one sooner.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Gives `each` every committed record of `topic` up to the end that it had when the call began, partition by
+/// partition in order. Transactions that were open below that end are waited for: what they commit is seen.
+pub async fn read_to_end(cluster: &Cluster, topic: &str, each: impl FnMut(&Record<'_>) + Send + 'static) -> Result<()> {
+    let (cluster, topic) = (cluster.clone(), topic.to_owned());
+    let read = tokio::task::spawn_blocking(move || read(&cluster, &topic, each));
+    read.await.map_err(|error| Fault::fatal(Code::Internal, "reading a topic panicked").because(error))?
+}
+
+fn read(cluster: &Cluster, topic: &str, mut each: impl FnMut(&Record<'_>)) -> Result<()> {
+    let uncommitted = client(cluster, "read_uncommitted")?;
+    let count = partition_count(&uncommitted, topic)?;
+    let ends = (0..count).map(|partition| end(&uncommitted, topic, partition)).collect::<Result<Vec<_>>>()?;
+    let committed = client(cluster, "read_committed")?;
+    for (partition, &seen) in ends.iter().enumerate() {
+        await_end(&committed, topic, partition as i32, seen)?;
+    }
+    assign_all(&committed, topic, count)?;
+    let mut open: BTreeSet<i32> = (0..count).collect();
+    while !open.is_empty() {
+        match committed.poll(REQUEST_TIMEOUT) {
+            Some(Ok(message)) => give(&message, topic, &mut each),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
+            Some(Err(error)) => return Err(committed.context().troubles.explain(&format!("reading topic {topic}"), error)),
+            None => return Err(Fault::passing(Code::KafkaUnavailable, format!("topic {topic} could not be read to its end in time"))),
+        }
+    }
+    Ok(())
+}
+
+fn client(cluster: &Cluster, isolation: &str) -> Result<BaseConsumer<PlainContext>> {
+    let mut config = cluster.config();
+    config
+        .set("isolation.level", isolation)
+        .set("enable.partition.eof", "true")
+        .set("enable.auto.commit", "false")
+        .set("fetch.wait.max.ms", "50")
+        // Assigned by hand, never a member of this group: librdkafka wants a name all the same.
+        .set("group.id", "millrace-reader");
+    config.create_with_context(PlainContext::default()).map_err(|error| fault("opening a reader", error))
+}
+
+fn partition_count(client: &BaseConsumer<PlainContext>, topic: &str) -> Result<i32> {
+    let metadata = client
+        .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
+        .map_err(|error| client.context().troubles.explain(&format!("asking for topic {topic}"), error))?;
+    match metadata.topics() {
+        [found] if found.error().is_none() => Ok(found.partitions().len() as i32),
+        _ => Err(Fault::operator(Code::KafkaTopicMissing, format!("topic {topic} does not exist; {}", Code::KafkaTopicMissing.help()))),
+    }
+}
+
+fn end(client: &BaseConsumer<PlainContext>, topic: &str, partition: i32) -> Result<i64> {
+    let asked = client.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
+    asked.map(|(_, end)| end).map_err(|error| fault(&format!("asking for the end of {topic}-{partition}"), error))
+}
+
+/// Waits until committed readers may read up to `seen`.
+fn await_end(client: &BaseConsumer<PlainContext>, topic: &str, partition: i32, seen: i64) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while end(client, topic, partition)? < seen {
+        if Instant::now() > deadline {
+            let message = format!("an open transaction holds {topic}-{partition} back; it is waited for again");
+            return Err(Fault::passing(Code::KafkaOther, message));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn assign_all(client: &BaseConsumer<PlainContext>, topic: &str, count: i32) -> Result<()> {
+    let mut list = TopicPartitionList::with_capacity(count as usize);
+    for partition in 0..count {
+        list.add_partition_offset(topic, partition, Offset::Beginning).map_err(|error| fault("naming an offset", error))?;
+    }
+    client.assign(&list).map_err(|error| fault(&format!("reading topic {topic}"), error))
+}
+
+fn give(message: &impl Message, topic: &str, each: &mut impl FnMut(&Record<'_>)) {
+    let headers = message.headers().map(owned).unwrap_or_default();
+    each(&Record {
+        topic,
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp: message.timestamp().to_millis().unwrap_or(-1),
+        key: message.key(),
+        value: message.payload(),
+        headers: &headers,
+    });
+}

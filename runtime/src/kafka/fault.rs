@@ -1,0 +1,67 @@
+//! What librdkafka's errors mean for a pipeline: classified here, once.
+
+use millrace_model::{Code, Fault, Retry};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// The fault that `error` is, met while `doing` something.
+pub(super) fn fault(doing: &str, error: KafkaError) -> Fault {
+    let (code, retry) = classify(&error);
+    Fault::new(code, retry, format!("{doing} failed; {}", code.help())).because(error)
+}
+
+fn classify(error: &KafkaError) -> (Code, Retry) {
+    match error {
+        KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => (Code::KafkaConfiguration, Retry::Operator),
+        KafkaError::Transaction(native) => classify_code(native.code()),
+        error => error.rdkafka_error_code().map_or((Code::KafkaOther, Retry::BackOff), classify_code),
+    }
+}
+
+/// Only what an operator can mend halts; whatever Kafka may answer differently next time is tried again.
+fn classify_code(code: RDKafkaErrorCode) -> (Code, Retry) {
+    use RDKafkaErrorCode as E;
+    match code {
+        E::Authentication | E::SaslAuthenticationFailed | E::UnsupportedSASLMechanism => (Code::KafkaAuthentication, Retry::Operator),
+        E::TopicAuthorizationFailed
+        | E::GroupAuthorizationFailed
+        | E::ClusterAuthorizationFailed
+        | E::TransactionalIdAuthorizationFailed => (Code::KafkaAuthorization, Retry::Operator),
+        E::UnknownTopicOrPartition | E::UnknownTopic | E::UnknownPartition => (Code::KafkaTopicMissing, Retry::Operator),
+        E::Fenced | E::ProducerFenced | E::InvalidProducerEpoch | E::FencedInstanceId | E::AssignmentLost => {
+            (Code::KafkaFenced, Retry::BackOff)
+        }
+        E::IllegalGeneration | E::UnknownMemberId | E::RebalanceInProgress => (Code::KafkaFenced, Retry::BackOff),
+        E::MessageSizeTooLarge | E::InvalidMessageSize => (Code::KafkaTooLarge, Retry::Operator),
+        E::InvalidConfig | E::PolicyViolation | E::InvalidReplicationFactor | E::InvalidPartitions | E::InvalidTopic | E::SSL => {
+            (Code::KafkaConfiguration, Retry::Operator)
+        }
+        E::AllBrokersDown | E::BrokerTransportFailure | E::Resolve | E::OperationTimedOut | E::MessageTimedOut | E::RequestTimedOut => {
+            (Code::KafkaUnavailable, Retry::BackOff)
+        }
+        _ => (Code::KafkaOther, Retry::BackOff),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_credentials_wait_for_an_operator_and_name_the_variables() {
+        let fault = fault("connecting", KafkaError::Global(RDKafkaErrorCode::Authentication));
+        assert_eq!(fault.retry(), Retry::Operator);
+        assert!(fault.to_string().contains("KAFKA_PASSWORD"), "{fault}");
+    }
+
+    #[test]
+    fn a_broker_that_is_away_is_waited_for() {
+        let fault = fault("connecting", KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure));
+        assert_eq!(fault.retry(), Retry::BackOff);
+    }
+
+    #[test]
+    fn a_fenced_member_starts_over() {
+        let fault = fault("committing", KafkaError::ConsumerCommit(RDKafkaErrorCode::IllegalGeneration));
+        assert_eq!((fault.code(), fault.retry()), (Code::KafkaFenced, Retry::BackOff));
+    }
+}

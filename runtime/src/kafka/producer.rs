@@ -1,0 +1,244 @@
+//! Producing: records into a transaction, and the transaction's end together with the offsets that it covers.
+
+use std::time::{Duration, Instant};
+
+use millrace_model::{Code, Fault, Header, Offsets, Result};
+use rdkafka::TopicPartitionList;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::{ClientContext, config::RDKafkaLogLevel};
+
+use super::client::{Cluster, GroupMetadata, Troubles, log};
+use super::native::{NativeTopic, produce};
+
+/// How long Kafka keeps a transaction that its producer has left; also the longest that a record may wait for its delivery.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long one request of a transaction's protocol may take before the pipeline starts over.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A record on its way out.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// The partition; `None` leaves it to the key: where Java's default partitioner puts it (murmur2), any one when there is no key.
+    pub partition: Option<i32>,
+    /// The key, byte for byte.
+    pub key: Option<&'a [u8]>,
+    /// The value; `None` makes a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Milliseconds since the epoch; 0 means now.
+    pub timestamp: i64,
+    /// Headers in their order.
+    pub headers: &'a [Header],
+    /// A trace context that takes the place of the one in `headers`.
+    pub traceparent: Option<&'a str>,
+}
+
+/// A topic that a producer writes to: an index into the producer that made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topic(usize);
+
+/// A producer with `acks=all` and idempotence, transactional where it is made so.
+///
+/// Every call blocks: it belongs on a pipeline's own thread. After a fault it is to be dropped; a new one of the
+/// same transactional id ends what this one left open.
+pub struct Producer {
+    // Dropped in this order: librdkafka wants topics gone before their client.
+    topics: Vec<(Box<str>, NativeTopic)>,
+    client: BaseProducer<Context>,
+    in_transaction: bool,
+}
+
+impl Producer {
+    /// A transactional producer. Its start ends a predecessor of the same id: fences it, and aborts what it left
+    /// open (KIP-98), before this call returns.
+    pub fn transactional(cluster: &Cluster, transactional_id: &str) -> Result<Self> {
+        let timeout = TRANSACTION_TIMEOUT.as_millis().to_string();
+        let producer = Self::new(cluster, &[("transactional.id", transactional_id), ("transaction.timeout.ms", &timeout)])?;
+        let started = producer.client.init_transactions(CALL_TIMEOUT);
+        producer.checked("starting transactions", started)?;
+        Ok(producer)
+    }
+
+    /// A producer without transactions.
+    pub fn idempotent(cluster: &Cluster) -> Result<Self> {
+        Self::new(cluster, &[])
+    }
+
+    fn new(cluster: &Cluster, extra: &[(&str, &str)]) -> Result<Self> {
+        let mut config = cluster.config();
+        let timeout = TRANSACTION_TIMEOUT.as_millis().to_string();
+        cluster.defaults(
+            &mut config,
+            &[
+                ("message.timeout.ms", &timeout),
+                ("compression.type", "lz4"),
+                ("linger.ms", "5"),
+                ("queue.buffering.max.messages", "500000"),
+                ("queue.buffering.max.kbytes", "262144"),
+                ("batch.num.messages", "10000"),
+            ],
+        );
+        // What the contracts rest on is set last: options can't undo it.
+        config.set("enable.idempotence", "true").set("acks", "all").set("partitioner", "murmur2_random");
+        // Reports of success are not needed, as a commit waits until nothing is in flight; per record they cost as much as the record.
+        config.set("delivery.report.only.error", "true");
+        for (name, value) in extra {
+            config.set(*name, *value);
+        }
+        let client = config.create_with_context(Context::default()).map_err(|error| super::fault::fault("opening a producer", error))?;
+        Ok(Self { topics: Vec::new(), client, in_transaction: false })
+    }
+
+    /// The topic of that name, to send to.
+    pub fn topic(&mut self, name: &str) -> Result<Topic> {
+        if let Some(index) = self.topics.iter().position(|(known, _)| **known == *name) {
+            return Ok(Topic(index));
+        }
+        let native = NativeTopic::new(self.client.client().native_ptr(), name)?;
+        self.topics.push((name.into(), native));
+        Ok(Topic(self.topics.len() - 1))
+    }
+
+    /// Whether a transaction has been begun and not ended.
+    pub fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    /// Begins a transaction, unless one is open.
+    pub fn begin(&mut self) -> Result<()> {
+        if !self.in_transaction {
+            let begun = self.client.begin_transaction();
+            self.checked("beginning a transaction", begun)?;
+            self.in_transaction = true;
+        }
+        Ok(())
+    }
+
+    /// Sends a record; it is accepted, not yet durable. Waits while the queue is full.
+    pub fn send(&self, topic: Topic, record: &Outgoing<'_>) -> Result<()> {
+        let (name, native) = &self.topics[topic.0];
+        let deadline = Instant::now() + TRANSACTION_TIMEOUT;
+        loop {
+            match produce(self.client.client().native_ptr(), native, record) {
+                Ok(()) => return Ok(()),
+                Err(RDKafkaErrorCode::QueueFull) if Instant::now() < deadline => self.client.poll(Duration::from_millis(1)),
+                Err(code) => return self.checked(&format!("sending to topic {name}"), Err(KafkaError::MessageProduction(code))),
+            }
+        }
+    }
+
+    /// Serves what librdkafka has to tell; to be called now and then while sending.
+    pub fn poll(&self) {
+        self.client.poll(Duration::ZERO);
+    }
+
+    /// Waits until every record sent is durable; a fault if any is not.
+    ///
+    /// (librdkafka's own flush waits in steps of 100 ms while deliveries are outstanding.)
+    pub fn drain(&self) -> Result<()> {
+        let deadline = Instant::now() + CALL_TIMEOUT;
+        while self.client.in_flight_count() > 0 {
+            self.client.poll(Duration::from_millis(1));
+            if Instant::now() > deadline {
+                return self.checked("waiting for deliveries", Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)));
+            }
+        }
+        self.client.poll(Duration::ZERO);
+        self.client.context().failed_delivery().map_or(Ok(()), Err)
+    }
+
+    /// Commits the transaction: what was sent becomes visible, at once and together.
+    pub fn commit(&mut self) -> Result<()> {
+        self.drain()?;
+        self.retried("committing a transaction", |client| client.commit_transaction(CALL_TIMEOUT))?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Commits the transaction, and moves the consumer group to `offsets` in it. Fails if the group has given the partitions to another member since (KIP-447).
+    pub fn commit_with_offsets(&mut self, offsets: &Offsets, group: &GroupMetadata) -> Result<()> {
+        self.drain()?;
+        let list = partition_list(offsets)?;
+        self.retried("adding offsets to a transaction", |client| client.send_offsets_to_transaction(&list, &group.0, CALL_TIMEOUT))?;
+        self.commit()
+    }
+
+    /// Ends the transaction, if one is open, so that nothing of it is ever visible.
+    pub fn abort(&mut self) -> Result<()> {
+        if self.in_transaction {
+            self.retried("aborting a transaction", |client| client.abort_transaction(CALL_TIMEOUT))?;
+            self.in_transaction = false;
+        }
+        Ok(())
+    }
+
+    /// Repeats a call for as long as librdkafka says that the same call may still succeed.
+    fn retried(&self, doing: &str, call: impl Fn(&BaseProducer<Context>) -> Result<(), KafkaError>) -> Result<()> {
+        let deadline = Instant::now() + CALL_TIMEOUT;
+        loop {
+            match call(&self.client) {
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => self.poll(),
+                result => return self.checked(doing, result),
+            }
+        }
+    }
+
+    fn checked<T>(&self, doing: &str, result: Result<T, KafkaError>) -> Result<T> {
+        result.map_err(|error| {
+            self.client.poll(Duration::ZERO);
+            self.client.context().troubles.explain(doing, error)
+        })
+    }
+}
+
+/// `offsets` in librdkafka's form.
+pub(super) fn partition_list(offsets: &Offsets) -> Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(offsets.len());
+    for (partition, &offset) in offsets {
+        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(offset))
+            .map_err(|error| super::fault::fault("naming an offset", error))?;
+    }
+    Ok(list)
+}
+
+/// What the producer's client tells: refused credentials, and records that were not delivered.
+#[derive(Default)]
+struct Context {
+    troubles: Troubles,
+    failed: std::sync::Mutex<Option<Fault>>,
+}
+
+impl Context {
+    fn failed_delivery(&self) -> Option<Fault> {
+        self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.troubles.note(&error, reason);
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result {
+            let topic = rdkafka::Message::topic(message);
+            let fault = match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::MessageSizeTooLarge) => Fault::operator(
+                    Code::KafkaTooLarge,
+                    format!("a record for topic {topic} was not taken; {}", Code::KafkaTooLarge.help()),
+                ),
+                _ => super::fault::fault(&format!("delivering to topic {topic}"), error.clone()),
+            };
+            self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(fault);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The end of a pipeline that writes a topic: batches in, keyed and encoded records out.
+
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::DataType;
+use millrace_model::{Batch, Code, Fault, Records, Rejection, Result, Schema};
+use serde_json::{Value, json};
+
+use crate::codec::{self, Encoded, Encoder};
+use crate::kafka::{Outgoing, Producer, Topic};
+use crate::registry::Registry;
+use crate::telemetry::BatchTrace;
+
+/// Writes batches of one schema to one topic.
+pub struct Writer {
+    topic: Topic,
+    values: Encoder,
+    keys: Keys,
+}
+
+/// What was written of a batch.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// How many records.
+    pub records: u64,
+    /// How many bytes of values.
+    pub bytes: u64,
+    /// Records whose key can't be made.
+    pub rejected: Vec<Rejection>,
+}
+
+impl Writer {
+    /// For `topic`: registers the schema of its values under `<topic>-value`, and that of its keys under `<topic>-key` where they
+    /// are Avro. `key` names the columns that keys are made of; with none, records keep the key they came with.
+    pub async fn open(registry: &Registry, producer: &mut Producer, topic: &str, schema: &Schema, key: &[String]) -> Result<Self> {
+        let id = registry.register(&format!("{topic}-value"), schema).await?;
+        let keys = Keys::open(registry, topic, schema, key).await?;
+        Ok(Self { topic: producer.topic(topic)?, values: Encoder::new(schema, id)?, keys })
+    }
+
+    /// Sends the rows of `batch`, and tombstones for the records of those indices (ascending), all in the order of the records.
+    pub fn write(&self, producer: &Producer, batch: &Batch, tombstones: &[u32], trace: &BatchTrace) -> Result<Written> {
+        let values = self.values.encode(batch.columns())?;
+        let keys = self.keys.encode(batch.columns())?;
+        let mut pass = Pass { writer: self, producer, records: batch.origin().records(), trace, written: Written::default() };
+        let mut tombstones = tombstones.iter().copied().peekable();
+        for (row, &record) in batch.origin().rows().iter().enumerate() {
+            while let Some(tombstone) = tombstones.next_if(|&tombstone| tombstone < record) {
+                pass.tombstone(tombstone)?;
+            }
+            pass.row(record, keys.of(row), values.value(row))?;
+        }
+        tombstones.try_for_each(|tombstone| pass.tombstone(tombstone))?;
+        Ok(pass.written)
+    }
+}
+
+/// One batch on its way out.
+struct Pass<'a> {
+    writer: &'a Writer,
+    producer: &'a Producer,
+    records: &'a Records,
+    trace: &'a BatchTrace,
+    written: Written,
+}
+
+impl Pass<'_> {
+    fn row(&mut self, record: u32, key: RowKey<'_>, value: &[u8]) -> Result<()> {
+        match key {
+            RowKey::Kept => self.send(record, self.records.key(record as usize), Some(value)),
+            RowKey::Made(key) => self.send(record, Some(key), Some(value)),
+            RowKey::Missing => {
+                self.written.rejected.push(Rejection::new(record, Code::KeyInvalid, "the key's column is null"));
+                Ok(())
+            }
+        }
+    }
+
+    /// A tombstone has no columns that another key could be made of.
+    fn tombstone(&mut self, record: u32) -> Result<()> {
+        if matches!(self.writer.keys, Keys::Kept) {
+            return self.send(record, self.records.key(record as usize), None);
+        }
+        let reason = "a record without a value has no columns to make the pipeline's key of";
+        self.written.rejected.push(Rejection::new(record, Code::TombstoneRefused, reason));
+        Ok(())
+    }
+
+    fn send(&mut self, record: u32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<()> {
+        let row = record as usize;
+        let traceparent = self.trace.outgoing(record);
+        let outgoing = Outgoing {
+            partition: None,
+            key,
+            value,
+            timestamp: self.records.timestamps()[row],
+            headers: self.records.headers(row),
+            traceparent: traceparent.as_deref(),
+        };
+        self.producer.send(self.writer.topic, &outgoing)?;
+        self.written.records += 1;
+        self.written.bytes += value.map_or(0, |value| value.len() as u64);
+        Ok(())
+    }
+}
+
+/// What keys are made of.
+enum Keys {
+    /// The key that the record came with, byte for byte.
+    Kept,
+    /// One column of text: its UTF-8 bytes.
+    Text(usize),
+    /// Anything else: a Confluent-framed Avro record of the columns.
+    Framed { columns: Vec<usize>, encoder: Encoder },
+}
+
+/// The keys of one batch.
+enum BatchKeys<'a> {
+    Kept,
+    Text(&'a StringArray),
+    Framed(Encoded),
+}
+
+/// The key of one row.
+enum RowKey<'a> {
+    Kept,
+    Made(&'a [u8]),
+    Missing,
+}
+
+impl Keys {
+    async fn open(registry: &Registry, topic: &str, schema: &Schema, key: &[String]) -> Result<Self> {
+        if key.is_empty() {
+            return Ok(Self::Kept);
+        }
+        let columns = key.iter().map(|name| column(schema, topic, name)).collect::<Result<Vec<_>>>()?;
+        if let [column] = *columns
+            && *schema.arrow().field(column).data_type() == DataType::Utf8
+        {
+            return Ok(Self::Text(column));
+        }
+        let schema = key_schema(schema, &columns)?;
+        let id = registry.register(&format!("{topic}-key"), &schema).await?;
+        Ok(Self::Framed { columns, encoder: Encoder::new(&schema, id)? })
+    }
+
+    fn encode<'a>(&self, columns: &'a RecordBatch) -> Result<BatchKeys<'a>> {
+        Ok(match self {
+            Self::Kept => BatchKeys::Kept,
+            Self::Text(column) => BatchKeys::Text(columns.column(*column).as_string()),
+            Self::Framed { columns: chosen, encoder } => {
+                let chosen = columns.project(chosen).map_err(|error| Fault::fatal(Code::Internal, "choosing key columns").because(error))?;
+                BatchKeys::Framed(encoder.encode(&chosen)?)
+            }
+        })
+    }
+}
+
+impl BatchKeys<'_> {
+    fn of(&self, row: usize) -> RowKey<'_> {
+        match self {
+            Self::Kept => RowKey::Kept,
+            Self::Text(texts) if texts.is_null(row) => RowKey::Missing,
+            Self::Text(texts) => RowKey::Made(texts.value(row).as_bytes()),
+            Self::Framed(keys) => RowKey::Made(keys.value(row)),
+        }
+    }
+}
+
+fn column(schema: &Schema, topic: &str, name: &str) -> Result<usize> {
+    let missing = |_| Fault::operator(Code::ProjectFlow, format!("topic {topic} has no column {name} to make keys of; mend key:"));
+    schema.arrow().index_of(name).map_err(missing)
+}
+
+/// The schema of keys of several columns, or of one that is not text: a record of those fields, as the values have them.
+pub fn key_schema(schema: &Schema, columns: &[usize]) -> Result<Schema> {
+    let fields: Vec<Value> = columns.iter().map(|&column| schema.fields()[column].clone()).collect();
+    let mut avro = json!({ "type": "record", "name": format!("{}Key", schema.avro()["name"].as_str().unwrap_or("Record")), "fields": fields });
+    if let Some(namespace) = schema.avro().get("namespace") {
+        avro["namespace"] = namespace.clone();
+    }
+    codec::schema(avro)
+}

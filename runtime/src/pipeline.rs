@@ -1,0 +1,105 @@
+//! A pipeline's life: a thread of its own, its loop run again and again until the shutdown, faults taken as
+//! their class says. One pipeline's trouble never touches another's.
+
+use std::sync::Arc;
+
+use millrace_model::{Code, Fault, Result};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::retry::{Backoff, Next};
+use crate::service::{Health, PipelineHealth, Shutdown};
+use crate::telemetry::{Hop, PipelineMetrics};
+
+/// What every pipeline's loop has at hand.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// Its name in the project file.
+    pub name: Arc<str>,
+    /// `<project>.<pipeline>`: consumer group, first part of transactional ids, key of positions.
+    pub id: Arc<str>,
+    /// Its state, as operators see it.
+    pub health: PipelineHealth,
+    /// Its counts.
+    pub metrics: PipelineMetrics,
+    /// Its part of traces.
+    pub hop: Hop,
+    /// When to stop.
+    pub shutdown: Shutdown,
+}
+
+impl Pipeline {
+    /// The pipeline `name` of `project`, run by `service`.
+    pub fn new(service: &'static str, project: &str, name: &str, health: &Health, shutdown: &Shutdown) -> Self {
+        Self {
+            name: name.into(),
+            id: format!("{project}.{name}").into(),
+            health: health.pipeline(service, name),
+            metrics: PipelineMetrics::new(service, name),
+            hop: Hop::new(service, name),
+            shutdown: shutdown.clone(),
+        }
+    }
+
+    /// Runs `work` on a thread of its own until it ends well, which it does on shutdown, or stands halted for good.
+    /// After a fault it is run again, from the start, as the fault's class says.
+    ///
+    /// The thread may be blocked: other pipelines do not run on it. Must be called within a tokio runtime.
+    pub fn spawn(self, work: impl AsyncFnMut(&Self) -> Result<()> + Send + 'static) -> Result<Running> {
+        let (ended, end) = oneshot::channel();
+        let (handle, name) = (Handle::current(), self.name.to_string());
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(move || {
+                handle.block_on(self.supervise(work));
+                // Nobody may be waiting any more.
+                ended.send(()).ok();
+            })
+            .map_err(|error| Fault::passing(Code::Io, "starting a thread failed").because(error))?;
+        Ok(Running(end))
+    }
+
+    async fn supervise(&self, mut work: impl AsyncFnMut(&Self) -> Result<()>) {
+        let mut backoff = Backoff::default();
+        while !self.shutdown.is_requested() {
+            backoff.attempt();
+            let Err(fault) = work(self).await else { return };
+            if self.wait_after(&fault, &mut backoff).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Shows the fault and waits; `None` when there is nothing to wait for.
+    async fn wait_after(&self, fault: &Fault, backoff: &mut Backoff) -> Option<()> {
+        match backoff.after(fault) {
+            Next::WaitFor(wait) => {
+                self.metrics.retried();
+                self.health.waiting(fault.to_string());
+                self.shutdown.or(tokio::time::sleep(wait)).await
+            }
+            Next::HaltFor(wait) => {
+                self.health.halted(fault);
+                self.shutdown.or(tokio::time::sleep(wait)).await
+            }
+            Next::Halt => {
+                self.health.halted(fault);
+                self.shutdown.requested().await;
+                None
+            }
+        }
+    }
+}
+
+/// A pipeline that was spawned.
+#[derive(Debug)]
+pub struct Running(oneshot::Receiver<()>);
+
+impl Running {
+    /// Waits until it has ended.
+    pub async fn ended(self) {
+        if self.0.await.is_err() {
+            tracing::error!("a pipeline's thread panicked");
+        }
+    }
+}

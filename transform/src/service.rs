@@ -1,0 +1,242 @@
+//! The transform service: topics through steps to topics, exactly once.
+//!
+//! ```text
+//!  consumer ──records──► decode ─► steps ─► encode ─► producer ┐
+//!                          └────────┴─ rejected ─► dead letters ┤ one transaction with the input's offsets
+//! ```
+//!
+//! One thread for each pipeline and instance; instances share the input's partitions as one consumer group.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use millrace_model::{Code, Fault, Offsets, Records, Rejected, Rejection, Result, Schema, Stage, TopicPartition};
+use millrace_runtime::codec::Decoder;
+use millrace_runtime::dead_letters::DeadLetters;
+use millrace_runtime::kafka::topics::{self, Declared};
+use millrace_runtime::kafka::{Cluster, Consumer, Event, Producer, Subscription};
+use millrace_runtime::output::Writer;
+use millrace_runtime::pipeline::Pipeline;
+use millrace_runtime::project::{Delivery, OnError};
+use millrace_runtime::registry::Registry;
+use millrace_runtime::telemetry::{BatchTrace, Outcome};
+
+use crate::config;
+use crate::chain::Chain;
+
+/// A transform pipeline, checked and ready to run.
+#[derive(Clone)]
+pub struct Transform {
+    /// What the project file says.
+    pub config: config::Pipeline,
+    /// The schema of the input topic.
+    pub input: Schema,
+    /// The columns that the output's key is made of; none keeps the input's keys.
+    pub key: Vec<String>,
+    /// The topics to make before it runs.
+    pub topics: Vec<Declared>,
+}
+
+/// Runs the pipeline until the shutdown; to be called again after a fault. What was not committed is read again.
+pub async fn run(transform: &Transform, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline) -> Result<()> {
+    topics::ensure(cluster, &transform.topics).await?;
+    let chain = Chain::compile(&transform.config.steps, &transform.input)?;
+    let mut producer = open_producer(transform, cluster, pipeline)?;
+    let writer = Writer::open(registry, &mut producer, &transform.config.to.topic, chain.output(), &transform.key).await?;
+    let subscription = Subscription { topic: transform.config.from.clone(), group: pipeline.id.to_string() };
+    let consumer = Consumer::subscribe(cluster, &subscription)?;
+    let mut worker = Worker {
+        pipeline,
+        on_error: transform.config.on_error,
+        registry,
+        decoder: Decoder::new(&transform.input)?,
+        chain,
+        writer,
+        dead_letters: DeadLetters::new(&pipeline.id, &transform.config.dead_letters),
+        transaction: Transaction::new(producer, transform.config.delivery),
+        consumer,
+    };
+    pipeline.health.running();
+    let ended = worker.work(transform.config.commit_interval.duration()).await;
+    worker.consumer.close().await;
+    ended
+}
+
+fn open_producer(transform: &Transform, cluster: &Cluster, pipeline: &Pipeline) -> Result<Producer> {
+    match transform.config.delivery {
+        Delivery::ExactlyOnce => Producer::transactional(cluster, &format!("{}.{}", pipeline.id, cluster.instance())),
+        Delivery::AtLeastOnce => Producer::idempotent(cluster),
+    }
+}
+
+/// One run of a pipeline.
+struct Worker<'a> {
+    pipeline: &'a Pipeline,
+    on_error: OnError,
+    registry: &'a Registry,
+    decoder: Decoder,
+    chain: Chain,
+    writer: Writer,
+    dead_letters: DeadLetters,
+    transaction: Transaction,
+    consumer: Consumer,
+}
+
+impl Worker<'_> {
+    async fn work(&mut self, commit_interval: std::time::Duration) -> Result<()> {
+        loop {
+            let due = self.transaction.began.map(|began| began + commit_interval);
+            tokio::select! {
+                biased;
+                () = self.pipeline.shutdown.requested() => return self.commit(),
+                () = at(due) => self.commit()?,
+                event = self.consumer.next() => self.take(event?).await?,
+            }
+        }
+    }
+
+    async fn take(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Records(records) => self.process(&records).await,
+            Event::Assigned(assigned) => {
+                assigned.resume();
+                Ok(())
+            }
+            Event::Revoked(revoked) if revoked.lost => {
+                Err(Fault::passing(Code::KafkaFenced, "the group gave the partitions away; what was not committed is read again"))
+            }
+            Event::Revoked(revoked) => {
+                self.commit()?;
+                revoked.partitions.iter().for_each(|partition| self.pipeline.metrics.forget_lag(&partition.topic, partition.partition));
+                Ok(())
+            }
+        }
+    }
+
+    async fn process(&mut self, records: &Arc<Records>) -> Result<()> {
+        let started = Instant::now();
+        let mut trace = self.pipeline.hop.batch(records);
+        for id in self.decoder.unknown_ids(records) {
+            let writer = self.registry.schema(id).await?;
+            self.decoder.learn(id, writer.as_deref());
+        }
+        self.transaction.begin()?;
+        let rejected = self.pass(records, &mut trace)?;
+        self.reject(records, rejected, &mut trace)?;
+        self.transaction.cover(records, trace);
+        self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Takes the records through decoding, steps and encoding; returns what fell out, and where.
+    fn pass(&mut self, records: &Arc<Records>, trace: &mut BatchTrace) -> Result<Vec<(Stage, Vec<Rejection>)>> {
+        let metrics = &self.pipeline.metrics;
+        metrics.read(records.len() as u64, records.values().value_data().len() as u64);
+        let decoded = self.decoder.decode(records)?;
+        let mut rejected = vec![(Stage::Decode, decoded.rejected)];
+        let entering = decoded.batch.len();
+        let (batch, refused) = self.chain.apply(decoded.batch)?;
+        let refusals: usize = refused.iter().map(|(_, rejections)| rejections.len()).sum();
+        metrics.filtered((entering - batch.len() - refusals) as u64);
+        rejected.extend(refused);
+        let written = self.writer.write(&self.transaction.producer, &batch, &decoded.tombstones, trace)?;
+        self.transaction.producer.poll();
+        metrics.written(written.records, written.bytes);
+        rejected.push((Stage::Encode, written.rejected));
+        Ok(rejected)
+    }
+
+    fn reject(&mut self, records: &Arc<Records>, rejected: Vec<(Stage, Vec<Rejection>)>, trace: &mut BatchTrace) -> Result<()> {
+        for (stage, rejections) in rejected {
+            for rejection in &rejections {
+                trace.rejected(rejection);
+                self.pipeline.metrics.rejected(rejection.code, 1);
+            }
+            let rejected: Vec<Rejected> =
+                rejections.into_iter().map(|rejection| Rejected::new(records, stage.clone(), rejection)).collect();
+            if let (OnError::Halt, Some(first)) = (self.on_error, rejected.first()) {
+                return Err(halt_at(first));
+            }
+            self.dead_letters.send(&mut self.transaction.producer, &rejected)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let started = Instant::now();
+        let Some(offsets) = self.transaction.commit(&self.consumer)? else { return Ok(()) };
+        self.pipeline.metrics.commit_seconds(started.elapsed().as_secs_f64());
+        for (partition, lag) in self.consumer.lag(&offsets) {
+            self.pipeline.metrics.lag(&partition.topic, partition.partition, lag);
+        }
+        Ok(())
+    }
+}
+
+/// What `on_error: halt` makes of a rejected record.
+fn halt_at(rejected: &Rejected) -> Fault {
+    let record = rejected.record();
+    let place = format!("{}-{} offset {}", record.topic, record.partition, record.offset);
+    let message = format!("the record at {place} was rejected at {}: {}; on_error is halt", rejected.stage(), rejected.reason());
+    Fault::operator(rejected.code(), message)
+}
+
+/// What is written and not committed yet, and the offsets that it covers.
+struct Transaction {
+    producer: Producer,
+    delivery: Delivery,
+    offsets: Offsets,
+    began: Option<Instant>,
+    traces: Vec<BatchTrace>,
+}
+
+impl Transaction {
+    fn new(producer: Producer, delivery: Delivery) -> Self {
+        Self { producer, delivery, offsets: Offsets::new(), began: None, traces: Vec::new() }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        if self.delivery == Delivery::ExactlyOnce {
+            self.producer.begin()?;
+        }
+        self.began.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// The records are all written or rejected.
+    fn cover(&mut self, records: &Records, trace: BatchTrace) {
+        for (&partition, &offset) in records.partitions().iter().zip(records.offsets()) {
+            match self.offsets.iter_mut().find(|(known, _)| known.partition == partition) {
+                Some((_, next)) => *next = offset + 1,
+                None => {
+                    self.offsets.insert(TopicPartition::new(Arc::clone(records.topic()), partition), offset + 1);
+                }
+            }
+        }
+        self.traces.push(trace);
+    }
+
+    /// Makes it visible together with the offsets; returns them, or nothing where there was nothing to commit.
+    fn commit(&mut self, consumer: &Consumer) -> Result<Option<Offsets>> {
+        if self.began.take().is_none() {
+            return Ok(None);
+        }
+        let offsets = std::mem::take(&mut self.offsets);
+        match self.delivery {
+            Delivery::ExactlyOnce => self.producer.commit_with_offsets(&offsets, &consumer.group_metadata()?)?,
+            Delivery::AtLeastOnce => {
+                self.producer.drain()?;
+                consumer.report(&offsets)?;
+            }
+        }
+        self.traces.drain(..).for_each(|trace| trace.end(&Outcome::Committed));
+        Ok(Some(offsets))
+    }
+}
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
