@@ -1,0 +1,23 @@
+# What a person types. Each target installs what it needs on a Debian-like machine that has Rust.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench
+
+help: ## What there is to type
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Build Millrace and see real flight records go through Kafka topics into a table; no server needed
+	@scripts/setup.sh build
+	@scripts/demo.sh
+
+test: ## All tests, on the development broker and on Apache Kafka, a registry and PostgreSQL, which it starts and ends
+	@scripts/setup.sh test
+	@scripts/test.sh
+
+lint: ## Format, compiler and clippy warnings, dependencies, shell scripts
+	@scripts/setup.sh lint
+	@scripts/lint.sh
+
+bench: ## Throughput of the standard jobs beside librdkafka and COPY, as JSON lines and a table
+	@scripts/setup.sh test
+	@scripts/bench.sh

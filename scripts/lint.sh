@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# What must be clean before a change goes in.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/phases.sh
+. scripts/phases.sh
+trap phase_table EXIT
+
+shell_scripts() { git grep -lE '^#!.*bash|^# shellcheck shell=bash'; }
+
+# cargo-deny is built once and kept outside the clone.
+deny_version=0.19.0
+deny_home=${XDG_CACHE_HOME:-$HOME/.cache}/millrace-tools/cargo-deny-$deny_version
+
+install_deny() {
+  if [ -x "$deny_home/bin/cargo-deny" ]; then return; fi
+  CARGO_TARGET_DIR=$deny_home/target cargo install --quiet --locked --root "$deny_home" "cargo-deny@$deny_version"
+  rm -rf "$deny_home/target"
+}
+
+deny() { "$deny_home/bin/cargo-deny" --all-features check "$@"; }
+
+# The advisories are a database that must be fetched; without the network the other checks still count.
+advisories() {
+  if "$deny_home/bin/cargo-deny" fetch db >/dev/null 2>&1; then deny advisories; else echo "the advisories can't be fetched; not checked"; fi
+}
+
+phase "format" cargo fmt --all --check
+phase "clippy" cargo clippy --workspace --all-targets --quiet -- -D warnings
+if command -v shellcheck >/dev/null; then
+  mapfile -t scripts < <(shell_scripts)
+  phase "shell scripts" shellcheck -x "${scripts[@]}"
+fi
+phase "install cargo-deny" install_deny
+phase "dependencies" deny bans licenses sources
+phase "advisories" advisories
