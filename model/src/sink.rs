@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::batch::Batch;
 use crate::fault::Result;
 use crate::position::{Offsets, TopicPartition};
-use crate::rejected::Rejection;
+use crate::rejected::{Rejected, Rejection};
 
 /// How a commit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +44,9 @@ pub trait Sink: Send {
     /// Stages the deletion of rows by key; the batch has the key columns only.
     async fn delete(&mut self, keys: &Batch) -> Result<Vec<Rejection>>;
 
-    /// Brings what is staged into the target, inside the transaction; returns what the target refused.
-    async fn settle(&mut self) -> Result<Vec<Rejection>>;
+    /// Brings what is staged into the target, inside the transaction; returns what the target refused, each with its
+    /// own records: a round may have had many batches.
+    async fn settle(&mut self) -> Result<Vec<Rejected>>;
 
     /// Moves the positions `from` → `to` and commits. A partition that is not in `from` had no position yet.
     async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit>;
