@@ -1,1 +1,80 @@
 //! Confluent-framed Avro to Arrow and back, by the batch.
+//!
+//! The wire format is Confluent's: a zero byte, the id of the writer's schema as four bytes big-endian, and the record in
+//! Avro's binary encoding. A topic's [`Schema`] says what its records are decoded into, whatever schema each was written
+//! with.
+//!
+//! | Avro | Arrow |
+//! |---|---|
+//! | boolean, int, long, float, double | `Boolean`, `Int32`, `Int64`, `Float32`, `Float64` |
+//! | string, bytes, fixed | `Utf8`, `Binary`, `FixedSizeBinary` |
+//! | enum | `Dictionary(Int32, Utf8)`, whose values are the symbols in their order |
+//! | array, map, record | `List` (of `item`), `Map` (`entries` of `key` and `value`), `Struct` |
+//! | decimal of up to 38 digits | `Decimal128` |
+//! | date | `Date32` |
+//! | time-millis, time-micros | `Time32(ms)`, `Time64(µs)` |
+//! | timestamp-millis, -micros, -nanos | `Timestamp` of that unit in `+00:00` |
+//! | local-timestamp-millis, -micros, -nanos | `Timestamp` of that unit without a zone |
+//! | uuid, in a string or fixed | `FixedSizeBinary(16)`, with the field's metadata `logicalType` = `uuid` |
+//! | union of null and one type | that type's, nullable |
+//!
+//! Everything else (other unions, recursive records, durations, null alone) is refused by [`schema`], which names
+//! the field.
+
+mod decoder;
+mod encoder;
+mod form;
+mod resolution;
+mod shape;
+mod support;
+mod types;
+mod wire;
+mod writer;
+
+use millrace_model::{Code, Fault, Result, Schema};
+use serde_json::Value;
+
+pub use decoder::{Decoded, Decoder};
+pub use encoder::{Encoded, Encoder};
+
+use types::{Type, Unsupported};
+
+/// How many bytes the framing takes.
+const FRAME: usize = 5;
+
+/// The schema of an Avro record with its Arrow form, which is exactly what a [`Decoder`] yields.
+///
+/// # Errors
+/// [`Code::SchemaInvalid`] for what is not a valid Avro schema of a record, and [`Code::SchemaUnsupported`] for a type that
+/// Millrace does not carry; both name the field.
+pub fn schema(avro: Value) -> Result<Schema> {
+    let kind = parse(&avro)?;
+    let text = wire::text(&kind);
+    let decoder = writer::decoder(0, &text, &text);
+    let wire = decoder.map_err(|error| Fault::operator(Code::SchemaUnsupported, "the schema can't be decoded").because(error))?.schema();
+    Ok(Schema::new(avro, form::labelled(&wire, &kind)))
+}
+
+/// The type of a schema that [`schema`] has made.
+fn kind_of(schema: &Schema) -> Result<Type> {
+    parse(schema.avro())
+}
+
+fn parse(avro: &Value) -> Result<Type> {
+    let parsed = apache_avro::Schema::parse(avro).map_err(|error| invalid(avro, error))?;
+    let kind = Type::of(&parsed).and_then(|kind| support::supported(&kind).map(|()| kind));
+    kind.map_err(|Unsupported { path, what }| Fault::operator(Code::SchemaUnsupported, format!("{path} {what}")))
+}
+
+fn invalid(avro: &Value, error: apache_avro::Error) -> Fault {
+    let place = support::culprit(avro).map_or_else(|| "the schema".to_owned(), |path| format!("field `{path}` of the schema"));
+    Fault::operator(Code::SchemaInvalid, format!("{place} is not valid Avro")).because(error)
+}
+
+/// The id in the framing of a value, if it is framed.
+fn schema_id(value: &[u8]) -> Option<u32> {
+    match value {
+        [0, a, b, c, d, ..] => Some(u32::from_be_bytes([*a, *b, *c, *d])),
+        _ => None,
+    }
+}

@@ -1,0 +1,168 @@
+//! Confluent-framed Avro to Arrow.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use millrace_model::{Batch, Code, Fault, Origin, Records, Rejection, Result, Schema};
+
+use super::types::{Type, Unsupported};
+use super::writer::{Reader, Rows, Writer};
+use super::{FRAME, form, schema_id};
+
+/// Decodes the records of one topic into batches of the topic's schema.
+///
+/// It knows the writers' schemas that it has been taught by [`Decoder::learn`], and does no I/O.
+#[derive(Debug)]
+pub struct Decoder {
+    reader: Reader,
+    writers: HashMap<u32, Learnt>,
+}
+
+/// What is known of a schema id.
+#[derive(Debug)]
+enum Learnt {
+    Readable(Box<Writer>),
+    /// No record of this id can be decoded, and why.
+    Refused(Code, String),
+}
+
+/// What became of the records.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The good rows, in the order of their records.
+    pub batch: Batch,
+    /// The indices of the records without a value.
+    pub tombstones: Vec<u32>,
+    /// What could not be decoded, in the order of the records.
+    pub rejected: Vec<Rejection>,
+}
+
+impl Decoder {
+    /// A decoder into batches of `reader`, which comes from [`super::schema`].
+    pub fn new(reader: &Schema) -> Result<Self> {
+        let kind = super::kind_of(reader)?;
+        Ok(Self { reader: Reader { kind, arrow: Arc::clone(reader.arrow()) }, writers: HashMap::new() })
+    }
+
+    /// The schema ids in the framing of `records` that are not learnt yet, each once, in ascending order.
+    pub fn unknown_ids(&self, records: &Records) -> Vec<u32> {
+        let mut unknown = BTreeSet::new();
+        let mut last = None;
+        for id in records.values().iter().flatten().filter_map(schema_id) {
+            if last != Some(id) && !self.writers.contains_key(&id) {
+                unknown.insert(id);
+            }
+            last = Some(id);
+        }
+        unknown.into_iter().collect()
+    }
+
+    /// Learns the schema behind an id. `None`: the registry has none, and records of that id are rejected as
+    /// [`Code::SchemaUnknown`]. Records of a schema that can't be read as the topic's are rejected as
+    /// [`Code::SchemaIncompatible`].
+    pub fn learn(&mut self, id: u32, writer: Option<&str>) {
+        let learnt = match writer {
+            None => Learnt::Refused(Code::SchemaUnknown, format!("the registry has no schema of the id {id}")),
+            Some(text) => self.writer(id, text).unwrap_or_else(|reason| {
+                Learnt::Refused(Code::SchemaIncompatible, format!("schema {id} can't be read as the topic's: {reason}"))
+            }),
+        };
+        self.writers.insert(id, learnt);
+    }
+
+    fn writer(&self, id: u32, text: &str) -> Result<Learnt, String> {
+        let avro = apache_avro::Schema::parse_str(text).map_err(|error| error.to_string())?;
+        let written = Type::of(&avro).map_err(|Unsupported { path, what }| format!("{path} {what}"))?;
+        Ok(Learnt::Readable(Box::new(Writer::new(id, &written, &self.reader)?)))
+    }
+
+    /// Decodes `records`, whose schema ids have all been learnt. A record that can't be decoded is rejected alone.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] for an id that was not learnt.
+    pub fn decode(&mut self, records: &Arc<Records>) -> Result<Decoded> {
+        let mut sorted = Sorted::of(records);
+        let mut parts = Vec::with_capacity(sorted.groups.len());
+        for (id, group) in std::mem::take(&mut sorted.groups) {
+            parts.extend(self.decode_group(id, group, records, &mut sorted.rejected)?);
+        }
+        sorted.rejected.sort_by_key(|rejection| rejection.record);
+        Ok(Decoded { batch: self.merge(records, parts)?, tombstones: sorted.tombstones, rejected: sorted.rejected })
+    }
+
+    fn decode_group(&mut self, id: u32, group: Vec<u32>, records: &Records, rejected: &mut Vec<Rejection>) -> Result<Option<Rows>> {
+        match self.writers.get_mut(&id) {
+            Some(Learnt::Readable(writer)) => writer.decode(records.values(), group, &self.reader, rejected).map(Some),
+            Some(Learnt::Refused(code, reason)) => {
+                rejected.extend(group.into_iter().map(|record| Rejection::new(record, *code, reason.clone())));
+                Ok(None)
+            }
+            None => Err(Fault::fatal(Code::Internal, format!("records of schema {id} were to be decoded before it was learnt"))),
+        }
+    }
+
+    fn merge(&self, records: &Arc<Records>, mut parts: Vec<Rows>) -> Result<Batch> {
+        let batch = |rows: Rows| Batch::new(rows.columns, Origin::of(Arc::clone(records), rows.records));
+        match parts.len() {
+            0 => Ok(batch(Rows { columns: RecordBatch::new_empty(Arc::clone(&self.reader.arrow)), records: Vec::new() })),
+            1 => Ok(batch(parts.remove(0))),
+            _ => self.merge_many(records, &parts.into_iter().map(batch).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Joining dictionaries joins their values, so that an enum's symbols stand there twice.
+    fn merge_many(&self, records: &Arc<Records>, parts: &[Batch]) -> Result<Batch> {
+        let defect = |error| Fault::fatal(Code::Internal, "the rows of several schema ids can't be merged").because(error);
+        let merged = Batch::merge(records, parts).map_err(defect)?;
+        let (columns, origin) = merged.ok_or_else(|| Fault::fatal(Code::Internal, "there are no rows to merge"))?.into_parts();
+        let columns = form::conform_batch(&columns, &self.reader.kind, &self.reader.arrow).map_err(defect)?;
+        Ok(Batch::new(columns, origin))
+    }
+}
+
+/// Records by what their framing says.
+#[derive(Default)]
+struct Sorted {
+    /// By schema id, in the order in which the ids appear.
+    groups: Vec<(u32, Vec<u32>)>,
+    tombstones: Vec<u32>,
+    rejected: Vec<Rejection>,
+}
+
+impl Sorted {
+    fn of(records: &Records) -> Self {
+        let mut sorted = Self::default();
+        let mut current = 0;
+        for (value, record) in records.values().iter().zip(0..) {
+            match value.map(|value| (value, schema_id(value))) {
+                None => sorted.tombstones.push(record),
+                Some((_, Some(id))) => {
+                    current = sorted.group(id, current, records.values().len());
+                    sorted.groups[current].1.push(record);
+                }
+                Some((value, None)) => sorted.rejected.push(Rejection::new(record, Code::FramingInvalid, misframed(value))),
+            }
+        }
+        sorted
+    }
+
+    /// The index of the group of `id`, looked for first where the last record went.
+    fn group(&mut self, id: u32, current: usize, records: usize) -> usize {
+        if self.groups.get(current).is_some_and(|group| group.0 == id) {
+            return current;
+        }
+        self.groups.iter().position(|group| group.0 == id).unwrap_or_else(|| {
+            let capacity = if self.groups.is_empty() { records } else { 0 };
+            self.groups.push((id, Vec::with_capacity(capacity)));
+            self.groups.len() - 1
+        })
+    }
+}
+
+fn misframed(value: &[u8]) -> String {
+    match value.first() {
+        Some(0) | None => format!("the value has {} bytes; the framing alone takes {FRAME}", value.len()),
+        Some(magic) => format!("the value begins with 0x{magic:02x}, not with the magic byte 0x00 and a schema id"),
+    }
+}

@@ -1,0 +1,67 @@
+//! Which types a schema of Millrace's own may have, and where one that it may not have stands.
+
+use serde_json::{Value, json};
+
+use super::types::{Field, Path, Type, Unsupported};
+
+/// Decimals are 128-bit numbers in Arrow.
+const MOST_DIGITS: usize = 38;
+/// A null of a fixed type takes one byte on the wire and its full size in memory.
+const MOST_FIXED: usize = 65_536;
+
+/// Says of a reader's type what the codec can't carry in it.
+pub(super) fn supported(kind: &Type) -> Result<(), Unsupported> {
+    match kind {
+        Type::Record { .. } => walk(kind, &mut Path::default()),
+        other => Err(Path::default().unsupported(format!("is not a record but {}", other.title()))),
+    }
+}
+
+fn walk(kind: &Type, path: &mut Path) -> Result<(), Unsupported> {
+    if let Some((value, _)) = kind.nullable() {
+        return walk(value, path);
+    }
+    match kind {
+        Type::Null => Err(path.unsupported("is of type null; make it a union of null and another type")),
+        Type::Union(_) => Err(path.unsupported(format!("is a {}; Millrace carries unions of null and one other type", kind.title()))),
+        Type::Foreign { what, .. } => Err(path.unsupported(format!("is {what}, which Millrace does not carry"))),
+        Type::Decimal { precision, .. } if *precision > MOST_DIGITS => {
+            Err(path.unsupported(format!("is a decimal of {precision} digits; Millrace carries {MOST_DIGITS}")))
+        }
+        Type::Fixed { fixed, .. } if fixed.size == 0 || fixed.size > MOST_FIXED => {
+            Err(path.unsupported(format!("is a fixed of {} bytes; use bytes", fixed.size)))
+        }
+        Type::Array(items) => path.at("[]", |path| walk(items, path)),
+        Type::Map(values) => path.at("{}", |path| walk(values, path)),
+        Type::Record { fields, .. } if fields.is_empty() => Err(path.unsupported("has no fields")),
+        Type::Record { fields, .. } => fields.iter().try_for_each(|field: &Field| path.field(&field.name, |path| walk(&field.kind, path))),
+        _ => Ok(()),
+    }
+}
+
+/// The path of the first field without which an invalid schema would be valid, where there is one: apache-avro says
+/// what is wrong, but not where.
+pub(super) fn culprit(avro: &Value) -> Option<String> {
+    let fields = avro.get("fields")?.as_array()?;
+    let until = |count: usize| {
+        let mut shorter = avro.clone();
+        shorter["fields"] = json!(fields[..count]);
+        apache_avro::Schema::parse(&shorter)
+    };
+    let index = (0..fields.len()).find(|&index| until(index + 1).is_err())?;
+    until(index).ok()?;
+    let field = &fields[index];
+    let name = field.get("name").and_then(Value::as_str).map_or_else(|| format!("[{index}]"), str::to_owned);
+    let inner = nested(&field["type"]).and_then(culprit);
+    Some(inner.map_or_else(|| name.clone(), |inner| format!("{name}.{inner}")))
+}
+
+/// The record inside a field's type, through arrays, maps and unions.
+fn nested(kind: &Value) -> Option<&Value> {
+    match kind {
+        Value::Array(branches) => branches.iter().find_map(nested),
+        Value::Object(object) if object.contains_key("fields") => Some(kind),
+        Value::Object(object) => ["items", "values", "type"].iter().find_map(|key| object.get(*key).and_then(nested)),
+        _ => None,
+    }
+}
