@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, BinaryArray, BinaryBuilder};
 
+use crate::position::{Offsets, TopicPartition};
+
 /// One header of a record: a name and bytes, or a name and null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -107,6 +109,18 @@ impl Records {
     /// The value of one record; `None` is a tombstone.
     pub fn value(&self, row: usize) -> Option<&[u8]> {
         self.values.is_valid(row).then(|| self.values.value(row))
+    }
+
+    /// Moves `offsets` past these records: for each of their partitions to the last one's offset + 1.
+    pub fn advance(&self, offsets: &mut Offsets) {
+        for (&partition, &offset) in self.partitions.iter().zip(&self.offsets) {
+            match offsets.iter_mut().find(|(known, _)| known.partition == partition && known.topic == self.topic) {
+                Some((_, next)) => *next = offset + 1,
+                None => {
+                    offsets.insert(TopicPartition::new(Arc::clone(&self.topic), partition), offset + 1);
+                }
+            }
+        }
     }
 
     /// One record, all of its parts.
@@ -231,6 +245,17 @@ mod tests {
         assert_eq!(records.headers(0), &[]);
         assert_eq!(records.headers(1), &header);
         assert_eq!(records.record(2), record(2, &[]));
+    }
+
+    #[test]
+    fn offsets_advance_past_the_last_record_of_each_partition() {
+        let mut builder = RecordsBuilder::new("t".into(), 3);
+        for (partition, offset) in [(0, 4), (1, 7), (0, 6)] {
+            builder.push(&Record { partition, ..record(offset, &[]) });
+        }
+        let mut offsets = Offsets::from([(TopicPartition::new("t", 0), 4)]);
+        builder.finish().advance(&mut offsets);
+        assert_eq!(offsets, Offsets::from([(TopicPartition::new("t", 0), 7), (TopicPartition::new("t", 1), 8)]));
     }
 
     #[test]

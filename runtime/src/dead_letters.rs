@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use millrace_model::{Header, Record, Rejected, Result};
+use millrace_model::{Fault, Header, Record, Rejected, Result};
 
 use crate::kafka::{Cluster, Outgoing, Producer, Topic, compacted};
 
@@ -83,6 +83,14 @@ impl DeadLetters {
         let kept = record.headers.iter().filter(|header| !earlier(header)).cloned();
         kept.chain(said.map(|(key, value)| Header { key: key.to_owned(), value: Some(value.as_bytes().to_vec()) })).collect()
     }
+}
+
+/// What `on_error: halt` makes of a rejected record: the pipeline stands at it.
+pub fn halt_at(rejected: &Rejected) -> Fault {
+    let record = rejected.record();
+    let place = format!("{}-{} offset {}", record.topic, record.partition, record.offset);
+    let message = format!("the record at {place} was rejected at {}: {}; on_error is halt", rejected.stage(), rejected.reason());
+    Fault::operator(rejected.code(), message)
 }
 
 /// A dead letter, read back.

@@ -2,6 +2,7 @@
 //! their class says. One pipeline's trouble never touches another's.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use millrace_model::{Code, Fault, Result};
 use tokio::runtime::Handle;
@@ -101,5 +102,13 @@ impl Running {
         if self.0.await.is_err() {
             tracing::error!("a pipeline's thread panicked");
         }
+    }
+}
+
+/// Waits until `due`; for ever when nothing is.
+pub async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,4 +1,6 @@
 //! The transform service: topics through steps to topics.
 
+mod chain;
 pub mod config;
+pub mod service;
 pub mod steps;

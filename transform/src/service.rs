@@ -10,13 +10,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use millrace_model::{Code, Fault, Offsets, Records, Rejected, Rejection, Result, Schema, Stage, TopicPartition};
+use millrace_model::{Code, Fault, Offsets, Records, Rejected, Rejection, Result, Schema, Stage};
 use millrace_runtime::codec::Decoder;
-use millrace_runtime::dead_letters::DeadLetters;
+use millrace_runtime::dead_letters::{DeadLetters, halt_at};
+use millrace_runtime::input;
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Cluster, Consumer, Event, Producer, Subscription};
 use millrace_runtime::output::Writer;
-use millrace_runtime::pipeline::Pipeline;
+use millrace_runtime::pipeline::{Pipeline, until};
 use millrace_runtime::project::{Delivery, OnError};
 use millrace_runtime::registry::Registry;
 use millrace_runtime::telemetry::{BatchTrace, Outcome};
@@ -89,7 +90,7 @@ impl Worker<'_> {
             tokio::select! {
                 biased;
                 () = self.pipeline.shutdown.requested() => return self.commit(),
-                () = at(due) => self.commit()?,
+                () = until(due) => self.commit()?,
                 event = self.consumer.next() => self.take(event?).await?,
             }
         }
@@ -116,10 +117,7 @@ impl Worker<'_> {
     async fn process(&mut self, records: &Arc<Records>) -> Result<()> {
         let started = Instant::now();
         let mut trace = self.pipeline.hop.batch(records);
-        for id in self.decoder.unknown_ids(records) {
-            let writer = self.registry.schema(id).await?;
-            self.decoder.learn(id, writer.as_deref());
-        }
+        input::learn(&mut self.decoder, self.registry, records).await?;
         self.transaction.begin()?;
         let rejected = self.pass(records, &mut trace)?;
         self.reject(records, rejected, &mut trace)?;
@@ -173,14 +171,6 @@ impl Worker<'_> {
     }
 }
 
-/// What `on_error: halt` makes of a rejected record.
-fn halt_at(rejected: &Rejected) -> Fault {
-    let record = rejected.record();
-    let place = format!("{}-{} offset {}", record.topic, record.partition, record.offset);
-    let message = format!("the record at {place} was rejected at {}: {}; on_error is halt", rejected.stage(), rejected.reason());
-    Fault::operator(rejected.code(), message)
-}
-
 /// What is written and not committed yet, and the offsets that it covers.
 struct Transaction {
     producer: Producer,
@@ -205,14 +195,7 @@ impl Transaction {
 
     /// The records are all written or rejected.
     fn cover(&mut self, records: &Records, trace: BatchTrace) {
-        for (&partition, &offset) in records.partitions().iter().zip(records.offsets()) {
-            match self.offsets.iter_mut().find(|(known, _)| known.partition == partition) {
-                Some((_, next)) => *next = offset + 1,
-                None => {
-                    self.offsets.insert(TopicPartition::new(Arc::clone(records.topic()), partition), offset + 1);
-                }
-            }
-        }
+        records.advance(&mut self.offsets);
         self.traces.push(trace);
     }
 
@@ -231,12 +214,5 @@ impl Transaction {
         }
         self.traces.drain(..).for_each(|trace| trace.end(&Outcome::Committed));
         Ok(Some(offsets))
-    }
-}
-
-async fn at(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -1,0 +1,131 @@
+//! A round: the rows staged since the last commit, and how far they move each position.
+
+use std::time::Instant;
+
+use millrace_model::{Offsets, Records, TopicPartition};
+use millrace_runtime::telemetry::BatchTrace;
+
+/// Positions of the partitions that this loader holds, and what has been staged beyond them.
+#[derive(Default)]
+pub(crate) struct Round {
+    held: Offsets,
+    reached: Offsets,
+    began: Option<Instant>,
+    rows: usize,
+    oldest: Option<i64>,
+    traces: Vec<BatchTrace>,
+}
+
+impl Round {
+    /// Partitions have been claimed, with the positions that the target has for them.
+    pub(crate) fn hold(&mut self, claimed: Offsets) {
+        self.held.extend(claimed);
+    }
+
+    /// A partition is another loader's now.
+    pub(crate) fn release(&mut self, partition: &TopicPartition) {
+        self.held.remove(partition);
+        self.reached.remove(partition);
+    }
+
+    /// The records are staged or rejected.
+    pub(crate) fn cover(&mut self, records: &Records, staged: usize, trace: BatchTrace) {
+        self.began.get_or_insert_with(Instant::now);
+        self.rows += staged;
+        self.oldest = self.oldest.into_iter().chain(records.timestamps().iter().copied()).min();
+        records.advance(&mut self.reached);
+        self.traces.push(trace);
+    }
+
+    /// When it began; `None` while nothing is staged.
+    pub(crate) fn began(&self) -> Option<Instant> {
+        self.began
+    }
+
+    /// How many rows are staged.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The positions to move, as they are.
+    pub(crate) fn from(&self) -> Offsets {
+        self.reached.keys().filter_map(|partition| Some((partition.clone(), *self.held.get(partition)?))).collect()
+    }
+
+    /// The positions to move, as they will be.
+    pub(crate) fn to(&self) -> &Offsets {
+        &self.reached
+    }
+
+    /// It is durable. A new round begins where it ended.
+    pub(crate) fn committed(&mut self) -> Committed {
+        let done = std::mem::take(self);
+        self.held = done.held;
+        self.held.extend(done.reached.clone());
+        Committed { offsets: done.reached, oldest: done.oldest, rows: done.rows, traces: done.traces }
+    }
+}
+
+/// A round that is durable.
+pub(crate) struct Committed {
+    /// The positions reached.
+    pub(crate) offsets: Offsets,
+    /// The timestamp of its oldest record, in milliseconds since the epoch.
+    pub(crate) oldest: Option<i64>,
+    /// How many rows were staged.
+    pub(crate) rows: usize,
+    /// The traces of its batches.
+    pub(crate) traces: Vec<BatchTrace>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millrace_model::{Record, RecordsBuilder};
+    use millrace_runtime::telemetry::Hop;
+
+    fn partition(number: i32) -> TopicPartition {
+        TopicPartition::new("t", number)
+    }
+
+    fn records(places: &[(i32, i64)]) -> Records {
+        let mut builder = RecordsBuilder::new("t".into(), places.len());
+        for &(partition, offset) in places {
+            builder.push(&Record { topic: "t", partition, offset, timestamp: offset, key: None, value: None, headers: &[] });
+        }
+        builder.finish()
+    }
+
+    fn cover(round: &mut Round, places: &[(i32, i64)]) {
+        let records = records(places);
+        let trace = Hop::new("loader", "test").batch(&records);
+        round.cover(&records, places.len(), trace);
+    }
+
+    #[test]
+    fn a_round_moves_only_the_partitions_that_it_read() {
+        let mut round = Round::default();
+        round.hold(Offsets::from([(partition(0), 5), (partition(1), 9)]));
+        cover(&mut round, &[(0, 5), (0, 6)]);
+        assert_eq!(round.from(), Offsets::from([(partition(0), 5)]));
+        assert_eq!(round.to(), &Offsets::from([(partition(0), 7)]));
+    }
+
+    #[test]
+    fn a_partition_without_a_position_has_none_to_move_from() {
+        let mut round = Round::default();
+        cover(&mut round, &[(2, 0)]);
+        assert!(round.from().is_empty());
+    }
+
+    #[test]
+    fn the_next_round_begins_where_the_last_one_ended() {
+        let mut round = Round::default();
+        round.hold(Offsets::from([(partition(0), 5)]));
+        cover(&mut round, &[(0, 5)]);
+        assert_eq!(round.committed().offsets, Offsets::from([(partition(0), 6)]));
+        assert!(round.began().is_none());
+        cover(&mut round, &[(0, 6)]);
+        assert_eq!(round.from(), Offsets::from([(partition(0), 6)]));
+    }
+}
