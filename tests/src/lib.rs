@@ -1,1 +1,16 @@
-//! End-to-end, fault and compatibility tests of the millrace binary against real servers.
+//! What the end-to-end tests are written with: the `millrace` binary as a process, a project in a folder of its own, and
+//! eyes on Kafka, PostgreSQL and the traces. Everything here panics when a test can't go on, and says why.
+
+pub mod flights;
+pub mod kafka;
+pub mod postgres;
+pub mod project;
+pub mod servers;
+pub mod service;
+pub mod traces;
+mod wait;
+
+pub use project::Project;
+pub use servers::Servers;
+pub use service::Service;
+pub use wait::until;

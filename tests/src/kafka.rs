@@ -1,0 +1,130 @@
+//! Topics as any other Kafka client sees them.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::producer::{BaseRecord, FutureProducer, Producer as _, ThreadedProducer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A record as a committed reader gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// The partition it stands in.
+    pub partition: i32,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+    /// Its timestamp in milliseconds since the epoch.
+    pub timestamp: Option<i64>,
+    /// Its headers, in their order.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Read {
+    fn of(message: &BorrowedMessage<'_>) -> Self {
+        let header = |header: rdkafka::message::Header<'_, &[u8]>| (header.key.to_owned(), header.value.unwrap_or_default().to_vec());
+        Self {
+            partition: message.partition(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            timestamp: message.timestamp().to_millis(),
+            headers: message.headers().map(|headers| headers.iter().map(header).collect()).unwrap_or_default(),
+        }
+    }
+
+    /// The header of that name as text.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let (_, value) = self.headers.iter().find(|(key, _)| key == name)?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+}
+
+fn client(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    config
+}
+
+/// Creates a topic.
+pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) {
+    let admin: AdminClient<_> = client(brokers).create().expect("an admin client");
+    let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let results = admin.create_topics([&topic], &AdminOptions::new()).await.expect("the broker answers");
+    results.into_iter().for_each(|result| {
+        result.expect("the topic is created");
+    });
+}
+
+/// Writes values with their keys, in order, and waits until they are stored.
+pub async fn write(brokers: &str, topic: &str, records: &[(Option<&[u8]>, Option<&[u8]>)]) {
+    let producer: ThreadedProducer<_> = client(brokers).set("acks", "all").create().expect("a producer");
+    for (key, value) in records {
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(0);
+        record.key = *key;
+        record.payload = *value;
+        producer.send(record).map_err(|(error, _)| error).expect("the record is queued");
+    }
+    flush(producer).await;
+}
+
+async fn flush(producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext>) {
+    let flushed = tokio::task::spawn_blocking(move || producer.flush(PATIENCE)).await;
+    flushed.expect("flushing does not panic").expect("the records are stored");
+}
+
+/// All committed records of a topic, partition by partition; none when there is no such topic.
+pub async fn read(brokers: &str, topic: &str) -> Vec<Read> {
+    let (config, topic) = (client(brokers), topic.to_owned());
+    tokio::task::spawn_blocking(move || read_to_the_end(config, &topic)).await.expect("reading does not panic")
+}
+
+fn read_to_the_end(mut config: ClientConfig, topic: &str) -> Vec<Read> {
+    config
+        .set("group.id", "reader")
+        .set("enable.auto.commit", "false")
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let mut open = assign_all(&consumer, topic);
+    let (mut records, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+    while !open.is_empty() {
+        assert!(Instant::now() < deadline, "{topic} was not read to its end in {PATIENCE:?}");
+        match consumer.poll(Duration::from_millis(200)) {
+            Some(Ok(message)) => records.push(Read::of(&message)),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
+            Some(Err(error)) => panic!("{topic} can't be read: {error}"),
+            None => {}
+        }
+    }
+    records
+}
+
+fn assign_all(consumer: &BaseConsumer, topic: &str) -> BTreeSet<i32> {
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
+    let partitions: BTreeSet<i32> = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()).collect();
+    let mut assignment = TopicPartitionList::new();
+    for partition in &partitions {
+        assignment.add_partition_offset(topic, *partition, Offset::Beginning).expect("an offset");
+    }
+    consumer.assign(&assignment).expect("partitions are assigned");
+    partitions
+}
+
+/// Whether a client with these settings gets an answer: used to see that a listener wants what it should.
+pub fn answers(settings: &[(&str, &str)]) -> bool {
+    let mut config = ClientConfig::new();
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
+    let producer: FutureProducer = config.create().expect("a client");
+    producer.client().fetch_metadata(None, Duration::from_secs(5)).is_ok()
+}

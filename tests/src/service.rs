@@ -1,0 +1,158 @@
+//! A service of the real binary as a process, which can be killed, stopped in its tracks, and started again.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use reqwest::{Client, Response};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{Project, until};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process of `millrace run <service>`. It dies with this value; when the test fails its log is printed.
+#[derive(Debug)]
+pub struct Service {
+    name: &'static str,
+    folder: PathBuf,
+    environment: Vec<(&'static str, String)>,
+    http: SocketAddr,
+    admin: SocketAddr,
+    log: PathBuf,
+    child: Child,
+    client: Client,
+}
+
+impl Service {
+    /// Starts `ingest`, `transform` or `loader` of the project.
+    pub fn start(project: &Project, name: &'static str) -> Self {
+        let (http, admin) = (free_address(), free_address());
+        let mut environment = project.environment().to_vec();
+        environment.extend([("MILLRACE_HTTP", http.to_string()), ("MILLRACE_ADMIN", admin.to_string())]);
+        let log = project.folder().join(format!(".{name}-{}.log", admin.port()));
+        let child = spawn(name, project.folder(), &environment, &log);
+        Self { name, folder: project.folder().to_owned(), environment, http, admin, log, child, client: Client::new() }
+    }
+
+    /// Kills it with SIGKILL, wherever it stands.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the process is killed");
+        self.child.wait().expect("the process has ended");
+    }
+
+    /// Starts it again as it was.
+    pub fn restart(&mut self) {
+        self.child = spawn(self.name, &self.folder, &self.environment, &self.log);
+    }
+
+    /// Stops it in its tracks (SIGSTOP): it holds what it holds and does nothing.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`Service::freeze`].
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        until(&format!("{} ends after SIGTERM", self.name), PATIENCE, async || self.child.try_wait().expect("it can be asked")).await
+    }
+
+    /// Whether the process still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("it can be asked").is_none()
+    }
+
+    /// Waits until all its pipelines run.
+    pub async fn ready(&self) {
+        self.pipelines_are("running", |state| state["state"] == "running").await;
+    }
+
+    /// Waits until its only pipeline is in `state`, and returns what it says of itself.
+    pub async fn is(&self, state: &str) -> Value {
+        self.pipelines_are(state, |pipeline| pipeline["state"] == state).await
+    }
+
+    async fn pipelines_are(&self, what: &str, good: impl Fn(&Value) -> bool) -> Value {
+        let what = format!("{} is {what}", self.name);
+        until(&what, PATIENCE, async || {
+            let pipelines = self.health().await?["pipelines"].as_object().cloned()?;
+            (!pipelines.is_empty() && pipelines.values().all(&good)).then(|| pipelines.values().next().cloned())?
+        })
+        .await
+    }
+
+    /// What `/health/ready` says; `None` while nothing listens.
+    pub async fn health(&self) -> Option<Value> {
+        self.client.get(format!("http://{}/health/ready", self.admin)).send().await.ok()?.json().await.ok()
+    }
+
+    /// What `/metrics` says.
+    pub async fn metrics(&self) -> String {
+        let answer = self.client.get(format!("http://{}/metrics", self.admin)).send().await.expect("metrics are served");
+        answer.text().await.expect("metrics are text")
+    }
+
+    /// Posts a body to the push gateway; `None` when the gateway is away or went away before it answered.
+    pub async fn post(&self, path: &str, content_type: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Option<Response> {
+        let request = self.client.post(format!("http://{}{path}", self.http)).header("content-type", content_type).body(body.into());
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send().await.ok()
+    }
+
+    /// What it has logged, over all of its lives.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).expect("the log can be read")
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the process takes the signal");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("--- the last lines of {}:\n{}", self.name, lines[lines.len().saturating_sub(60)..].join("\n"));
+        }
+        // It may have ended by itself, or been killed by the test.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn spawn(name: &str, folder: &Path, environment: &[(&'static str, String)], log: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(log).expect("a log file");
+    Command::new(binary())
+        .args(["run", name, "--project"])
+        .arg(folder)
+        .envs(environment.iter().map(|(key, value)| (key, value)))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle of the log"))
+        .stderr(log)
+        .spawn()
+        .expect("millrace starts; `cargo build --workspace --bins` builds it")
+}
+
+/// The binary: `MILLRACE_BIN`, or what was built beside this test.
+pub fn binary() -> PathBuf {
+    std::env::var_os("MILLRACE_BIN").map_or_else(beside_this_test, PathBuf::from)
+}
+
+fn beside_this_test() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    test.ancestors().nth(2).expect("tests are built in target/<profile>/deps").join("millrace")
+}
+
+/// An address that nothing listened on a moment ago.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+}

@@ -1,0 +1,115 @@
+//! Whatever is killed, whenever: nothing is lost and nothing is doubled.
+
+use std::time::Duration;
+
+use millrace_tests::flights::{Flights, SCHEMA};
+use millrace_tests::postgres::Warehouse;
+use millrace_tests::{Project, Servers, Service, kafka, until};
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::time::sleep;
+
+const PIPELINES: &str = r#"
+topics:
+  "{name}.files": { partitions: 3 }
+  "{name}.posted": { partitions: 3 }
+  "{name}.checked": { partitions: 3 }
+ingest:
+  files:
+    from: { files: { path: "in/*.csv", null: [NA] } }
+    to: { topic: "{name}.files", schema: flight.avsc, key: [carrier, flight] }
+  posted:
+    from: { http: { path: /flights, max_body: 8MiB } }
+    to: { topic: "{name}.posted", schema: flight.avsc, key: carrier }
+transform:
+  checked:
+    from: "{name}.files"
+    steps:
+      - validate: { rules: [ { not_null: [carrier] }, { range: { column: distance, min: 1 } } ] }
+      - sql: SELECT carrier, flight, origin, dest, tailnum, time_hour, dep_delay, arr_delay, distance FROM input
+    to: { topic: "{name}.checked" }
+load:
+  appended:
+    from: "{name}.checked"
+    to: { connection: warehouse, table: appended }
+  latest:
+    from: "{name}.posted"
+    to: { connection: warehouse, table: latest }
+    mode: upsert
+    keys: [carrier, flight, time_hour]
+"#;
+
+const COLUMNS: [&str; 9] = ["carrier", "flight", "origin", "dest", "tailnum", "time_hour", "dep_delay", "arr_delay", "distance"];
+const TIME_HOUR: &str = r#"to_char(time_hour, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"#;
+const PARTS: usize = 15;
+const SERVICES: [&str; 3] = ["ingest", "transform", "loader"];
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// 80,789 flights from files are appended and the same ones, posted, are upserted, while ingest, transform and loader are
+/// killed in turn, five times each, at a random instant of the work.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_flight_is_in_the_table_once_however_often_services_are_killed() {
+    let seed = std::env::var("MILLRACE_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| rand::rng().random());
+    println!("MILLRACE_TEST_SEED={seed} kills at the same instants again");
+    let servers = Servers::of_this_run();
+    let project = Project::new(&servers, PIPELINES);
+    project.write("flight.avsc", SCHEMA);
+    let warehouse = Warehouse::of(&servers, &project).await;
+    let flights = Flights::all();
+
+    let mut services = SERVICES.map(|name| Service::start(&project, name));
+    services[0].ready().await;
+    publish_and_kill(&project, &flights, &mut services, SmallRng::seed_from_u64(seed)).await;
+
+    let all = flights.len() as i64;
+    for table in ["appended", "latest"] {
+        until(&format!("{all} rows in {table}"), PATIENCE, async || (warehouse.count(table).await >= all).then_some(())).await;
+    }
+    for service in &mut services {
+        assert!(service.terminate().await.success(), "the service ends well");
+    }
+    is_exact(&warehouse, &flights).await;
+    let stored = kafka::read(&servers.kafka, &project.topic("checked")).await.len();
+    assert_eq!(stored, flights.len(), "committed records of the topic between the services");
+}
+
+/// Publishes part after part, by file and by request; a service is killed while each is under way.
+async fn publish_and_kill(project: &Project, flights: &Flights, services: &mut [Service; 3], mut random: SmallRng) {
+    for (number, part) in flights.parts(PARTS).enumerate() {
+        project.write(&format!("in/part-{number:02}.csv"), part.csv());
+        let victim = number % SERVICES.len();
+        let instant = Duration::from_millis(random.random_range(0..2_000));
+        if victim == 0 {
+            post(&services[0], number, &part).await;
+        }
+        // Not a wait for something: this is the random instant.
+        sleep(instant).await;
+        services[victim].kill();
+        println!("killed {} {instant:?} after part {number} was published", SERVICES[victim]);
+        services[victim].restart();
+        if victim != 0 {
+            post(&services[0], number, &part).await;
+        }
+    }
+}
+
+/// Posts until it is answered: an answer that was lost with the gateway leaves it open whether the flights are stored.
+async fn post(gateway: &Service, number: usize, part: &Flights) {
+    let (body, key) = (part.ndjson(), format!("part-{number}"));
+    until(&format!("part {number} is answered"), PATIENCE, async || {
+        let answer = gateway.post("/flights", "application/x-ndjson", &[("idempotency-key", &key)], body.clone()).await?;
+        answer.status().is_success().then_some(())
+    })
+    .await;
+}
+
+async fn is_exact(warehouse: &Warehouse, flights: &Flights) {
+    let expected = flights.rows(&COLUMNS);
+    let columns = COLUMNS.map(|column| if column == "time_hour" { TIME_HOUR } else { column });
+    for table in ["appended", "latest"] {
+        let rows = warehouse.rows(table, &columns).await;
+        assert_eq!(rows.len(), expected.len(), "rows in {table}");
+        let difference = rows.iter().zip(&expected).find(|(row, expected)| row != expected);
+        assert_eq!(difference, None, "the first row of {table} that differs (there, expected)");
+    }
+}
