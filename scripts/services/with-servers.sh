@@ -27,6 +27,7 @@ server() {
   if [ "$engine" = docker ]; then "$here/docker.sh" "$1" "$2"; else "$here/$2.sh" "$1"; fi
 }
 
+# shellcheck disable=SC2317 # called by the traps
 finish() {
   local status=$? name
   trap - EXIT INT TERM
