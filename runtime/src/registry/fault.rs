@@ -1,0 +1,108 @@
+//! What the registry's errors mean.
+
+use std::error::Error;
+
+use millrace_model::{Code, Fault};
+use schema_registry_converter::error::SRCError;
+use schema_registry_converter::schema_registry_common::RawError;
+
+/// Confluent's code for "schema not found", as opposed to a wrong path, which is a 404 too.
+const SCHEMA_NOT_FOUND: u32 = 40_403;
+
+/// Whether the registry itself says that it has no such schema.
+pub(super) fn is_unknown(error: &SRCError) -> bool {
+    status(error) == Some(404) && answer(error).is_some_and(|answer| answer.error_code == SCHEMA_NOT_FOUND)
+}
+
+/// The fault of a call that failed, which was doing `what`.
+pub(super) fn of(error: &SRCError, what: &str) -> Fault {
+    let fault = match status(error) {
+        None if error.retriable => Fault::passing(Code::RegistryUnavailable, what),
+        Some(408 | 429 | 500..) => Fault::passing(Code::RegistryUnavailable, what),
+        Some(401 | 403) => {
+            let advice = "it refuses access; check SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD";
+            Fault::operator(Code::RegistryUnavailable, format!("{what}: {advice}"))
+        }
+        Some(404) => {
+            Fault::operator(Code::RegistryUnavailable, format!("{what}: there is no schema registry; check registry.url and its path"))
+        }
+        _ => Fault::operator(Code::RegistryUnavailable, what),
+    };
+    fault.because(words(error))
+}
+
+/// The fault of a schema that was not registered.
+pub(super) fn of_register(error: &SRCError, subject: &str, address: &str) -> Fault {
+    let what = format!("the schema can't be registered as {subject} in the registry at {address}");
+    match status(error) {
+        Some(409) => {
+            let advice = "it is not compatible with an earlier version; give new fields a default, or change the subject's compatibility";
+            Fault::operator(Code::RegistryRefused, format!("{what}: {advice}")).because(words(error))
+        }
+        Some(422) => Fault::operator(Code::RegistryRefused, format!("{what}: the registry does not take it")).because(words(error)),
+        _ => of(error, &what),
+    }
+}
+
+fn answer(error: &SRCError) -> Option<&RawError> {
+    error.source()?.downcast_ref()
+}
+
+/// The HTTP status, which the client library has in its text only.
+fn status(error: &SRCError) -> Option<u16> {
+    answer(error)?;
+    let (_, rest) = error.error.rsplit_once("status ")?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+/// The registry's own words, or those of the connection's errors down to the first.
+fn words(error: &SRCError) -> String {
+    if let Some(answer) = answer(error) {
+        return format!("{}: {}", error.error, answer.message);
+    }
+    let mut text = error.error.clone();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millrace_model::Retry;
+
+    fn answered(status: &str, body: &str) -> SRCError {
+        let answer: RawError = serde_json::from_str(body).expect("is an error's body");
+        SRCError::non_retryable_with_cause(answer, &format!("HTTP request to schema registry failed with status {status}"))
+    }
+
+    #[test]
+    fn only_the_registrys_own_word_makes_a_schema_unknown() {
+        assert!(is_unknown(&answered("404 Not Found", r#"{"error_code":40403,"message":"Schema 7 not found"}"#)));
+        let elsewhere = answered("404 Not Found", r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#);
+        assert!(!is_unknown(&elsewhere));
+        assert_eq!(of(&elsewhere, "x").retry(), Retry::Operator);
+    }
+
+    #[test]
+    fn trouble_of_the_registry_passes_and_refused_credentials_do_not() {
+        let retry = |status: &str| of(&answered(status, r#"{"error_code":1,"message":"m"}"#), "x").retry();
+        assert_eq!(retry("500 Internal Server Error"), Retry::BackOff);
+        assert_eq!(retry("503 Service Unavailable"), Retry::BackOff);
+        assert_eq!(retry("429 Too Many Requests"), Retry::BackOff);
+        assert_eq!(retry("401 Unauthorized"), Retry::Operator);
+        assert_eq!(retry("403 Forbidden"), Retry::Operator);
+    }
+
+    #[test]
+    fn a_refused_schema_brings_the_registrys_words_and_what_to_do() {
+        let body = r#"{"error_code":409,"message":"field x has no default"}"#;
+        let fault = of_register(&answered("409 Conflict", body), "t-value", "http://r");
+        assert_eq!((fault.code(), fault.retry()), (Code::RegistryRefused, Retry::Operator));
+        let text = fault.to_string();
+        assert!(text.contains("field x has no default") && text.contains("t-value") && text.contains("compatibility"), "{text}");
+    }
+}
