@@ -1,8 +1,128 @@
 //! The project file: reading it, its shared sections, and the typed flow of its pipelines.
 
-mod sections;
+use std::path::Path;
 
+use serde::de::DeserializeOwned;
+
+mod document;
+pub mod findings;
+pub mod flow;
+mod kafka_settings;
+mod place;
+mod reference;
+mod sections;
+mod shape;
+mod shape_error;
+pub mod suggest;
+mod tree;
+mod variables;
+
+pub use findings::{Finding, Findings, Severity};
+pub use flow::Flow;
+pub use place::Place;
+pub use reference::{json_schema, reference};
 pub use sections::{
-    ByteSize, DEAD_LETTERS, Delivery, KafkaConfig, Key, Mechanism, Millis, OnError, Output, Project, ProjectPath, RegistryConfig, Scalar, Secret,
-    ServiceConfig, Topic, Version, dead_letters,
+    ByteSize, DEAD_LETTERS, Delivery, KafkaConfig, Key, Mechanism, Millis, OnError, Output, Project, ProjectPath, RegistryConfig, Scalar,
+    Secret, ServiceConfig, Topic, Version, dead_letters,
 };
+pub use variables::{Environment, process_environment};
+
+use document::Document;
+use millrace_model::Code;
+use shape::shape;
+use tree::{Node, Value};
+
+/// A project that was read and checked.
+#[derive(Debug, Clone)]
+pub struct Checked<P> {
+    /// The project, if its files have the right shape.
+    pub project: Option<P>,
+    /// Its topics and pipelines with their schemas; whole if there is no error among the findings.
+    pub flow: Flow,
+    /// What was found.
+    pub findings: Findings,
+}
+
+impl<P> Checked<P> {
+    /// The project and its flow, to be run, with nothing worse than warnings; or else what was found.
+    pub fn runnable(self) -> Result<(P, Flow, Findings), Findings> {
+        match self.project {
+            Some(project) if !self.findings.has_errors() => Ok((project, self.flow, self.findings)),
+            _ => Err(self.findings),
+        }
+    }
+}
+
+/// Reads the project at `path`, a file or a folder, and types the whole flow. Reads the project's files and nothing else.
+pub fn check<C, I, T, L>(path: &Path, environment: &Environment<'_>) -> Checked<Project<C, I, T, L>>
+where
+    C: DeserializeOwned,
+    I: DeserializeOwned + flow::Pipeline<C>,
+    T: DeserializeOwned + flow::Pipeline<C>,
+    L: DeserializeOwned + flow::Pipeline<C>,
+{
+    let mut findings = Findings::default();
+    let mut flow = Flow::default();
+    let document = Document::read(path, environment, &mut findings);
+    let project = document.and_then(|mut document| {
+        let project = project(&mut document, &mut findings)?;
+        if !findings.has_errors() {
+            flow = flow::check(&project, &document, &mut findings);
+        }
+        Some(project)
+    });
+    findings.sort();
+    Checked { project, flow, findings }
+}
+
+/// The typed project. Each entry of a section is read by itself, so that one that is wrong hides no other.
+fn project<C, I, T, L>(document: &mut Document, findings: &mut Findings) -> Option<Project<C, I, T, L>>
+where
+    C: DeserializeOwned,
+    I: DeserializeOwned,
+    T: DeserializeOwned,
+    L: DeserializeOwned,
+{
+    let Document { root, folder } = document;
+    take_misfits::<C>(root, "connections", folder, findings);
+    take_misfits::<Topic>(root, "topics", folder, findings);
+    take_misfits::<I>(root, "ingest", folder, findings);
+    take_misfits::<T>(root, "transform", folder, findings);
+    take_misfits::<L>(root, "load", folder, findings);
+    match shape::<Project<C, I, T, L>>(root, folder) {
+        Ok(mut project) => {
+            if project.name.is_empty() {
+                project.name = folder_name(folder);
+            }
+            kafka_settings::check(&project.kafka, document, findings);
+            Some(project)
+        }
+        Err(error) => {
+            findings.push(misfit(&error));
+            None
+        }
+    }
+}
+
+fn take_misfits<V: DeserializeOwned>(root: &mut Node, section: &str, folder: &Path, findings: &mut Findings) {
+    let Some(Value::Map(entries)) = root.entry_mut(section).map(|entry| &mut entry.node.value) else { return };
+    entries.retain(|entry| match shape::<V>(&entry.node, folder) {
+        Ok(_) => true,
+        Err(error) => {
+            findings.push(misfit(&error.moved(&entry.node.place, entry.place())));
+            false
+        }
+    });
+}
+
+fn misfit(error: &shape_error::ShapeError) -> Finding {
+    Finding::error(Code::ProjectSyntax, error.message()).help(error.help.clone()).at(error.place.clone())
+}
+
+/// The name of the project's folder, in the characters that a project's name may have.
+fn folder_name(folder: &Path) -> String {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let full = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let name = full.file_name().map_or_else(|| "millrace".into(), |name| name.to_string_lossy());
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
+}

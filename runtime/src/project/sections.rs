@@ -17,10 +17,7 @@ pub use scalars::{ByteSize, Key, Millis, ProjectPath, Scalar, Secret, Version};
 ///
 /// `C` is a connection, `I`, `T` and `L` are the pipelines of ingest, transform and load.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    bound = "C: Deserialize<'de>, I: Deserialize<'de>, T: Deserialize<'de>, L: Deserialize<'de>"
-)]
+#[serde(deny_unknown_fields, bound = "C: Deserialize<'de>, I: Deserialize<'de>, T: Deserialize<'de>, L: Deserialize<'de>")]
 #[schemars(rename = "Project")]
 pub struct Project<C, I, T, L> {
     /// The version of this format: 1.

@@ -1,0 +1,171 @@
+//! The typed flow: the schema of each topic, through each pipeline, to each target, before anything runs.
+
+use std::collections::BTreeMap;
+
+use millrace_model::{Code, Schema};
+
+use super::findings::Severity;
+use super::sections::{Delivery, Key, OnError, Output, Scalar};
+
+mod check;
+mod fit;
+mod names;
+mod order;
+mod schema_files;
+
+pub(super) use check::check;
+
+/// A pipeline as the flow sees it; the configuration of each service's pipelines is one. `C` is a connection.
+pub trait Pipeline<C> {
+    /// The topic that it reads.
+    fn input(&self) -> Option<&str> {
+        None
+    }
+
+    /// Where its records go in Kafka.
+    fn output(&self) -> Option<&Output> {
+        None
+    }
+
+    /// The topic of records that can't be processed.
+    fn dead_letters(&self) -> &str;
+
+    /// What becomes of such a record.
+    fn on_error(&self) -> OnError;
+
+    /// What a crash may do to the output.
+    fn delivery(&self) -> Delivery {
+        Delivery::ExactlyOnce
+    }
+
+    /// What no other pipeline may have too, such as a path of the push gateway, and the keys it is written under.
+    fn exclusive(&self) -> Option<(String, Vec<String>)> {
+        None
+    }
+
+    /// Types the pipeline, given the schema of the topic that it reads.
+    fn types(&self, context: &Context<'_, C>, input: Option<&Schema>) -> Types;
+
+    /// What is wrong if its records go out by that schema.
+    fn misfits(&self, _output: &Schema) -> Vec<Problem> {
+        Vec::new()
+    }
+}
+
+/// What a pipeline may look at to type itself.
+#[derive(Debug)]
+pub struct Context<'a, C> {
+    /// The project's name.
+    pub project: &'a str,
+    /// The pipeline's name.
+    pub pipeline: &'a str,
+    /// The project's connections.
+    pub connections: &'a BTreeMap<String, C>,
+}
+
+/// What typing a pipeline gave.
+#[derive(Debug, Default)]
+pub struct Types {
+    /// The schema of what comes out of its steps, if it is they who decide that.
+    pub output: Option<Schema>,
+    /// The columns of the table that it loads.
+    pub target: Vec<TargetColumn>,
+    /// What does not fit, and what its owner should know.
+    pub problems: Vec<Problem>,
+}
+
+impl From<Problem> for Types {
+    fn from(problem: Problem) -> Self {
+        Self { problems: vec![problem], ..Self::default() }
+    }
+}
+
+/// A column of a table that a pipeline loads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type in the target's SQL.
+    pub sql_type: String,
+    /// Whether it takes null.
+    pub nullable: bool,
+}
+
+/// What is wrong with a pipeline, and where in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problem {
+    pub(super) severity: Severity,
+    pub(super) code: Code,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+    pub(super) at: Vec<String>,
+    pub(super) inside: Option<(u32, u32)>,
+}
+
+impl Problem {
+    /// An error at the keys `at` under the pipeline; an index of a list is a key too.
+    pub fn error<S: ToString>(code: Code, at: &[S], message: impl Into<String>) -> Self {
+        let at = at.iter().map(ToString::to_string).collect();
+        Self { severity: Severity::Error, code, message: message.into(), help: None, at, inside: None }
+    }
+
+    /// A warning there.
+    pub fn warning<S: ToString>(code: Code, at: &[S], message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, at, message) }
+    }
+
+    /// The same with what to do about it, or what was probably meant.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<Option<String>>) -> Self {
+        self.help = help.into();
+        self
+    }
+
+    /// The same, at a line and column (from 1) of the text that is there.
+    #[must_use]
+    pub fn inside(mut self, place: impl Into<Option<(u32, u32)>>) -> Self {
+        self.inside = place.into();
+        self
+    }
+}
+
+/// A project's topics and pipelines with their schemas.
+#[derive(Debug, Clone, Default)]
+pub struct Flow {
+    /// Every topic that is declared with a schema, read or written, by name.
+    pub topics: BTreeMap<String, TypedTopic>,
+    /// Every pipeline, by name: names are unique over all sections.
+    pub pipelines: BTreeMap<String, TypedPipeline>,
+}
+
+/// A topic and what its records are.
+#[derive(Debug, Clone)]
+pub struct TypedTopic {
+    /// The schema of its values.
+    pub schema: Schema,
+    /// The columns of its keys, where they are known.
+    pub key: Option<Key>,
+    /// How many partitions it is created with.
+    pub partitions: Option<i32>,
+    /// How many replicas it is created with.
+    pub replication: Option<i32>,
+    /// Its configuration when it is created.
+    pub config: BTreeMap<String, Scalar>,
+    /// The pipelines that write it.
+    pub writers: Vec<String>,
+}
+
+/// A pipeline and the schemas at both of its ends.
+#[derive(Debug, Clone)]
+pub struct TypedPipeline {
+    /// The section of the project file that it is in: `ingest`, `transform` or `load`.
+    pub section: &'static str,
+    /// The topic that it reads and the schema to read it with.
+    pub input: Option<(String, Schema)>,
+    /// The topic that it writes and the schema to write it with.
+    pub output: Option<(String, Schema)>,
+    /// The columns that it makes the key of; without them a key is passed on as it is.
+    pub key: Option<Key>,
+    /// The columns of the table that it loads.
+    pub target: Vec<TargetColumn>,
+}

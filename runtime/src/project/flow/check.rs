@@ -1,0 +1,343 @@
+//! Checks that the pipelines of a project fit together, and types them.
+
+use std::collections::BTreeMap;
+
+use millrace_model::{Code, Schema};
+use serde_json::Value;
+
+use super::order::{Ends, order};
+use super::schema_files::SchemaFiles;
+use super::{Context, Flow, Pipeline, Problem, TypedPipeline, TypedTopic, Types, fit, names};
+use crate::project::document::Document;
+use crate::project::findings::{Finding, Findings, Severity};
+use crate::project::place::Place;
+use crate::project::sections::{Delivery, Key, OnError, Output, Project, ProjectPath, Topic};
+use crate::project::suggest;
+
+/// Types the project; what does not fit goes to `findings`. The flow is whole if no error was found.
+pub(in crate::project) fn check<C, I, T, L>(project: &Project<C, I, T, L>, document: &Document, findings: &mut Findings) -> Flow
+where
+    I: Pipeline<C>,
+    T: Pipeline<C>,
+    L: Pipeline<C>,
+{
+    let mut named: Vec<Named<'_, C>> = Vec::new();
+    named.extend(project.ingest.iter().map(|(name, pipeline)| Named { section: "ingest", name, pipeline }));
+    named.extend(project.transform.iter().map(|(name, pipeline)| Named { section: "transform", name, pipeline }));
+    named.extend(project.load.iter().map(|(name, pipeline)| Named { section: "load", name, pipeline }));
+    let shared = Shared { name: &project.name, connections: &project.connections, declared: &project.topics };
+    Checker { shared, document, findings, files: SchemaFiles::default(), topics: BTreeMap::new(), flow: Flow::default() }.run(&named)
+}
+
+struct Named<'a, C> {
+    section: &'static str,
+    name: &'a str,
+    pipeline: &'a dyn Pipeline<C>,
+}
+
+impl<C> Named<'_, C> {
+    fn ends(&self) -> Ends<'_> {
+        Ends { reads: self.pipeline.input(), writes: self.pipeline.output().map(|output| output.topic.as_str()) }
+    }
+}
+
+struct Shared<'a, C> {
+    name: &'a str,
+    connections: &'a BTreeMap<String, C>,
+    declared: &'a BTreeMap<String, Topic>,
+}
+
+struct Checker<'a, C> {
+    shared: Shared<'a, C>,
+    document: &'a Document,
+    findings: &'a mut Findings,
+    files: SchemaFiles,
+    /// What is known of each topic; nothing if what it should have been told by was wrong.
+    topics: BTreeMap<String, Option<TypedTopic>>,
+    flow: Flow,
+}
+
+impl<C> Checker<'_, C> {
+    fn run(mut self, pipelines: &[Named<'_, C>]) -> Flow {
+        self.project_name();
+        self.declared_topics();
+        pipelines.iter().for_each(|named| self.settings(named));
+        self.unique_names(pipelines);
+        self.exclusives(pipelines);
+        let ends: Vec<Ends<'_>> = pipelines.iter().map(Named::ends).collect();
+        let (ordered, cyclic) = order(&ends);
+        cyclic.iter().for_each(|&number| self.cycle(&pipelines[number]));
+        for number in ordered {
+            self.pipeline(&pipelines[number], pipelines);
+        }
+        self.flow.topics = self.topics.into_iter().filter_map(|(name, topic)| Some((name, topic?))).collect();
+        self.flow
+    }
+
+    fn project_name(&mut self) {
+        if let Some(fault) = names::name_fault(self.shared.name) {
+            let message = format!("the project's name `{}` {fault}", self.shared.name);
+            let place = self.document.locate(["name"]);
+            self.findings.push(Finding::error(Code::ProjectFlow, message).help("set `name:`".to_owned()).at(place));
+        }
+    }
+
+    // Topics that are declared.
+
+    fn declared_topics(&mut self) {
+        for (name, topic) in self.shared.declared {
+            self.topic_name(name, &["topics", name]);
+            self.counts(name, topic);
+            let Some(file) = &topic.schema else { continue };
+            let place = self.document.locate(["topics", name, "schema"]);
+            let schema = self.files.schema(file, &place, self.findings);
+            if let (Some(schema), Some(key)) = (&schema, &topic.key) {
+                self.key_columns(key, schema, &["topics", name, "key"]);
+            }
+            let typed = schema.map(|schema| self.typed_topic(name, schema, topic.key.clone()));
+            self.topics.insert(name.clone(), typed);
+        }
+    }
+
+    fn counts(&mut self, name: &str, topic: &Topic) {
+        for (key, count) in [("partitions", topic.partitions), ("replication", topic.replication)] {
+            if count.is_some_and(|count| count < 1) {
+                let finding = Finding::error(Code::ProjectSyntax, format!("expected 1 or more {key}"));
+                self.findings.push(finding.at(self.document.locate(["topics", name, key])));
+            }
+        }
+    }
+
+    fn typed_topic(&self, name: &str, schema: Schema, key: Option<Key>) -> TypedTopic {
+        let declared = self.shared.declared.get(name).cloned().unwrap_or_default();
+        let Topic { partitions, replication, config, .. } = declared;
+        TypedTopic { schema, key, partitions, replication, config, writers: Vec::new() }
+    }
+
+    fn topic_name(&mut self, topic: &str, at: &[&str]) {
+        if let Some(fault) = names::topic_fault(topic) {
+            let finding = Finding::error(Code::ProjectFlow, format!("the topic's name `{topic}` {fault}"));
+            self.findings.push(finding.at(self.document.locate(at.iter().copied())));
+        }
+    }
+
+    // What is wrong with a pipeline by itself.
+
+    fn settings(&mut self, named: &Named<'_, C>) {
+        if let Some(fault) = names::name_fault(named.name) {
+            self.error(named, &[], format!("the pipeline's name `{}` {fault}", named.name), None);
+        }
+        if let Some(output) = named.pipeline.output() {
+            self.topic_name(&output.topic, &[named.section, named.name, "to", "topic"]);
+        }
+        self.topic_name(named.pipeline.dead_letters(), &[named.section, named.name, "dead_letters"]);
+        if named.pipeline.on_error() == OnError::ParkKey {
+            let problem = Problem::error(Code::ProjectUnsupported, &["on_error"], "`park_key` is not in this version of Millrace");
+            self.problem(named, problem.help("use `dead_letter` or `halt`".to_owned()));
+        }
+        if named.pipeline.delivery() == Delivery::AtLeastOnce {
+            let message = "records may be written again after a crash";
+            let problem = Problem::warning(Code::ProjectAdvice, &["delivery"], message);
+            self.problem(named, problem.help("leave `delivery` out unless the broker has no transactions".to_owned()));
+        }
+    }
+
+    fn unique_names(&mut self, pipelines: &[Named<'_, C>]) {
+        let mut seen: BTreeMap<&str, &'static str> = BTreeMap::new();
+        for named in pipelines {
+            if let Some(section) = seen.insert(named.name, named.section) {
+                let message = format!("there is a pipeline `{}` under `{section}` too", named.name);
+                let help = "consumer groups and transactions are named after pipelines: give each a name of its own";
+                self.error(named, &[], message, Some(help.into()));
+            }
+        }
+    }
+
+    fn exclusives(&mut self, pipelines: &[Named<'_, C>]) {
+        let mut owners: BTreeMap<String, &str> = BTreeMap::new();
+        for named in pipelines {
+            let Some((what, at)) = named.pipeline.exclusive() else { continue };
+            if let Some(owner) = owners.get(&what) {
+                let problem = Problem::error(Code::ProjectFlow, &at, format!("{what} belongs to the pipeline `{owner}`"));
+                self.problem(named, problem);
+            } else {
+                owners.insert(what, named.name);
+            }
+        }
+    }
+
+    fn cycle(&mut self, named: &Named<'_, C>) {
+        let input = named.pipeline.input().unwrap_or_default();
+        let message = format!("what `{}` writes comes back to it through `{input}`", named.name);
+        self.error(named, &["from"], message, Some("records would go round for ever; write to another topic".into()));
+    }
+
+    // Typing.
+
+    fn pipeline(&mut self, named: &Named<'_, C>, all: &[Named<'_, C>]) {
+        let input = match named.pipeline.input() {
+            None => None,
+            Some(topic) => match self.input(named, topic, all) {
+                Some(schema) => Some((topic.to_owned(), schema)),
+                None => return self.fail_output(named),
+            },
+        };
+        let context = Context { project: self.shared.name, pipeline: named.name, connections: self.shared.connections };
+        let types = named.pipeline.types(&context, input.as_ref().map(|(_, schema)| schema));
+        let failed = types.problems.iter().any(|problem| problem.severity == Severity::Error);
+        let Types { output: derived, target, problems } = types;
+        problems.into_iter().for_each(|problem| self.problem(named, problem));
+        let (output, key) = match named.pipeline.output() {
+            None => (None, None),
+            Some(output) => match self.output(named, output, derived, failed) {
+                Some((schema, key)) => (Some((output.topic.clone(), schema)), key),
+                None => return self.fail_output(named),
+            },
+        };
+        let typed = TypedPipeline { section: named.section, input, output, key, target };
+        self.flow.pipelines.insert(named.name.to_owned(), typed);
+    }
+
+    /// The schema of a topic that is read.
+    fn input(&mut self, named: &Named<'_, C>, topic: &str, all: &[Named<'_, C>]) -> Option<Schema> {
+        if let Some(known) = self.topics.get(topic) {
+            return known.as_ref().map(|topic| topic.schema.clone());
+        }
+        let written = all.iter().filter_map(|other| other.pipeline.output()).map(|output| output.topic.as_str());
+        if written.clone().any(|other| other == topic) {
+            return None;
+        }
+        if self.shared.declared.contains_key(topic) {
+            let message = format!("no pipeline writes `{topic}`, and `topics:` has no schema for it");
+            self.error(named, &["from"], message, Some(format!("set `schema:` under `topics: {topic}:`")));
+        } else {
+            let known = written.chain(self.shared.declared.keys().map(String::as_str));
+            let guess = suggest::nearest(topic, known).map(|meant| format!("did you mean `{meant}`?"));
+            let help =
+                guess.unwrap_or_else(|| format!("a topic that others write is declared under `topics:`, as `{topic}: {{ schema: FILE }}`"));
+            self.error(named, &["from"], format!("no pipeline writes the topic `{topic}`"), Some(help));
+        }
+        None
+    }
+
+    /// The schema and key of what is written; nothing if they can't be told.
+    fn output(&mut self, named: &Named<'_, C>, output: &Output, derived: Option<Schema>, failed: bool) -> Option<(Schema, Option<Key>)> {
+        let declared = self.declared_schema(named, output)?;
+        let schema = match (declared, derived) {
+            (Some(declared), Some(made)) => {
+                self.misfits(named, &made, &declared);
+                declared
+            }
+            (Some(declared), None) => declared,
+            (None, Some(made)) => rename(made, &output.topic),
+            (None, None) => {
+                if !failed {
+                    let help = "set `schema:` here, or under `topics:`".to_owned();
+                    self.error(named, &["to"], format!("the topic `{}` has no schema", output.topic), Some(help));
+                }
+                return None;
+            }
+        };
+        named.pipeline.misfits(&schema).into_iter().for_each(|problem| self.problem(named, problem));
+        let key = self.key(named, output, &schema);
+        self.write(named, output, &schema, key.clone());
+        Some((schema, key))
+    }
+
+    /// The schema that a file declares for an output, if one does; nothing at all if the file is wrong.
+    fn declared_schema(&mut self, named: &Named<'_, C>, output: &Output) -> Option<Option<Schema>> {
+        let general = match self.shared.declared.get(&output.topic) {
+            Some(Topic { schema: Some(_), .. }) => Some(self.topics.get(&output.topic)?.as_ref()?.schema.clone()),
+            _ => None,
+        };
+        let Some(file) = &output.schema else { return Some(general) };
+        let own = self.schema_file(file, [named.section, named.name, "to", "schema"])?;
+        if general.is_some_and(|general| general != own) {
+            let message = format!("`topics: {}:` declares another schema", output.topic);
+            self.error(named, &["to", "schema"], message, Some("name the file in one place".into()));
+            return None;
+        }
+        Some(Some(own))
+    }
+
+    fn schema_file(&mut self, file: &ProjectPath, at: [&str; 4]) -> Option<Schema> {
+        let place = self.document.locate(at);
+        self.files.schema(file, &place, self.findings)
+    }
+
+    fn misfits(&mut self, named: &Named<'_, C>, made: &Schema, declared: &Schema) {
+        for misfit in fit::misfits(made, declared) {
+            self.error(named, &["to", "schema"], misfit, None);
+        }
+    }
+
+    /// The key that the pipeline makes: its own, or the topic's.
+    fn key(&mut self, named: &Named<'_, C>, output: &Output, schema: &Schema) -> Option<Key> {
+        if let Some(key) = &output.key {
+            self.key_columns(key, schema, &[named.section, named.name, "to", "key"]);
+            return Some(key.clone());
+        }
+        let declared = self.shared.declared.get(&output.topic)?;
+        let key = declared.key.clone()?;
+        if declared.schema.is_none() {
+            self.key_columns(&key, schema, &["topics", &output.topic, "key"]);
+        }
+        Some(key)
+    }
+
+    fn key_columns(&mut self, key: &Key, schema: &Schema, at: &[&str]) {
+        for column in key.columns().iter().filter(|column| schema.field(column).is_none()) {
+            let columns = schema.fields().iter().filter_map(|field| field["name"].as_str());
+            let finding = Finding::error(Code::ProjectFlow, format!("there is no column `{column}` to make the key of"));
+            let finding = finding.help(suggest::help(column, "columns", columns));
+            self.findings.push(finding.at(self.document.locate(at.iter().copied())));
+        }
+    }
+
+    /// Notes that a pipeline writes a topic; all that do agree on the schema.
+    fn write(&mut self, named: &Named<'_, C>, output: &Output, schema: &Schema, key: Option<Key>) {
+        let fresh = self.typed_topic(&output.topic, schema.clone(), key);
+        let known = self.topics.entry(output.topic.clone()).or_insert(Some(fresh));
+        let Some(known) = known else { return };
+        let other = known.writers.first().filter(|_| known.schema != *schema).cloned();
+        known.writers.push(named.name.to_owned());
+        if let Some(other) = other {
+            let message = format!("the pipeline `{other}` writes `{}` with another schema", output.topic);
+            self.error(named, &["to"], message, Some("give both the same columns, or declare one schema under `topics:`".into()));
+        }
+    }
+
+    /// Nothing is said of pipelines that read what a wrong one writes.
+    fn fail_output(&mut self, named: &Named<'_, C>) {
+        if let Some(output) = named.pipeline.output() {
+            self.topics.entry(output.topic.clone()).or_insert(None);
+        }
+    }
+
+    // Findings.
+
+    fn error(&mut self, named: &Named<'_, C>, at: &[&str], message: String, help: Option<String>) {
+        self.problem(named, Problem::error(Code::ProjectFlow, at, message).help(help));
+    }
+
+    fn problem(&mut self, named: &Named<'_, C>, problem: Problem) {
+        let place = self.place(named, &problem);
+        let Problem { severity, code, message, help, .. } = problem;
+        self.findings.push(Finding { severity, code, message, help, place: Some(place) });
+    }
+
+    fn place(&self, named: &Named<'_, C>, problem: &Problem) -> Place {
+        let path = [named.section, named.name].into_iter().chain(problem.at.iter().map(String::as_str));
+        match problem.inside {
+            Some(inside) => self.document.locate_inside(path, inside, self.findings),
+            None => self.document.locate(path),
+        }
+    }
+}
+
+/// Names a schema that steps made after the topic that it is for.
+fn rename(schema: Schema, topic: &str) -> Schema {
+    let mut avro = schema.avro().clone();
+    avro["name"] = Value::String(names::record_name(topic));
+    Schema::new(avro, schema.arrow().clone())
+}

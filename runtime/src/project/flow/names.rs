@@ -1,0 +1,51 @@
+//! Which names Kafka takes.
+
+/// What is wrong with a topic's name, if anything (`org.apache.kafka.common.internals.Topic`).
+pub(super) fn topic_fault(name: &str) -> Option<&'static str> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match name {
+        "" => Some("is empty"),
+        "." | ".." => Some("is not allowed"),
+        _ if name.len() > 249 => Some("is longer than 249 characters"),
+        _ if !name.chars().all(allowed) => Some("has a character other than letters, digits, `.`, `_` and `-`"),
+        _ => None,
+    }
+}
+
+/// What is wrong with the name of a pipeline or project, if anything. They make consumer groups, transactional ids and file names.
+pub(super) fn name_fault(name: &str) -> Option<&'static str> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    match name {
+        "" => Some("is empty"),
+        _ if name.len() > 100 => Some("is longer than 100 characters"),
+        _ if !name.chars().all(allowed) => Some("has a character other than letters, digits, `_` and `-`"),
+        _ => None,
+    }
+}
+
+/// A record name for the schema of `topic`, within what Avro takes.
+pub(super) fn record_name(topic: &str) -> String {
+    let name: String = topic.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_kafka_refuses_are_found() {
+        assert_eq!(topic_fault("flights.raw-2_x"), None);
+        assert!(topic_fault("flights/raw").is_some());
+        assert!(topic_fault(&"x".repeat(250)).is_some());
+        assert!(topic_fault("..").is_some());
+        assert!(name_fault("a.b").is_some());
+        assert_eq!(name_fault("flights_api"), None);
+    }
+
+    #[test]
+    fn a_record_is_named_after_its_topic() {
+        assert_eq!(record_name("flights.delays"), "flights_delays");
+        assert_eq!(record_name("2013-q1"), "_2013_q1");
+    }
+}
