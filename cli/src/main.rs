@@ -1,1 +1,48 @@
-fn main() {}
+//! `millrace`: the only binary, and nothing but wiring.
+
+mod args;
+mod commands;
+mod dev_state;
+mod project;
+mod services;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+use crate::commands::{check, dead_letters, dev, query, run, schema, topics};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("millrace: the runtime can't be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match runtime.block_on(execute(arguments)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error:?}");
+            ExitCode::FAILURE
+        }
+    };
+    // Threads that wait for a server that is away must not hold the process back.
+    runtime.shutdown_background();
+    code
+}
+
+async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { command, logs } = arguments;
+    match command {
+        Command::Check(args) => check::execute(&args),
+        Command::Run(args) => run::execute(&args, &logs).await,
+        Command::Dev(args) => dev::execute(&args, &logs).await,
+        Command::Query(args) => query::execute(&args).await,
+        Command::Topics(args) => topics::execute(&args).await,
+        Command::DeadLetters(args) => dead_letters::execute(&args).await,
+        Command::Schema(args) => schema::execute(&args),
+    }
+}

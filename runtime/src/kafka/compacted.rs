@@ -26,10 +26,10 @@ pub async fn read_to_end(cluster: &Cluster, topic: &str, each: impl FnMut(&Recor
 }
 
 fn read(cluster: &Cluster, topic: &str, mut each: impl FnMut(&Record<'_>)) -> Result<()> {
-    let uncommitted = client(cluster, "read_uncommitted")?;
+    let uncommitted = reader(cluster, "read_uncommitted")?;
     let count = partition_count(&uncommitted, topic)?;
     let ends = (0..count).map(|partition| end(&uncommitted, topic, partition)).collect::<Result<Vec<_>>>()?;
-    let committed = client(cluster, "read_committed")?;
+    let committed = reader(cluster, "read_committed")?;
     for (partition, &seen) in ends.iter().enumerate() {
         await_end(&committed, topic, partition as i32, seen)?;
     }
@@ -48,7 +48,8 @@ fn read(cluster: &Cluster, topic: &str, mut each: impl FnMut(&Record<'_>)) -> Re
     Ok(())
 }
 
-fn client(cluster: &Cluster, isolation: &str) -> Result<BaseConsumer<PlainContext>> {
+/// A consumer of no group, assigned by hand; it tells the end of a partition.
+pub(super) fn reader(cluster: &Cluster, isolation: &str) -> Result<BaseConsumer<PlainContext>> {
     let mut config = cluster.config();
     config
         .set("isolation.level", isolation)

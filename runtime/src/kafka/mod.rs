@@ -12,8 +12,10 @@ mod consumer;
 mod fault;
 mod native;
 mod producer;
+mod tail;
 pub mod topics;
 
 pub use client::{Cluster, GroupMetadata};
 pub use consumer::{Assigned, Consumer, Event, Revoked, Subscription};
 pub use producer::{Outgoing, Producer, Topic};
+pub use tail::Tail;

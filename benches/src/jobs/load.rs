@@ -1,0 +1,93 @@
+//! Job L1: orders appended to an empty table with a primary key.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Executor as _};
+
+use crate::kafka::{Lag, block_on, fill_orders, forget_group, server};
+use crate::orders::Order;
+use crate::process::{Measured, Process};
+use crate::report::Report;
+
+const GROUP: &str = "bench.orders";
+const TABLE: &str = "CREATE TABLE bench_orders (id bigint NOT NULL PRIMARY KEY, customer_id text NOT NULL, email text NOT NULL,
+    amount double precision NOT NULL, currency text NOT NULL, created_at timestamptz NOT NULL, status text NOT NULL, coupon text,
+    note text, country text NOT NULL, quantity integer NOT NULL, items jsonb NOT NULL)";
+
+/// Runs the job and its reference in turn.
+pub(crate) fn run(binary: &Path, records: u64, report: &mut Report) -> anyhow::Result<()> {
+    fill_orders(records)?;
+    let copied = copy(records)?;
+    report.add("L1", "psql \\copy, text", &copied, None);
+    let measured = millrace(binary, records)?;
+    report.add("L1", "millrace", &measured, Some(measured.per_second() / copied.per_second()));
+    Ok(())
+}
+
+fn copy(records: u64) -> anyhow::Result<Measured> {
+    recreate_table()?;
+    let file = tempfile_of_orders(records)?;
+    let before = children_cpu_seconds()?;
+    let started = Instant::now();
+    let copy = format!("\\copy bench_orders FROM '{}'", file.path().display());
+    let status = Command::new("psql").args(["-X", "-q", &server("MILLRACE_TEST_POSTGRES")?, "-c", &copy]).stdout(Stdio::null()).status();
+    ensure!(status.context("psql is needed for the reference")?.success(), "psql failed");
+    let seconds = started.elapsed().as_secs_f64();
+    // psql's own; COPY's work is the server's.
+    Ok(Measured { records, seconds, cpu_seconds: children_cpu_seconds()? - before, resident_mb: 0.0 })
+}
+
+fn children_cpu_seconds() -> anyhow::Result<f64> {
+    crate::process::children_cpu_seconds(&std::fs::read_to_string("/proc/self/stat")?)
+}
+
+fn tempfile_of_orders(records: u64) -> anyhow::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    let mut lines = String::new();
+    for number in 0..records {
+        Order::number(number).copy_line(&mut lines);
+        if lines.len() > 1 << 20 {
+            file.write_all(lines.as_bytes())?;
+            lines.clear();
+        }
+    }
+    file.write_all(lines.as_bytes())?;
+    Ok(file)
+}
+
+fn millrace(binary: &Path, records: u64) -> anyhow::Result<Measured> {
+    recreate_table()?;
+    forget_group(GROUP)?;
+    let (lag, options) = (Lag::of(GROUP)?, options()?);
+    let mut command = super::service(binary, "loader", "load")?;
+    command.env("BENCH_PG_HOST", options.get_host()).env("BENCH_PG_PORT", options.get_port().to_string());
+    let mut process = Process::start(&mut command)?;
+    let measured = process.until(records, || lag.is_none())?;
+    let rows: i64 = block_on(async { sqlx::query_scalar("SELECT count(*) FROM bench_orders").fetch_one(&mut connect().await?).await })?;
+    ensure!(rows as u64 == records, "the table has {rows} rows of {records}");
+    Ok(measured)
+}
+
+fn recreate_table() -> anyhow::Result<()> {
+    block_on(async {
+        let mut connection = connect().await?;
+        connection.execute("DROP TABLE IF EXISTS bench_orders").await?;
+        connection.execute("DROP TABLE IF EXISTS millrace_positions").await?;
+        connection.execute(TABLE).await
+    })?;
+    Ok(())
+}
+
+fn options() -> anyhow::Result<PgConnectOptions> {
+    Ok(server("MILLRACE_TEST_POSTGRES")?.parse()?)
+}
+
+async fn connect() -> Result<PgConnection, sqlx::Error> {
+    let options: PgConnectOptions = server("MILLRACE_TEST_POSTGRES").unwrap_or_default().parse()?;
+    options.connect().await
+}

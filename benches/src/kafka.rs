@@ -1,0 +1,128 @@
+//! Topics of the benches: made, filled, and watched.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde_json::{Value, json};
+
+use crate::orders::Order;
+
+pub(crate) const ORDERS: &str = "bench.orders";
+pub(crate) const PARTITIONS: i32 = 6;
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The server that the variable names.
+pub(crate) fn server(variable: &str) -> anyhow::Result<String> {
+    std::env::var(variable).map_err(|_| anyhow!("{variable} names no server; `make bench` starts what is needed"))
+}
+
+pub(crate) fn client() -> anyhow::Result<ClientConfig> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", server("MILLRACE_TEST_KAFKA")?);
+    Ok(config)
+}
+
+/// Makes the topic of orders anew and fills it with `records` of them; returns how many job T keeps.
+pub(crate) fn fill_orders(records: u64) -> anyhow::Result<u64> {
+    let id = register_orders()?;
+    recreate(ORDERS)?;
+    let producer: BaseProducer = client()?
+        .set("compression.type", "lz4")
+        .set("partitioner", "murmur2_random")
+        .set("linger.ms", "20")
+        .set("queue.buffering.max.messages", "500000")
+        .create()?;
+    let (mut value, mut kept) = (Vec::new(), 0);
+    for number in 0..records {
+        let order = Order::number(number);
+        order.encode(id, &mut value);
+        kept += u64::from(!order.is_cancelled());
+        send(&producer, order.customer.as_bytes(), &value)?;
+    }
+    producer.flush(Duration::from_secs(120))?;
+    Ok(kept)
+}
+
+fn send(producer: &BaseProducer, key: &[u8], value: &[u8]) -> anyhow::Result<()> {
+    let mut record = BaseRecord::to(ORDERS).key(key).payload(value);
+    loop {
+        match producer.send(record) {
+            Ok(()) => break Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                producer.poll(Duration::from_millis(5));
+                record = back;
+            }
+            Err((error, _)) => break Err(error.into()),
+        }
+    }
+}
+
+fn register_orders() -> anyhow::Result<u32> {
+    let schema = include_str!("../projects/transform/schemas/order.avsc");
+    let url = format!("{}/subjects/{ORDERS}-value/versions", server("MILLRACE_TEST_REGISTRY")?);
+    let answer: Value = block_on(async {
+        let request = reqwest::Client::new().post(url).json(&json!({ "schema": schema }));
+        request.send().await?.error_for_status()?.json().await
+    })?;
+    answer["id"].as_u64().map(|id| id as u32).context("the registry gave no id")
+}
+
+/// Deletes the topic, if it exists, and makes it.
+pub(crate) fn recreate(topic: &str) -> anyhow::Result<()> {
+    let admin: AdminClient<DefaultClientContext> = client()?.create()?;
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
+    block_on(async {
+        // It may not exist yet.
+        admin.delete_topics(&[topic], &options).await?;
+        loop {
+            let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
+            match admin.create_topics(&[new], &options).await?.pop() {
+                // Deleting takes its time after it is answered.
+                Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Some(Err((name, code))) => break Err(anyhow!("{name}: {code}")),
+                _ => break Ok(()),
+            }
+        }
+    })
+}
+
+/// How far a consumer group is from the end of the orders.
+pub(crate) struct Lag(BaseConsumer);
+
+impl Lag {
+    pub(crate) fn of(group: &str) -> anyhow::Result<Self> {
+        Ok(Self(client()?.set("group.id", group).create()?))
+    }
+
+    /// Whether the group has committed the end of every partition.
+    pub(crate) fn is_none(&self) -> anyhow::Result<bool> {
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition_range(ORDERS, 0, PARTITIONS - 1);
+        let committed = self.0.committed_offsets(wanted, TIMEOUT)?;
+        for element in committed.elements() {
+            let (_, end) = self.0.fetch_watermarks(ORDERS, element.partition(), TIMEOUT)?;
+            if element.offset() != Offset::Offset(end) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Forgets the group, so that a job starts at the beginning.
+pub(crate) fn forget_group(group: &str) -> anyhow::Result<()> {
+    let admin: AdminClient<DefaultClientContext> = client()?.create()?;
+    // A group that never was is as good as forgotten.
+    block_on(admin.delete_groups(&[group], &AdminOptions::new().request_timeout(Some(TIMEOUT))))?;
+    Ok(())
+}
+
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts").block_on(future)
+}

@@ -1,1 +1,0 @@
-//! Throughput of the standard workloads, with references in the same run.

@@ -1,0 +1,219 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use millrace_runtime::telemetry::LogFormat;
+
+/// Moves data through Kafka, exactly once.
+///
+/// A project is a folder with a `millrace.yaml`: topics, and the pipelines that fill, transform and load them.
+/// Check it, try it on this machine without any server, then run each service where it belongs.
+#[derive(Debug, Parser)]
+#[command(name = "millrace", version, propagate_version = true, arg_required_else_help = true, after_help = FIRST_STEPS)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) logs: Logs,
+}
+
+const FIRST_STEPS: &str = "First steps:
+  millrace check examples/flights     what is wrong with a project, before anything runs
+  millrace dev examples/flights       run all of it here, with Kafka, registry and warehouse built in
+  millrace query 'SELECT …'           ask the warehouse
+  millrace dead-letters list          what could not be processed, and why";
+
+/// How the process logs.
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// How log lines look.
+    #[arg(long, global = true, env = "MILLRACE_LOG_FORMAT", value_enum, default_value_t = Format::Human)]
+    pub(crate) log_format: Format,
+    /// What is logged, such as `info` or `millrace=debug,warn`.
+    #[arg(long, global = true, env = "RUST_LOG")]
+    pub(crate) log: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl From<Format> for LogFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Human => Self::Human,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Say what is wrong with a project: file, line, column, and what was meant. No server is asked.
+    Check(Check),
+    /// Run one service of a project until it is told to stop (SIGTERM commits what is in hand).
+    Run(Run),
+    /// Run a whole project on this machine, with Kafka, registry and warehouse built in.
+    Dev(Dev),
+    /// Ask a connection of the project in SQL and print the answer.
+    Query(Query),
+    /// Look at topics and their records.
+    Topics(Topics),
+    /// Look at records that could not be processed.
+    DeadLetters(DeadLetters),
+    /// Print the project file's JSON Schema (for editors) or its reference.
+    Schema(Schema),
+}
+
+/// Where the project is.
+#[derive(Debug, Args)]
+pub(crate) struct Project {
+    /// The project: a folder with YAML files, or one file.
+    #[arg(long, short, env = "MILLRACE_PROJECT", default_value = ".")]
+    pub(crate) project: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The project: a folder with YAML files, or one file.
+    #[arg(env = "MILLRACE_PROJECT", default_value = ".")]
+    pub(crate) project: PathBuf,
+    /// Print findings as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Which service.
+    #[arg(value_enum)]
+    pub(crate) service: Service,
+    #[command(flatten)]
+    pub(crate) project: Project,
+    /// Only these pipelines; all of the service's without it.
+    #[arg(long = "pipeline")]
+    pub(crate) pipelines: Vec<String>,
+    /// This process's stable name among its replicas; transactions and group membership go by it.
+    #[arg(long, env = "MILLRACE_INSTANCE", default_value_t = host_name())]
+    pub(crate) instance: String,
+}
+
+/// A service of Millrace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Service {
+    /// From outside into topics.
+    Ingest,
+    /// From topics through steps into topics.
+    Transform,
+    /// From topics into tables.
+    Loader,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// The project: a folder with YAML files, or one file.
+    #[arg(env = "MILLRACE_PROJECT", default_value = ".")]
+    pub(crate) project: PathBuf,
+    /// Where the built-in Kafka listens; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:9092")]
+    pub(crate) kafka: std::net::SocketAddr,
+    /// Where the built-in schema registry listens; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:8081")]
+    pub(crate) registry: std::net::SocketAddr,
+    /// Load into the project's own connections instead of the built-in warehouse.
+    #[arg(long)]
+    pub(crate) own_connections: bool,
+    /// Keep nothing: topics and schemas live in memory and end with the process.
+    #[arg(long)]
+    pub(crate) in_memory: bool,
+    /// End when every record has gone its way and nothing has come for this long, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) until_idle: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    /// The SQL, in the words of the target.
+    pub(crate) sql: String,
+    #[command(flatten)]
+    pub(crate) project: Project,
+    /// Which connection; needed when the project has several.
+    #[arg(long, short)]
+    pub(crate) connection: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Topics {
+    #[command(subcommand)]
+    pub(crate) command: TopicsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopicsCommand {
+    /// Every topic with its partitions and records.
+    List {
+        #[command(flatten)]
+        project: Project,
+    },
+    /// Print a topic's records as JSON, and go on with those that come.
+    Tail {
+        /// The topic.
+        topic: String,
+        #[command(flatten)]
+        project: Project,
+        /// How many of the last records to begin with.
+        #[arg(long, short = 'n', default_value_t = 10)]
+        last: usize,
+        /// End with the last record instead of waiting for more.
+        #[arg(long)]
+        no_follow: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadLetters {
+    #[command(subcommand)]
+    pub(crate) command: DeadLettersCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// One line for each: where it comes from, where it failed, and why.
+    List {
+        #[command(flatten)]
+        project: Project,
+        /// Only those of this pipeline.
+        #[arg(long)]
+        pipeline: Option<String>,
+        /// Print JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// All of one: the original record and everything said of it.
+    Show {
+        /// Which one, as `list` prints it: `partition:offset`.
+        id: String,
+        #[command(flatten)]
+        project: Project,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Print the reference page of the project file in Markdown instead of its JSON Schema.
+    #[arg(long)]
+    pub(crate) reference: bool,
+}
+
+/// The default of `millrace.instance`.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "local".to_owned() } else { name.trim().to_owned() }
+}

@@ -1,0 +1,116 @@
+//! The services of a checked project, started.
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+use millrace_ingest::Gateway;
+use millrace_loader::service::{self as loading, Load};
+use millrace_runtime::kafka::Cluster;
+use millrace_runtime::pipeline::{Pipeline, Running};
+use millrace_runtime::registry::Registry;
+use millrace_runtime::service::{Health, Shutdown};
+use millrace_transform::service::{self as transforming, Transform};
+
+use crate::args::Service;
+use crate::project::Loaded;
+
+/// What every pipeline of the process shares.
+pub(crate) struct Context<'a> {
+    pub(crate) loaded: &'a Loaded,
+    pub(crate) cluster: Cluster,
+    pub(crate) registry: Registry,
+    pub(crate) health: &'a Health,
+    pub(crate) shutdown: &'a Shutdown,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(loaded: &'a Loaded, instance: &str, health: &'a Health, shutdown: &'a Shutdown) -> anyhow::Result<Self> {
+        Ok(Self { loaded, cluster: loaded.cluster(instance), registry: loaded.registry()?, health, shutdown })
+    }
+
+    fn pipeline(&self, service: &'static str, name: &str) -> Pipeline {
+        Pipeline::new(service, &self.loaded.project.name, name, self.health, self.shutdown)
+    }
+}
+
+/// Pipelines that run.
+#[derive(Default)]
+pub(crate) struct RunningServices {
+    pipelines: Vec<Running>,
+    gateway: Option<Gateway>,
+}
+
+impl RunningServices {
+    /// Where the push gateway listens, if there is one.
+    pub(crate) fn gateway(&self) -> Option<std::net::SocketAddr> {
+        self.gateway.as_ref().map(Gateway::address)
+    }
+
+    /// Takes those of `other` in.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.pipelines.extend(other.pipelines);
+        self.gateway = self.gateway.take().or(other.gateway);
+    }
+
+    /// Waits until all have ended.
+    pub(crate) async fn ended(self) {
+        if let Some(gateway) = self.gateway {
+            gateway.ended().await;
+        }
+        for pipeline in self.pipelines {
+            pipeline.ended().await;
+        }
+    }
+}
+
+/// The service's name in metrics, traces and health.
+pub(crate) const fn name(service: Service) -> &'static str {
+    match service {
+        Service::Ingest => "ingest",
+        Service::Transform => "transform",
+        Service::Loader => "loader",
+    }
+}
+
+/// Starts the pipelines of `service`: those named, or all.
+pub(crate) async fn start(context: &Context<'_>, service: Service, wanted: &[String]) -> anyhow::Result<RunningServices> {
+    match service {
+        Service::Ingest => ingest(context, wanted).await,
+        Service::Transform => transform(context, wanted),
+        Service::Loader => load(context, wanted),
+    }
+}
+
+fn transform(context: &Context<'_>, wanted: &[String]) -> anyhow::Result<RunningServices> {
+    let mut running = RunningServices::default();
+    for name in chosen(&context.loaded.project.transform, wanted, "transform")? {
+        let transform: Transform = context.loaded.transform(name)?;
+        let (cluster, registry) = (context.cluster.clone(), context.registry.clone());
+        let work = async move |pipeline: &Pipeline| transforming::run(&transform, &cluster, &registry, pipeline).await;
+        running.pipelines.push(context.pipeline("transform", name).spawn(work)?);
+    }
+    Ok(running)
+}
+
+fn load(context: &Context<'_>, wanted: &[String]) -> anyhow::Result<RunningServices> {
+    let mut running = RunningServices::default();
+    for name in chosen(&context.loaded.project.load, wanted, "load")? {
+        let load: Load = context.loaded.load(name)?;
+        let (cluster, registry) = (context.cluster.clone(), context.registry.clone());
+        let work = async move |pipeline: &Pipeline| loading::run(&load, &cluster, &registry, pipeline).await;
+        running.pipelines.push(context.pipeline("loader", name).spawn(work)?);
+    }
+    Ok(running)
+}
+
+/// The names of the pipelines to run; an error names those that do not exist.
+fn chosen<'a, P>(all: &'a BTreeMap<String, P>, wanted: &'a [String], section: &str) -> anyhow::Result<Vec<&'a str>> {
+    if let Some(unknown) = wanted.iter().find(|name| !all.contains_key(*name)) {
+        let known = all.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        bail!("the project has no {section} pipeline {unknown}; it has: {known}");
+    }
+    if all.is_empty() {
+        bail!("the project has no {section} pipeline; add one under {section}:");
+    }
+    Ok(if wanted.is_empty() { all.keys().map(String::as_str).collect() } else { wanted.iter().map(String::as_str).collect() })
+}

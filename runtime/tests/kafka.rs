@@ -1,0 +1,278 @@
+//! Kafka's clients against a broker: the one that `MILLRACE_TEST_KAFKA` names, else the development broker.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use millrace_model::{Header, Offsets, Records, TopicPartition};
+use millrace_runtime::kafka::topics::{self, Declared};
+use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Outgoing, Producer, Subscription, compacted};
+use millrace_runtime::project::KafkaConfig;
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A broker, and names that no other test uses.
+struct Bench {
+    brokers: String,
+    _development: Option<millrace_devkit::broker::Running>,
+    suffix: String,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let suffix = Uuid::new_v4().simple().to_string();
+        if let Ok(brokers) = std::env::var("MILLRACE_TEST_KAFKA") {
+            return Self { brokers, _development: None, suffix };
+        }
+        let broker = millrace_devkit::broker::start(millrace_devkit::broker::Config::default()).await.expect("the development broker starts");
+        Self { brokers: broker.addr.to_string(), _development: Some(broker), suffix }
+    }
+
+    fn cluster(&self, instance: &str) -> Cluster {
+        let config = KafkaConfig { brokers: self.brokers.clone(), ..KafkaConfig::default() };
+        Cluster::new(&config, &format!("{instance}-{}", self.suffix))
+    }
+
+    fn name(&self, what: &str) -> String {
+        format!("{what}-{}", self.suffix)
+    }
+
+    async fn topic(&self, partitions: i32) -> String {
+        let name = self.name("topic");
+        let declared = Declared { name: name.clone(), partitions: Some(partitions), replication: Some(1), config: BTreeMap::new() };
+        topics::ensure(&self.cluster("admin"), &[declared]).await.expect("the topic is made");
+        name
+    }
+
+    fn subscribe(&self, instance: &str, topic: &str) -> Consumer {
+        let subscription = Subscription { topic: topic.to_owned(), group: self.name("group") };
+        Consumer::subscribe(&self.cluster(instance), &subscription).expect("subscribes")
+    }
+}
+
+fn value(text: &str) -> Outgoing<'_> {
+    Outgoing { key: Some(text.as_bytes()), value: Some(text.as_bytes()), timestamp: 1_700_000_000_000, ..Outgoing::default() }
+}
+
+fn send(producer: &mut Producer, topic: &str, values: &[&str]) {
+    let topic = producer.topic(topic).expect("knows the topic");
+    for text in values {
+        producer.send(topic, &value(text)).expect("sends");
+    }
+}
+
+async fn next(consumer: &mut Consumer) -> Event {
+    tokio::time::timeout(PATIENCE, consumer.next()).await.expect("something happens in time").expect("no fault")
+}
+
+async fn assigned(consumer: &mut Consumer) -> Assigned {
+    loop {
+        match next(consumer).await {
+            Event::Assigned(assigned) if !assigned.partitions.is_empty() => return assigned,
+            Event::Assigned(nothing) => nothing.resume(),
+            _ => {}
+        }
+    }
+}
+
+/// The values read until there are `count`.
+async fn values(consumer: &mut Consumer, count: usize) -> Vec<String> {
+    let mut read = Vec::new();
+    while read.len() < count {
+        match next(consumer).await {
+            Event::Records(records) => read.extend(texts(&records)),
+            Event::Assigned(assigned) => assigned.resume(),
+            Event::Revoked(_) => {}
+        }
+    }
+    read
+}
+
+fn texts(records: &Arc<Records>) -> Vec<String> {
+    (0..records.len()).map(|row| String::from_utf8_lossy(records.value(row).unwrap_or_default()).into_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_value_headers_and_timestamp_survive() {
+    let bench = Bench::start().await;
+    let topic = bench.topic(1).await;
+    let mut producer = Producer::idempotent(&bench.cluster("p")).expect("opens");
+    let out = producer.topic(&topic).expect("knows the topic");
+    let headers = [Header { key: "a".into(), value: Some(vec![0, 255]) }, Header { key: "a".into(), value: None }];
+    producer.send(out, &Outgoing { headers: &headers, ..value("v") }).expect("sends");
+    producer.send(out, &Outgoing { key: None, value: None, ..value("") }).expect("sends");
+    producer.send(out, &Outgoing { key: Some(b""), value: Some(b""), traceparent: Some("00-1"), ..value("") }).expect("sends");
+    producer.drain().expect("delivers");
+    let mut consumer = bench.subscribe("c", &topic);
+    assigned(&mut consumer).await.resume();
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        if let Event::Records(records) = next(&mut consumer).await {
+            seen.extend((0..records.len()).map(|row| {
+                let record = records.record(row);
+                (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec), record.timestamp, record.headers.to_vec())
+            }));
+        }
+    }
+    assert_eq!(seen[0], (Some(b"v".to_vec()), Some(b"v".to_vec()), 1_700_000_000_000, headers.to_vec()));
+    assert_eq!((&seen[1].0, &seen[1].1), (&None, &None));
+    assert_eq!((&seen[2].0, &seen[2].1), (&Some(Vec::new()), &Some(Vec::new())));
+    assert_eq!(seen[2].3, [Header { key: "traceparent".into(), value: Some(b"00-1".to_vec()) }]);
+    consumer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_committed_is_read() {
+    let bench = Bench::start().await;
+    let topic = bench.topic(1).await;
+    let mut producer = Producer::transactional(&bench.cluster("p"), &bench.name("tx")).expect("opens");
+    producer.begin().expect("begins");
+    send(&mut producer, &topic, &["aborted"]);
+    producer.drain().expect("delivers");
+    producer.abort().expect("aborts");
+    producer.begin().expect("begins");
+    send(&mut producer, &topic, &["committed"]);
+    producer.commit().expect("commits");
+    let mut consumer = bench.subscribe("c", &topic);
+    assert_eq!(values(&mut consumer, 1).await, ["committed"]);
+    consumer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_move_with_the_transaction_that_they_are_in() {
+    let bench = Bench::start().await;
+    let (topic, output) = (bench.topic(1).await, bench.name("out"));
+    topics::ensure(&bench.cluster("admin"), &[Declared::named(&output)]).await.expect("made");
+    let mut producer = Producer::transactional(&bench.cluster("p"), &bench.name("tx")).expect("opens");
+    producer.begin().expect("begins");
+    send(&mut producer, &topic, &["1", "2", "3"]);
+    producer.commit().expect("commits");
+    let mut consumer = bench.subscribe("c", &topic);
+    assert_eq!(values(&mut consumer, 3).await, ["1", "2", "3"]);
+    producer.begin().expect("begins");
+    send(&mut producer, &output, &["made of 1 and 2"]);
+    let offsets = Offsets::from([(TopicPartition::new(topic.as_str(), 0), 2)]);
+    producer.commit_with_offsets(&offsets, &consumer.group_metadata().expect("is a member")).expect("commits");
+    consumer.close().await;
+    let mut successor = bench.subscribe("c", &topic);
+    assert_eq!(values(&mut successor, 1).await, ["3"]);
+    successor.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_ends_what_its_predecessor_left_open_and_fences_it() {
+    let bench = Bench::start().await;
+    let topic = bench.topic(1).await;
+    let mut zombie = Producer::transactional(&bench.cluster("p"), &bench.name("tx")).expect("opens");
+    zombie.begin().expect("begins");
+    send(&mut zombie, &topic, &["left open"]);
+    zombie.drain().expect("delivers");
+    let mut successor = Producer::transactional(&bench.cluster("p"), &bench.name("tx")).expect("opens");
+    successor.begin().expect("begins");
+    send(&mut successor, &topic, &["kept"]);
+    successor.commit().expect("commits");
+    let fault = zombie.commit().expect_err("the zombie is fenced");
+    assert_eq!(fault.code(), millrace_model::Code::KafkaFenced, "{fault}");
+    let mut consumer = bench.subscribe("c", &topic);
+    assert_eq!(values(&mut consumer, 1).await, ["kept"]);
+    consumer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_assignment_starts_where_it_is_told() {
+    let bench = Bench::start().await;
+    let topic = bench.topic(1).await;
+    let mut producer = Producer::idempotent(&bench.cluster("p")).expect("opens");
+    send(&mut producer, &topic, &["0", "1", "2", "3"]);
+    producer.drain().expect("delivers");
+    let mut consumer = bench.subscribe("c", &topic);
+    assigned(&mut consumer).await.start_at(Offsets::from([(TopicPartition::new(topic.as_str(), 0), 2)]));
+    assert_eq!(values(&mut consumer, 2).await, ["2", "3"]);
+    consumer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_pass_to_a_second_member_after_the_first_has_finished_with_them() {
+    let bench = Bench::start().await;
+    let topic = bench.topic(2).await;
+    let mut first = bench.subscribe("a", &topic);
+    assert_eq!(assigned_and_resumed(&mut first).await, 2);
+    let mut second = bench.subscribe("b", &topic);
+    let (gone, come) = tokio::join!(revoked(&mut first), assigned_and_resumed(&mut second));
+    assert_eq!((gone, come), (1, 1));
+    let (a, b) = tokio::join!(first.close(), second.close());
+    assert_eq!((a, b), ((), ()));
+}
+
+async fn assigned_and_resumed(consumer: &mut Consumer) -> usize {
+    let assigned = assigned(consumer).await;
+    let count = assigned.partitions.len();
+    assigned.resume();
+    count
+}
+
+async fn revoked(consumer: &mut Consumer) -> usize {
+    loop {
+        match next(consumer).await {
+            Event::Revoked(revoked) if !revoked.partitions.is_empty() => return revoked.partitions.len(),
+            Event::Assigned(assigned) => assigned.resume(),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_whose_loop_is_busy_waits_with_all_records_kept() {
+    let bench = Bench::start().await;
+    let topic = bench.topic(1).await;
+    let mut producer = Producer::idempotent(&bench.cluster("p")).expect("opens");
+    let sent: Vec<String> = (0..30_000).map(|number| number.to_string()).collect();
+    send(&mut producer, &topic, &sent.iter().map(String::as_str).collect::<Vec<_>>());
+    producer.drain().expect("delivers");
+    let mut consumer = bench.subscribe("c", &topic);
+    assigned(&mut consumer).await.resume();
+    // Longer than the consumer's patience, so that it pauses its partitions.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(values(&mut consumer, sent.len()).await, sent);
+    consumer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compacted_topic_is_read_to_its_end_with_transactions_that_were_open_when_reading_began() {
+    let bench = Bench::start().await;
+    let topic = bench.name("compacted");
+    topics::ensure(&bench.cluster("admin"), &[Declared::compacted(&topic, 2)]).await.expect("made");
+    let mut producer = Producer::transactional(&bench.cluster("p"), &bench.name("tx")).expect("opens");
+    producer.begin().expect("begins");
+    send(&mut producer, &topic, &["a", "b", "c"]);
+    producer.drain().expect("delivers");
+    let cluster = bench.cluster("reader");
+    let (sender, receiver) = channel();
+    let reading = tokio::spawn(async move {
+        compacted::read_to_end(&cluster, &topic, move |record| sender.send(record.value.map(<[u8]>::to_vec)).unwrap_or_default()).await
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!reading.is_finished(), "the open transaction is waited for");
+    producer.commit().expect("commits");
+    reading.await.expect("no panic").expect("reads");
+    let mut read: Vec<_> = receiver.into_iter().flatten().collect();
+    read.sort();
+    assert_eq!(read, [b"a", b"b", b"c"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_topic_waits_for_an_operator_and_is_named() {
+    let bench = Bench::start().await;
+    let fault = topics::partitions(&bench.cluster("admin"), "no-such-topic").await.expect_err("is missing");
+    assert_eq!(fault.code(), millrace_model::Code::KafkaTopicMissing);
+    assert!(fault.to_string().contains("no-such-topic"), "{fault}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_away_is_passing_trouble() {
+    let config = KafkaConfig { brokers: "127.0.0.1:1".into(), ..KafkaConfig::default() };
+    let fault = topics::list(&Cluster::new(&config, "x")).await.expect_err("is away");
+    assert_eq!(fault.retry(), millrace_model::Retry::BackOff, "{fault}");
+}
