@@ -56,8 +56,7 @@ impl Store {
 
     /// The subjects and versions that the schema of an id stands in.
     pub(super) fn uses(&self, id: u32) -> Vec<(&str, u32)> {
-        let of = |(name, subject)| uses_in(name, subject, id);
-        self.subjects.iter().flat_map(of).collect()
+        self.subjects.iter().flat_map(|(name, subject)| uses_in(name, subject, id)).collect()
     }
 
     /// The versions of a subject, in ascending order.
