@@ -104,7 +104,6 @@ fn record(names: &Names, written: &[Field], read: &[Field], path: &mut Path) -> 
             None => return Err(path.field(&field.name, |path| path.unsupported("is not in the writer's schema and has no default"))),
         }
     }
-    hide_unread(&mut aligned, &taken, read);
     Ok(Type::Record { names: names.clone(), fields: aligned })
 }
 
@@ -112,16 +111,6 @@ fn record(names: &Names, written: &[Field], read: &[Field], path: &mut Path) -> 
 fn source(field: &Field, written: &[Field]) -> Option<usize> {
     let mut names = std::iter::once(&field.name).chain(&field.aliases);
     names.find_map(|name| written.iter().position(|writer| writer.name == *name))
-}
-
-/// A skipped field that is named as a reader's field (which is read from its alias) must not be taken for its source.
-fn hide_unread(aligned: &mut [Field], taken: &[bool], read: &[Field]) {
-    for (index, field) in aligned.iter_mut().enumerate().filter(|(index, _)| !taken[*index]) {
-        let named = |reader: &Field| reader.name == field.name || reader.aliases.contains(&field.name);
-        if read.iter().any(named) {
-            field.name = format!("{}_{index}", field.name);
-        }
-    }
 }
 
 /// Strings of a field that nobody reads are walked over as bytes: what is in them makes no record bad.

@@ -1,0 +1,109 @@
+use millrace_model::{Code, Fault, Retry};
+use serde_json::{Value as Json, json};
+
+fn record(fields: Json) -> Json {
+    json!({"type": "record", "name": "r", "namespace": "n", "fields": fields})
+}
+
+fn refused(avro: Json) -> Fault {
+    let fault = millrace_runtime::codec::schema(avro).expect_err("is refused");
+    assert_eq!(fault.retry(), Retry::Operator);
+    fault
+}
+
+#[test]
+fn a_type_that_can_not_be_carried_is_refused_by_its_path() {
+    let inner = |kind: Json| {
+        record(
+            json!([{"name": "a", "type": {"type": "array", "items": {"type": "record", "name": "i", "fields": [{"name": "b", "type": kind}]}}}]),
+        )
+    };
+    for kind in [
+        json!("null"),
+        json!(["int", "string"]),
+        json!(["null", "int", "string"]),
+        json!({"type": "fixed", "name": "d", "size": 12, "logicalType": "duration"}),
+        json!({"type": "bytes", "logicalType": "decimal", "precision": 39, "scale": 0}),
+        json!({"type": "record", "name": "e", "fields": []}),
+        json!({"type": "fixed", "name": "f", "size": 100_000}),
+        json!(["null", "i"]),
+    ] {
+        let fault = refused(inner(kind.clone()));
+        assert_eq!(fault.code(), Code::SchemaUnsupported, "{kind}: {fault}");
+        assert!(fault.message().contains("field `a[].b`"), "{kind}: {fault}");
+    }
+    assert!(refused(inner(json!(["null", "i"]))).message().contains("recursive"));
+}
+
+#[test]
+fn what_is_no_record_is_refused() {
+    for avro in [json!("string"), json!({"type": "array", "items": "int"}), record(json!([]))] {
+        assert_eq!(refused(avro).code(), Code::SchemaUnsupported);
+    }
+}
+
+#[test]
+fn what_is_no_avro_is_refused_by_its_path() {
+    for (fields, path) in [
+        (json!([{"name": "ok", "type": "int"}, {"name": "bad", "type": "integer"}]), "field `bad`"),
+        (json!([{"name": "bad", "type": "int", "default": "seven"}]), "field `bad`"),
+        (
+            json!([{"name": "a", "type": ["null", {"type": "record", "name": "i", "fields": [{"name": "b", "type": "text"}]}]}]),
+            "field `a.b`",
+        ),
+    ] {
+        let fault = refused(record(fields));
+        assert_eq!(fault.code(), Code::SchemaInvalid);
+        assert!(fault.message().contains(path), "{fault}");
+    }
+    assert_eq!(refused(json!({"fields": 7})).code(), Code::SchemaInvalid);
+    assert_eq!(refused(json!(null)).code(), Code::SchemaInvalid);
+}
+
+#[test]
+fn a_schema_that_would_grow_beyond_measure_is_refused() {
+    let mut fields = vec![json!({"name": "f0", "type": {"type": "record", "name": "t0", "fields": [{"name": "x", "type": "int"}]}})];
+    for depth in 1..40 {
+        let doubled = json!([{"name": "a", "type": format!("t{}", depth - 1)}, {"name": "b", "type": format!("t{}", depth - 1)}]);
+        fields.push(json!({"name": format!("f{depth}"), "type": {"type": "record", "name": format!("t{depth}"), "fields": doubled}}));
+    }
+    assert_eq!(refused(record(json!(fields))).code(), Code::SchemaUnsupported);
+}
+
+#[test]
+fn a_named_type_may_be_referred_to() {
+    let avro = record(json!([
+        {"name": "home", "type": {"type": "record", "name": "address", "fields": [{"name": "street", "type": "string"}]}},
+        {"name": "work", "type": ["null", "n.address"], "default": null},
+    ]));
+    let schema = millrace_runtime::codec::schema(avro).expect("is carried");
+    let fields = schema.arrow().fields();
+    assert_eq!(fields[0].data_type(), fields[1].data_type());
+    assert!(!fields[0].is_nullable() && fields[1].is_nullable());
+}
+
+#[test]
+fn each_type_has_its_one_arrow_form() {
+    use arrow::datatypes::{DataType, TimeUnit};
+    let logical = |base: &str, logical: &str| json!({"type": base, "logicalType": logical});
+    let zone = Some("+00:00".into());
+    for (avro, arrow) in [
+        (json!({"type": "enum", "name": "e", "symbols": ["A"]}), DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))),
+        (json!({"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}), DataType::Decimal128(9, 2)),
+        (logical("int", "date"), DataType::Date32),
+        (logical("int", "time-millis"), DataType::Time32(TimeUnit::Millisecond)),
+        (logical("long", "time-micros"), DataType::Time64(TimeUnit::Microsecond)),
+        (logical("long", "timestamp-micros"), DataType::Timestamp(TimeUnit::Microsecond, zone)),
+        (logical("long", "local-timestamp-nanos"), DataType::Timestamp(TimeUnit::Nanosecond, None)),
+        (logical("string", "uuid"), DataType::FixedSizeBinary(16)),
+        (json!({"type": "fixed", "name": "f", "size": 16, "logicalType": "uuid"}), DataType::FixedSizeBinary(16)),
+        (json!({"type": "fixed", "name": "f", "size": 3}), DataType::FixedSizeBinary(3)),
+        (json!({"type": "long", "arrowTimeUnit": "nanosecond"}), DataType::Int64),
+    ] {
+        let schema = millrace_runtime::codec::schema(record(json!([{"name": "x", "type": avro}]))).expect("is carried");
+        let field = schema.arrow().field(0);
+        assert_eq!(field.data_type(), &arrow, "{avro}");
+        let uuid = avro["logicalType"] == "uuid";
+        assert_eq!(field.metadata().get("logicalType").is_some_and(|logical| logical == "uuid"), uuid, "{avro}");
+    }
+}
