@@ -144,8 +144,12 @@ async fn a_request_says_of_each_record_why_it_was_refused() {
     let mut body: Vec<u8> = lines.iter().flat_map(|line| format!("{line}\n").into_bytes()).collect();
     body.extend_from_slice(b"{\"carrier\": \"\xff\"}\n{\"carrier\":\n");
     let (status, answer) = running.post("application/x-ndjson", body).await;
-    assert!(status < 500, "{status} {answer}");
-    assert_eq!((&answer["accepted"], answer["rejected"].as_array().map(Vec::len)), (&json!(1), Some(8)), "{answer}");
+    assert_eq!((status, &answer["accepted"], &answer["rejected"]), (207, &json!(1), &json!(8)), "{answer}");
+    let errors = answer["errors"].as_array().expect("the errors");
+    let places: Vec<_> = errors.iter().map(|error| (error["index"].as_u64(), error["field"].as_str())).collect();
+    let of_fields = [(Some(0), Some("flight")), (Some(2), Some("flight")), (Some(3), Some("flight")), (Some(4), Some("carrier"))];
+    assert_eq!(places[..4], of_fields, "{answer}");
+    assert!(errors.iter().all(|error| !error["reason"].as_str().unwrap_or_default().is_empty()), "{answer}");
     assert_eq!(running.records("raw", 1).await.len(), 1);
     running.all_run();
 }

@@ -48,7 +48,7 @@ async fn brokers_that_are_away_are_waited_for() {
 }
 
 async fn registry_at(address: SocketAddr) -> registry::Running {
-    let config = registry::Config { address, ..registry::Config::default() };
+    let config = registry::Config { addr: address, data_dir: None };
     registry::start(config).await.expect("the registry starts")
 }
 
