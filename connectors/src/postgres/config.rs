@@ -12,7 +12,7 @@ pub struct Config {
     /// The server's name or address.
     pub host: String,
     /// The server's port.
-    #[serde(default = "port")]
+    #[serde(default = "standard_port")]
     pub port: u16,
     /// The database.
     pub database: String,
@@ -28,15 +28,15 @@ pub struct Config {
     #[serde(default)]
     pub ca: Option<ProjectPath>,
     /// The schema that tables are in.
-    #[serde(default = "schema")]
+    #[serde(default = "public_schema")]
     pub schema: String,
 }
 
-fn port() -> u16 {
+fn standard_port() -> u16 {
     5432
 }
 
-fn schema() -> String {
+fn public_schema() -> String {
     "public".into()
 }
 

@@ -1,5 +1,49 @@
-//! PostgreSQL: connection and sink.
+//! PostgreSQL: connection, sink and queries.
+//!
+//! The table's positions are rows of `millrace_positions`, in the same schema as the table. The user needs to read and write
+//! both, to create them when they do not exist, and for upserts to create temporary tables. A writer that takes over from another ends that one's session,
+//! which a user may do to sessions of the same user; where pipelines change their user, grant `pg_signal_backend`.
+//! Positions name server processes, so a pooler that shares them among clients (`PgBouncer` in transaction mode) can't stand between.
 
+mod checks;
 mod config;
+mod connect;
+mod encode;
+mod fault;
+mod numeric;
+mod positions;
+mod query;
+mod round;
+mod sink;
+mod stage;
+mod target;
+mod types;
+
+use millrace_model::{Result, Schema, Sink};
 
 pub use config::{Config, Tls};
+
+use crate::config::TableConfig;
+use crate::table::{Column, QueryResult};
+
+impl Config {
+    /// The columns that the table gets, or what makes it impossible, told from the schema alone.
+    pub fn check(&self, table: &TableConfig, schema: &Schema) -> Result<Vec<Column>> {
+        self.target(table, schema).columns()
+    }
+
+    /// A sink into the table, which is made from the schema when it does not exist.
+    pub async fn open(&self, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
+        let sink = sink::PostgresSink::open(self, self.target(table, schema)).await?;
+        Ok(Box::new(sink))
+    }
+
+    /// Runs SQL that reads, and returns its rows as the server writes them, times in UTC.
+    pub async fn query(&self, sql: &str) -> Result<QueryResult> {
+        query::query(self, sql).await
+    }
+
+    fn target(&self, table: &TableConfig, schema: &Schema) -> target::Target {
+        target::Target { table: table.clone(), schema: schema.clone(), namespace: self.schema.clone() }
+    }
+}

@@ -1,5 +1,59 @@
-//! SQLite, the embedded warehouse: connection and sink.
+//! SQLite, the embedded warehouse: connection, sink and queries.
+//!
+//! | Avro | column | value |
+//! |---|---|---|
+//! | boolean | `INTEGER` | 0 or 1 |
+//! | int, long | `INTEGER` | |
+//! | float, double | `REAL` | |
+//! | string, enum | `TEXT` | |
+//! | bytes, fixed | `BLOB` | |
+//! | uuid | `TEXT` | with hyphens |
+//! | decimal | `TEXT` | `-12.50`: `REAL` would round it |
+//! | date | `TEXT` | `2013-01-31` |
+//! | time-* | `TEXT` | `05:30:00.000` |
+//! | timestamp-* | `TEXT` | `2013-01-31T05:30:00.000Z`; as many digits as the unit has, so that order of text is order of time |
+//! | local-timestamp-* | `TEXT` | `2013-01-31T05:30:00.000` |
+//! | duration | `TEXT` | `1 mons 2 days 3.000000000 secs` |
+//! | array, map, record | `TEXT` | JSON |
+//!
+//! SQLite keeps no NaN: it would become null, so the record is rejected.
+//!
+//! The database is in WAL mode: readers don't wait for the writer. There is one writer at a time, and no SQL ends the session of
+//! another: a process that stands still (SIGSTOP) inside a round keeps the file's lock until it goes on or is killed. Meanwhile others
+//! wait, as passing trouble; when it goes on, the compared position decides which one's round counts.
 
 mod config;
+mod connect;
+mod fault;
+mod positions;
+mod query;
+mod round;
+mod sink;
+mod target;
+mod types;
+mod values;
+
+use millrace_model::{Result, Schema, Sink};
 
 pub use config::Config;
+
+use crate::config::TableConfig;
+use crate::table::{Column, QueryResult};
+
+impl Config {
+    /// The columns that the table gets, or what makes it impossible, told from the schema alone.
+    pub fn check(&self, table: &TableConfig, schema: &Schema) -> Result<Vec<Column>> {
+        target::Target::of(table, schema).columns()
+    }
+
+    /// A sink into the table; database and table are made when they do not exist.
+    pub async fn open(&self, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
+        let sink = sink::SqliteSink::open(self, target::Target::of(table, schema)).await?;
+        Ok(Box::new(sink))
+    }
+
+    /// Runs SQL that reads.
+    pub async fn query(&self, sql: &str) -> Result<QueryResult> {
+        query::query(self, sql).await
+    }
+}

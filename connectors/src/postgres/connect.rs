@@ -1,0 +1,58 @@
+//! Connections.
+
+use std::time::Duration;
+
+use millrace_model::{Code, Fault, Result};
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+
+use super::config::{Config, Tls};
+use super::fault::fault;
+
+/// How long a connection may take to come about.
+const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+
+/// Bounds on what waits at the server: a lock that does not come is passing trouble, and the next claim looks for its holder.
+/// A server that finds its client gone ends the session within a minute and a half.
+const SETTINGS: &str = "SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = 0; \
+     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6; SET client_min_messages = warning";
+
+/// Connects as `name`, which shows in `pg_stat_activity`.
+pub(super) async fn connect(config: &Config, name: &str) -> Result<PgConnection> {
+    let doing = format!("connecting to {}:{} as {:?}", config.host, config.port, config.user);
+    let options = options(config, name);
+    let connection = tokio::time::timeout(CONNECT_WITHIN, options.connect()).await;
+    let connection = connection
+        .map_err(|_| Fault::passing(Code::TargetUnavailable, format!("PostgreSQL: {doing} took longer than {CONNECT_WITHIN:?}")))?;
+    let mut connection = connection.map_err(|error| fault(&doing, error))?;
+    sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(|error| fault(&doing, error))?;
+    Ok(connection)
+}
+
+fn options(config: &Config, name: &str) -> PgConnectOptions {
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .host(&config.host)
+        .port(config.port)
+        .database(&config.database)
+        .username(&config.user)
+        .application_name(&format!("millrace {name}"))
+        .ssl_mode(ssl_mode(config.tls))
+        .disable_statement_logging();
+    if let Some(password) = &config.password {
+        options = options.password(password.reveal());
+    }
+    if let Some(ca) = &config.ca {
+        options = options.ssl_root_cert(&**ca);
+    }
+    options
+}
+
+fn ssl_mode(tls: Tls) -> PgSslMode {
+    match tls {
+        Tls::Disable => PgSslMode::Disable,
+        Tls::Prefer => PgSslMode::Prefer,
+        Tls::Require => PgSslMode::Require,
+        Tls::VerifyCa => PgSslMode::VerifyCa,
+        Tls::VerifyFull => PgSslMode::VerifyFull,
+    }
+}

@@ -1,0 +1,50 @@
+//! What SQLite's errors mean for a pipeline, by result code (<https://www.sqlite.org/rescode.html>).
+
+use millrace_model::{Code, Fault, Retry};
+use sqlx::Error;
+
+const ERROR: i32 = 1;
+const PERM: i32 = 3;
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const READONLY: i32 = 8;
+const IOERR: i32 = 10;
+const FULL: i32 = 13;
+const CANTOPEN: i32 = 14;
+const TOOBIG: i32 = 18;
+const CONSTRAINT: i32 = 19;
+const MISMATCH: i32 = 20;
+const AUTH: i32 = 23;
+
+/// The fault that an error is, met while `doing` something.
+pub(super) fn fault(doing: &str, error: Error) -> Fault {
+    let (code, retry) = classify(&error);
+    let hint = match primary(&error) {
+        Some(CANTOPEN) => "; check the path and its permissions",
+        Some(CONSTRAINT) => "; a constraint that is deferred to the commit can't tell which row it refuses: make it immediate",
+        Some(ERROR) => "; make the table fit the pipeline's schema, or name another table",
+        _ => "",
+    };
+    Fault::new(code, retry, format!("SQLite: {doing} failed{hint}")).because(error)
+}
+
+fn classify(error: &Error) -> (Code, Retry) {
+    match primary(error) {
+        Some(BUSY | LOCKED | IOERR | FULL) => (Code::TargetUnavailable, Retry::BackOff),
+        Some(PERM | READONLY | CANTOPEN | AUTH) => (Code::TargetDenied, Retry::Operator),
+        Some(ERROR | CONSTRAINT) => (Code::TargetSchema, Retry::Operator),
+        _ => (Code::TargetOther, Retry::Never),
+    }
+}
+
+/// SQLite's words when an error is about the rows that were sent; none when it is not.
+pub(super) fn refusal(error: &Error) -> Option<String> {
+    let about_rows = matches!(primary(error), Some(CONSTRAINT | MISMATCH | TOOBIG));
+    error.as_database_error().filter(|_| about_rows).map(|error| error.message().to_owned())
+}
+
+/// The primary code: the low byte of the extended one.
+fn primary(error: &Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?;
+    code.parse::<i32>().ok().map(|code| code & 0xff)
+}

@@ -1,0 +1,98 @@
+//! The sink.
+
+use async_trait::async_trait;
+use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Sink, TopicPartition};
+
+use super::config::Config;
+use super::round::Session;
+use super::target::Target;
+use crate::config::Mode;
+use crate::table::unsettled;
+
+/// Loads a table of SQLite.
+///
+/// What is written waits in memory until it is settled, so that the database's one lock for writers is held from there to the commit only.
+/// The session is taken out for each call and put back when the call succeeds: one that fails, or is dropped half-way, takes its connection with it,
+/// and SQLite rolls back. The next claim opens another.
+pub(super) struct SqliteSink {
+    config: Config,
+    target: Target,
+    session: Option<Session>,
+    staged: Vec<Staged>,
+}
+
+struct Staged {
+    batch: Batch,
+    deleted: bool,
+}
+
+impl SqliteSink {
+    pub(super) async fn open(config: &Config, target: Target) -> Result<Self> {
+        target.columns()?;
+        let session = Some(Session::open(config, &target).await?);
+        Ok(Self { config: config.clone(), target, session, staged: Vec::new() })
+    }
+
+    fn take(&mut self) -> Result<Session> {
+        self.session
+            .take()
+            .ok_or_else(|| Fault::passing(Code::TargetUnavailable, "SQLite: the session has ended; the partitions must be claimed again"))
+    }
+
+    fn stage(&mut self, batch: &Batch, deleted: bool) -> Result<Vec<Rejection>> {
+        let session = self.take()?;
+        let (good, rejections) = session.check(batch)?;
+        self.session = Some(session);
+        if !good.is_empty() {
+            self.staged.push(Staged { batch: good, deleted });
+        }
+        Ok(rejections)
+    }
+}
+
+#[async_trait]
+impl Sink for SqliteSink {
+    async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
+        self.staged.clear();
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => Session::open(&self.config, &self.target).await?,
+        };
+        let offsets = session.claim(partitions).await?;
+        self.session = Some(session);
+        Ok(offsets)
+    }
+
+    async fn write(&mut self, batch: &Batch) -> Result<Vec<Rejection>> {
+        self.stage(batch, false)
+    }
+
+    async fn delete(&mut self, keys: &Batch) -> Result<Vec<Rejection>> {
+        if self.target.table.mode == Mode::Append {
+            let refuse = |&record| Rejection::new(record, Code::TombstoneRefused, "an append has no keys to delete rows by");
+            return Ok(keys.origin().rows().iter().map(refuse).collect());
+        }
+        self.stage(keys, true)
+    }
+
+    async fn settle(&mut self) -> Result<Vec<Rejected>> {
+        let staged = std::mem::take(&mut self.staged);
+        let mut session = self.take()?;
+        let mut rejected = Vec::new();
+        for Staged { batch, deleted } in &staged {
+            rejected.extend(session.land(batch, *deleted).await?);
+        }
+        self.session = Some(session);
+        Ok(rejected)
+    }
+
+    async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
+        if !self.staged.is_empty() {
+            return Err(unsettled());
+        }
+        let mut session = self.take()?;
+        let commit = session.commit(from, to).await?;
+        self.session = Some(session);
+        Ok(commit)
+    }
+}

@@ -1,0 +1,146 @@
+//! What the sinks of table stores share: the kinds of columns, the look of nested values, the checks of
+//! values before they are sent, and the search for the rows that a target refuses.
+
+mod json;
+mod kind;
+mod land;
+mod refused;
+
+use arrow::array::RecordBatch;
+use millrace_model::{Code, Fault, Result, Schema};
+
+pub(crate) use json::{JsonText, write_uuid};
+pub(crate) use kind::{Kind, Unit};
+pub(crate) use land::{Attempt, Outcome, land};
+pub(crate) use refused::Refused;
+
+use crate::config::{Mode, TableConfig};
+
+/// A column of a target table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type in the target's SQL.
+    pub sql_type: String,
+    /// Whether it takes nulls.
+    pub nullable: bool,
+}
+
+/// What a query answered, as text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueryResult {
+    /// The names of the columns.
+    pub columns: Vec<String>,
+    /// The rows; `None` is null.
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+/// Finds what makes a schema unfit for its table without looking at any target, and types its columns by `sql_type`.
+pub(crate) fn check(table: &TableConfig, schema: &Schema, sql_type: impl Fn(Kind) -> String) -> Result<Vec<Column>> {
+    let fields = schema.arrow().fields().iter();
+    let columns = fields.map(|field| {
+        let kind = Kind::of(field)
+            .ok_or_else(|| unfit(format!("column {:?} is of a type that no table holds ({})", field.name(), field.data_type())))?;
+        Ok(Column { name: field.name().clone(), sql_type: sql_type(kind), nullable: field.is_nullable() })
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    check_keys(table, schema)?;
+    Ok(columns)
+}
+
+fn check_keys(table: &TableConfig, schema: &Schema) -> Result<()> {
+    match (table.mode, table.keys.as_slice()) {
+        (Mode::Upsert, []) => Err(unfit("mode: upsert needs keys: name the columns that tell rows apart")),
+        (Mode::Upsert, keys) => keys.iter().try_for_each(|key| check_key(key, schema)),
+        (Mode::Append, _) => Ok(()),
+    }
+}
+
+fn check_key(key: &str, schema: &Schema) -> Result<()> {
+    let Ok(field) = schema.arrow().field_with_name(key) else {
+        return Err(unfit(format!("the key column {key:?} is not in the schema {}", schema.name())));
+    };
+    if field.is_nullable() {
+        return Err(unfit(format!(
+            "the key column {key:?} is nullable; a key can't be null, so make the field non-nullable in the schema"
+        )));
+    }
+    match Kind::of(field) {
+        Some(kind) if kind.is_comparable() => Ok(()),
+        _ => Err(unfit(format!("the key column {key:?} is of type {}, which can't tell rows apart", field.data_type()))),
+    }
+}
+
+/// Makes sure that a batch's columns are of the schema, some of them or all.
+pub(crate) fn check_columns(batch: &RecordBatch, schema: &Schema) -> Result<()> {
+    for (field, array) in batch.schema().fields().iter().zip(batch.columns()) {
+        match schema.arrow().field_with_name(field.name()) {
+            Ok(known) if known.data_type() == array.data_type() => {}
+            _ => return Err(unfit(format!("column {:?} of a batch, of type {}, is not of the schema", field.name(), array.data_type()))),
+        }
+    }
+    Ok(())
+}
+
+/// That table and schema do not fit, and what to do about it.
+pub(crate) fn unfit(message: impl Into<String>) -> Fault {
+    Fault::operator(Code::TargetSchema, message)
+}
+
+/// That a round was to be committed with rows that were never settled: their positions would pass them by.
+pub(crate) fn unsettled() -> Fault {
+    Fault::fatal(Code::Internal, "a round was committed before it was settled")
+}
+
+/// An identifier, quoted as SQL has it.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Identifiers, quoted, with commas between them.
+pub(crate) fn quoted_list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn schema() -> Schema {
+        let fields = vec![
+            Field::new("id", DataType::Int64, false),
+            Field::new("note", DataType::Utf8, true),
+            Field::new("tags", DataType::List(Arc::new(Field::new("item", DataType::Utf8, false))), false),
+        ];
+        Schema::new(json!({"type": "record", "name": "order"}), Arc::new(ArrowSchema::new(fields)))
+    }
+
+    fn upsert(keys: &[&str]) -> TableConfig {
+        let keys = keys.iter().map(|&key| key.to_owned()).collect();
+        TableConfig { pipeline: "p.load".into(), table: "orders".into(), mode: Mode::Upsert, keys }
+    }
+
+    fn message(keys: &[&str]) -> String {
+        let fault = check(&upsert(keys), &schema(), |_| "x".into()).expect_err("does not fit");
+        assert_eq!(fault.code(), Code::TargetSchema);
+        fault.message().to_owned()
+    }
+
+    #[test]
+    fn a_key_that_can_not_tell_rows_apart_is_refused_by_name() {
+        assert!(message(&[]).contains("needs keys"));
+        assert!(message(&["ident"]).contains("\"ident\" is not in the schema order"));
+        assert!(message(&["id", "note"]).contains("\"note\" is nullable"));
+        assert!(message(&["tags"]).contains("can't tell rows apart"));
+        assert!(check(&upsert(&["id"]), &schema(), |_| "x".into()).is_ok());
+    }
+
+    #[test]
+    fn a_quote_in_an_identifier_stays_inside_it() {
+        assert_eq!(quoted("a\"; DROP TABLE b; --"), "\"a\"\"; DROP TABLE b; --\"");
+    }
+}

@@ -1,0 +1,106 @@
+//! A column of each type that the codec yields, as it yields it.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array, DictionaryArray, FixedSizeBinaryArray,
+    Float32Array, Float64Array, Int32Array, Int32Builder, Int64Array, IntervalMonthDayNanoArray, ListBuilder, MapBuilder, MapFieldNames,
+    RecordBatch, StringArray, StringBuilder, StructArray, Time32MillisecondArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray,
+};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Field, Int32Type, IntervalMonthDayNano, i256};
+use millrace_model::{Batch, Origin, Schema};
+
+use crate::rows::{records, schema};
+
+/// 2013-01-31, in days and in milliseconds since the epoch, and 05:30 in milliseconds.
+const DAY: i32 = 15_736;
+const DAY_MILLIS: i64 = DAY as i64 * 86_400_000;
+const MORNING: i32 = 19_800_000;
+
+/// One row of values, and one in which all but the key is null.
+pub(crate) fn batch() -> (Schema, Batch) {
+    let columns = columns();
+    let fields = columns.iter().map(|(name, array)| field(name, array)).collect();
+    let schema = schema(fields);
+    let arrays = columns.into_iter().map(|(_, array)| array).collect();
+    let columns = RecordBatch::try_new(Arc::clone(schema.arrow()), arrays).expect("the columns fit");
+    (schema, Batch::new(columns, Origin::all(records(0, 2))))
+}
+
+fn field(name: &str, array: &ArrayRef) -> Field {
+    let field = Field::new(name, array.data_type().clone(), name != "id");
+    if name == "uuid" { field.with_metadata([("logicalType".into(), "uuid".into())].into()) } else { field }
+}
+
+fn columns() -> Vec<(&'static str, ArrayRef)> {
+    let mut columns = plain();
+    columns.extend(times());
+    columns.extend(nested());
+    columns
+}
+
+fn plain() -> Vec<(&'static str, ArrayRef)> {
+    let wide = i256::from_string("1234567890123456789012345678901234567890001").expect("is a number");
+    vec![
+        ("flag", Arc::new(BooleanArray::from(vec![Some(true), None]))),
+        ("id", Arc::new(Int64Array::from(vec![1, 2]))),
+        ("small", Arc::new(Int32Array::from(vec![Some(-7), None]))),
+        ("big", Arc::new(Int64Array::from(vec![Some(9_007_199_254_740_993), None]))),
+        ("single", Arc::new(Float32Array::from(vec![Some(1.5), None]))),
+        ("twice", Arc::new(Float64Array::from(vec![Some(0.1), None]))),
+        ("text", Arc::new(StringArray::from(vec![Some("żółw"), None]))),
+        ("bytes", Arc::new(BinaryArray::from(vec![Some(&[0, 255][..]), None]))),
+        ("fixed", fixed(&[1, 2, 3, 4])),
+        ("uuid", fixed(&[0x11; 16])),
+        ("price", Arc::new(Decimal128Array::from(vec![Some(-12_345), None]).with_precision_and_scale(9, 2).expect("fits"))),
+        ("wide", Arc::new(Decimal256Array::from(vec![Some(wide), None]).with_precision_and_scale(50, 4).expect("fits"))),
+    ]
+}
+
+fn fixed(bytes: &[u8]) -> ArrayRef {
+    let values = [Some(bytes), None].into_iter();
+    Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(values, bytes.len() as i32).expect("of one length"))
+}
+
+fn times() -> Vec<(&'static str, ArrayRef)> {
+    let millis = DAY_MILLIS + i64::from(MORNING);
+    vec![
+        ("day", Arc::new(Date32Array::from(vec![Some(DAY), None]))),
+        ("time", Arc::new(Time32MillisecondArray::from(vec![Some(MORNING + 1), None]))),
+        ("fine_time", Arc::new(Time64MicrosecondArray::from(vec![Some(i64::from(MORNING) * 1_000 + 1), None]))),
+        ("instant", Arc::new(TimestampMillisecondArray::from(vec![Some(millis + 1), None]).with_timezone("+00:00"))),
+        ("fine_instant", Arc::new(TimestampMicrosecondArray::from(vec![Some(millis * 1_000 + 1), None]).with_timezone("+00:00"))),
+        ("local", Arc::new(TimestampMillisecondArray::from(vec![Some(millis + 1), None]))),
+        ("duration", Arc::new(IntervalMonthDayNanoArray::from(vec![Some(IntervalMonthDayNano::new(1, 2, 3_000_000)), None]))),
+    ]
+}
+
+fn nested() -> Vec<(&'static str, ArrayRef)> {
+    let symbols: DictionaryArray<Int32Type> = vec![Some("NEW"), None].into_iter().collect();
+    vec![("status", Arc::new(symbols)), ("list", list()), ("map", map()), ("record", record())]
+}
+
+fn list() -> ArrayRef {
+    let mut list = ListBuilder::new(StringBuilder::new());
+    list.append_value([Some("a"), None]);
+    list.append_null();
+    Arc::new(list.finish())
+}
+
+fn map() -> ArrayRef {
+    let names = MapFieldNames { entry: "entries".into(), key: "key".into(), value: "value".into() };
+    let mut map = MapBuilder::new(Some(names), StringBuilder::new(), Int32Builder::new());
+    map.keys().append_value("k");
+    map.values().append_value(1);
+    map.append(true).expect("has as many keys as values");
+    map.append(false).expect("has as many keys as values");
+    Arc::new(map.finish())
+}
+
+fn record() -> ArrayRef {
+    let parts: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(vec![Some(1), None])), Arc::new(StringArray::from(vec![None::<&str>, None]))];
+    let fields = vec![Field::new("x", DataType::Int32, true), Field::new("y", DataType::Utf8, true)];
+    Arc::new(StructArray::new(fields.into(), parts, Some(NullBuffer::from(vec![true, false]))))
+}

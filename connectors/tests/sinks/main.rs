@@ -1,0 +1,53 @@
+//! The conformance suite of `Sink`, run by every sink.
+//!
+//! PostgreSQL is the server that `MILLRACE_TEST_POSTGRES` names, such as `postgresql://postgres@127.0.0.1:5432/postgres`.
+
+mod everything;
+mod postgres;
+mod rows;
+mod suite;
+mod takeover;
+mod warehouse;
+
+macro_rules! conformance {
+    ($($test:ident)*) => {
+        mod sqlite_conforms {
+            $(#[tokio::test]
+            async fn $test() {
+                crate::suite::$test(&crate::warehouse::Sqlite::new(stringify!($test)).await).await;
+            })*
+        }
+
+        mod postgres_conforms {
+            $(#[tokio::test]
+            async fn $test() {
+                crate::suite::$test(&crate::warehouse::Postgres::new(stringify!($test)).await).await;
+            })*
+        }
+    };
+}
+
+conformance! {
+    rows_and_positions_become_durable_together
+    a_round_follows_another_in_the_same_sink
+    a_crash_at_any_point_before_the_commit_leaves_nothing
+    a_commit_whose_answer_was_lost_is_found_by_the_next_claim
+    a_writer_whose_positions_were_moved_is_fenced
+    one_moved_position_fences_all_of_a_commit
+    a_claim_voids_the_round_that_is_open_and_may_be_repeated
+    pipelines_have_positions_of_their_own
+    an_empty_batch_and_an_empty_round_move_positions_only
+    a_refused_row_is_rejected_alone
+    a_rejection_names_the_column_and_gives_the_reason
+    a_batch_that_is_refused_whole_still_moves_positions
+    a_later_row_or_deletion_of_a_key_wins
+    a_refused_row_does_not_hide_the_earlier_one_of_its_key
+    an_append_has_no_deletions
+    a_round_that_was_not_settled_is_not_committed
+    every_type_and_its_null_arrive
+    a_table_that_does_not_fit_is_refused_with_what_to_do
+    columns_that_fill_themselves_may_stand_beside_those_of_the_schema
+    check_tells_the_columns_without_a_server
+    a_query_shows_columns_without_rows_and_changes_nothing
+    names_are_taken_as_they_are_written
+}

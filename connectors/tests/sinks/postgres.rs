@@ -1,0 +1,162 @@
+//! What only PostgreSQL's sink must do.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Decimal128Array, Int32Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field};
+use millrace_connectors::postgres::Config;
+use millrace_model::{Batch, Code, Commit, Fault, Offsets, Origin, Retry, Sink};
+use millrace_runtime::project::Secret;
+
+use crate::rows::{append, at, batch, notes, partition, records, schema, upsert};
+use crate::warehouse::{Postgres, Warehouse};
+
+async fn opening(config: &Config) -> Fault {
+    match config.open(&append(), &notes()).await {
+        Ok(_) => panic!("can't be opened"),
+        Err(fault) => fault,
+    }
+}
+
+async fn landed(sink: &mut Box<dyn Sink>, batch: &Batch) -> Vec<(i64, Code)> {
+    let seen = sink.write(batch).await.expect("writes");
+    let mut rejected: Vec<(i64, Code)> = seen.iter().map(|one| (i64::from(one.record), one.code)).collect();
+    rejected.extend(sink.settle().await.expect("settles").iter().map(|one| (one.record().offset, one.code())));
+    rejected
+}
+
+#[tokio::test]
+async fn what_the_catalogue_shows_is_rejected_before_it_is_sent() {
+    let postgres = Postgres::new("catalogue").await;
+    postgres.execute("CREATE TABLE notes (n smallint, code varchar(3), price numeric(5,2))").await;
+    let fields = vec![
+        Field::new("n", DataType::Int32, true),
+        Field::new("code", DataType::Utf8, true),
+        Field::new("price", DataType::Decimal128(20, 1), true),
+    ];
+    let schema = schema(fields);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int32Array::from(vec![1, 40_000, 3, 4])),
+        Arc::new(StringArray::from(vec!["żół", "b", "long", "d"])),
+        Arc::new(Decimal128Array::from(vec![9_999, 1, 1, 10_000]).with_precision_and_scale(20, 1).expect("fits")),
+    ];
+    let columns = RecordBatch::try_new(Arc::clone(schema.arrow()), columns).expect("three columns");
+    let mut sink = postgres.config().open(&append(), &schema).await.expect("opens");
+    sink.claim(&[partition()]).await.expect("claims");
+    let rejected = landed(&mut sink, &Batch::new(columns, Origin::all(records(0, 4)))).await;
+    assert_eq!(rejected, [(1, Code::ValueOutOfRange), (2, Code::ValueTooLong), (3, Code::ValueOutOfRange)]);
+    assert_eq!(sink.commit(&Offsets::new(), &at(4)).await.expect("commits"), Commit::Done);
+    let warehouse: &dyn Warehouse = &postgres;
+    assert_eq!(warehouse.rows("SELECT n, code, price FROM notes").await, [["1", "żół", "999.90"].map(|text| Some(text.to_owned()))]);
+}
+
+/// Each of these refuses the second and the fourth row of [`three_kinds`].
+#[tokio::test]
+async fn what_only_the_target_knows_is_found_row_by_row() {
+    let tables = [
+        "CREATE TABLE notes (id bigint, note text, EXCLUDE USING btree (note WITH =)); INSERT INTO notes VALUES (0, 'bad')",
+        "CREATE TABLE others (note text PRIMARY KEY); INSERT INTO others VALUES ('good'), ('fine'); \
+         CREATE TABLE notes (id bigint, note text REFERENCES others DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE FUNCTION polite() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.note = 'bad' THEN RAISE 'mind your words'; END IF; RETURN NEW; END $$; \
+         CREATE TABLE notes (id bigint, note text); CREATE TRIGGER polite AFTER INSERT ON notes FOR EACH ROW EXECUTE FUNCTION polite()",
+        "CREATE DOMAIN polite AS text CHECK (VALUE <> 'bad'); CREATE TABLE notes (id bigint, note polite)",
+        "CREATE TYPE mood AS ENUM ('good', 'fine'); CREATE TABLE notes (id bigint, note mood)",
+    ];
+    for (number, sql) in tables.into_iter().enumerate() {
+        let postgres = Postgres::new(&format!("knows_{number}")).await;
+        postgres.execute(sql).await;
+        let mut sink = postgres.config().open(&append(), &notes()).await.expect("opens");
+        sink.claim(&[partition()]).await.expect("claims");
+        let rejected = landed(&mut sink, &batch(&[(1, Some("good")), (2, Some("bad")), (3, Some("fine")), (4, Some("bad"))])).await;
+        assert_eq!(rejected, [(1, Code::RowRefused), (3, Code::RowRefused)], "{sql}");
+        assert_eq!(sink.commit(&Offsets::new(), &at(4)).await.expect("commits"), Commit::Done);
+        let warehouse: &dyn Warehouse = &postgres;
+        assert_eq!(warehouse.rows("SELECT id FROM notes WHERE id > 0 ORDER BY id").await, [[Some("1".to_owned())], [Some("3".to_owned())]]);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_larger_than_a_chunk_arrives_whole() {
+    let postgres = Postgres::new("large").await;
+    let text = "x".repeat(100);
+    let rows: Vec<(i64, Option<&str>)> = (0..30_000).map(|id| (id, Some(text.as_str()))).collect();
+    let warehouse: &dyn Warehouse = &postgres;
+    for table in [append(), upsert()] {
+        let mut sink = warehouse.claimed(&table, None).await;
+        assert_eq!(landed(&mut sink, &batch(&rows)).await, []);
+        assert_eq!(sink.commit(&Offsets::new(), &at(30_000)).await.expect("commits"), Commit::Done);
+        let sums = warehouse.rows("SELECT count(*), sum(id), sum(length(note)) FROM notes").await;
+        assert_eq!(sums, [["30000", "449985000", "3000000"].map(|text| Some(text.to_owned()))]);
+        drop(sink);
+        postgres.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_lost_is_passing_trouble_and_the_next_claim_mends_it() {
+    let postgres = Postgres::new("lost").await;
+    let warehouse: &dyn Warehouse = &postgres;
+    let mut sink = warehouse.claimed(&append(), None).await;
+    sink.write(&batch(&[(1, None)])).await.expect("writes");
+    postgres.execute("SELECT pg_terminate_backend(backend_pid) FROM millrace_positions").await;
+    for _ in 0..2 {
+        let fault = sink.commit(&Offsets::new(), &at(1)).await.expect_err("the session is gone");
+        assert_eq!((fault.code(), fault.retry()), (Code::TargetUnavailable, Retry::BackOff), "{fault}");
+    }
+    assert_eq!(sink.claim(&[partition()]).await.expect("claims"), Offsets::new());
+    assert_eq!(landed(&mut sink, &batch(&[(1, None)])).await, []);
+    assert_eq!(sink.commit(&Offsets::new(), &at(1)).await.expect("commits"), Commit::Done);
+    assert_eq!(warehouse.notes().await, ["1 null"]);
+}
+
+#[tokio::test]
+async fn writers_that_start_at_once_make_the_tables_once() {
+    let postgres = Postgres::new("at_once").await;
+    let config = postgres.config();
+    let (table, schema) = (append(), notes());
+    let opened = futures::future::join_all((0..8).map(|_| config.open(&table, &schema))).await;
+    for sink in opened {
+        sink.expect("opens");
+    }
+}
+
+#[tokio::test]
+async fn successors_that_claim_at_once_all_get_an_answer() {
+    let postgres = Postgres::new("claims").await;
+    let config = postgres.config();
+    let (table, schema) = (append(), notes());
+    drop(config.open(&table, &schema).await.expect("opens"));
+    let claims = (0..4).map(|_| async {
+        let mut sink = config.open(&table, &schema).await?;
+        sink.claim(&[partition()]).await
+    });
+    for claimed in futures::future::join_all(claims).await {
+        match claimed {
+            Ok(offsets) => assert_eq!(offsets, Offsets::new()),
+            Err(fault) => assert_eq!(fault.retry(), Retry::BackOff, "{fault}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_passing_trouble() {
+    let postgres = Postgres::new("away").await;
+    // A port that was free a moment ago, and on which nothing listens.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("has an address").port();
+    let fault = opening(&Config { host: "127.0.0.1".into(), port, ..postgres.config() }).await;
+    assert_eq!((fault.code(), fault.retry()), (Code::TargetUnavailable, Retry::BackOff), "{fault}");
+}
+
+#[tokio::test]
+async fn refused_credentials_and_missing_rights_are_for_an_operator() {
+    let postgres = Postgres::new("rights").await;
+    postgres.execute("DROP ROLE IF EXISTS sink_nobody; CREATE ROLE sink_nobody LOGIN PASSWORD 'x'").await;
+    let denied = opening(&Config { user: "sink_nobody".into(), password: Some(Secret::new("x")), ..postgres.config() }).await;
+    assert_eq!((denied.code(), denied.retry()), (Code::TargetDenied, Retry::Operator), "{denied}");
+    let unknown = opening(&Config { user: "sink_unknown".into(), password: Some(Secret::new("hunter2")), ..postgres.config() }).await;
+    assert_eq!((unknown.code(), unknown.retry()), (Code::TargetAuthentication, Retry::Operator), "{unknown}");
+    assert!(unknown.message().contains("user, password") && !unknown.to_string().contains("hunter2"), "{unknown}");
+    let nowhere = opening(&Config { database: "sink_nowhere".into(), ..postgres.config() }).await;
+    assert_eq!(nowhere.code(), Code::TargetAuthentication, "{nowhere}");
+    postgres.execute("DROP ROLE sink_nobody").await;
+}

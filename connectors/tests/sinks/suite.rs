@@ -1,0 +1,321 @@
+//! What every sink must do.
+
+use millrace_connectors::TableConfig;
+use millrace_model::{Code, Commit, Fault, Offsets, Retry, Schema, Sink};
+
+use crate::everything;
+use crate::rows::{append, at, batch, keys, notes, partition, upsert};
+use crate::warehouse::{Warehouse, other_partition};
+
+async fn commit(sink: &mut Box<dyn Sink>, from: &Offsets, to: &Offsets) -> Commit {
+    sink.commit(from, to).await.expect("commits or is fenced")
+}
+
+async fn settled(sink: &mut Box<dyn Sink>) -> Vec<(i64, Code)> {
+    let rejected = sink.settle().await.expect("settles");
+    rejected.iter().map(|one| (one.record().offset, one.code())).collect()
+}
+
+pub(crate) async fn rows_and_positions_become_durable_together(warehouse: &dyn Warehouse) {
+    let mut sink = warehouse.claimed(&append(), None).await;
+    assert_eq!(sink.write(&batch(&[(1, Some("a")), (2, None)])).await.expect("writes"), []);
+    assert_eq!(sink.write(&batch(&[(2, Some("again"))])).await.expect("writes"), []);
+    assert_eq!(settled(&mut sink).await, []);
+    assert_eq!(warehouse.notes().await, [""; 0], "nothing shows before the commit");
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(3)).await, Commit::Done);
+    assert_eq!(warehouse.notes().await.len(), 3);
+    assert_eq!(sink.claim(&[partition()]).await.expect("claims"), at(3));
+}
+
+pub(crate) async fn a_round_follows_another_in_the_same_sink(warehouse: &dyn Warehouse) {
+    let mut sink = warehouse.claimed(&append(), None).await;
+    for offset in 0..3 {
+        sink.write(&batch(&[(offset, None)])).await.expect("writes");
+        assert_eq!(settled(&mut sink).await, []);
+        let from = if offset == 0 { Offsets::new() } else { at(offset) };
+        assert_eq!(commit(&mut sink, &from, &at(offset + 1)).await, Commit::Done);
+    }
+    assert_eq!(warehouse.notes().await, ["0 null", "1 null", "2 null"]);
+}
+
+pub(crate) async fn a_crash_at_any_point_before_the_commit_leaves_nothing(warehouse: &dyn Warehouse) {
+    for table in [append(), upsert()] {
+        for settles in [false, true] {
+            let mut sink = warehouse.claimed(&table, None).await;
+            sink.write(&batch(&[(1, Some("lost"))])).await.expect("writes");
+            if settles {
+                assert_eq!(settled(&mut sink).await, []);
+            }
+            drop(sink);
+        }
+        let mut sink = warehouse.claimed(&table, None).await;
+        assert_eq!(warehouse.notes().await, [""; 0]);
+        sink.write(&batch(&[(1, Some("kept"))])).await.expect("writes");
+        assert_eq!(settled(&mut sink).await, []);
+        assert_eq!(commit(&mut sink, &Offsets::new(), &at(1)).await, Commit::Done);
+        assert_eq!(warehouse.notes().await, ["1 kept"]);
+        drop(sink);
+        warehouse.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
+    }
+}
+
+pub(crate) async fn a_commit_whose_answer_was_lost_is_found_by_the_next_claim(warehouse: &dyn Warehouse) {
+    let mut sink = warehouse.claimed(&append(), None).await;
+    sink.write(&batch(&[(1, None)])).await.expect("writes");
+    settled(&mut sink).await;
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(1)).await, Commit::Done);
+    drop(sink);
+
+    let mut sink = warehouse.claimed(&append(), Some(1)).await;
+    sink.write(&batch(&[(1, None)])).await.expect("writes");
+    settled(&mut sink).await;
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(1)).await, Commit::Fenced, "the round was committed before");
+    assert_eq!(warehouse.notes().await, ["1 null"]);
+}
+
+pub(crate) async fn a_writer_whose_positions_were_moved_is_fenced(warehouse: &dyn Warehouse) {
+    for table in [append(), upsert()] {
+        let mut old = warehouse.claimed(&table, None).await;
+        let mut new = warehouse.claimed(&table, None).await;
+        new.write(&batch(&[(1, Some("new"))])).await.expect("writes");
+        settled(&mut new).await;
+        assert_eq!(commit(&mut new, &Offsets::new(), &at(1)).await, Commit::Done);
+        assert_fenced(&mut old).await;
+        assert_eq!(warehouse.notes().await, ["1 new"]);
+        assert_eq!(old.claim(&[partition()]).await.expect("claims again"), at(1));
+        drop((old, new));
+        warehouse.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
+    }
+}
+
+/// The old writer's session may have been ended, or it is left to find that its positions have moved.
+async fn assert_fenced(old: &mut Box<dyn Sink>) {
+    let round = async {
+        old.write(&batch(&[(1, Some("old"))])).await?;
+        old.settle().await?;
+        old.commit(&Offsets::new(), &at(1)).await
+    };
+    match round.await {
+        Ok(commit) => assert_eq!(commit, Commit::Fenced),
+        Err(fault) => assert_eq!((fault.code(), fault.retry()), (Code::TargetUnavailable, Retry::BackOff), "{fault}"),
+    }
+}
+
+pub(crate) async fn one_moved_position_fences_all_of_a_commit(warehouse: &dyn Warehouse) {
+    let mut sink = warehouse.claimed(&append(), None).await;
+    sink.claim(&[partition(), other_partition()]).await.expect("claims");
+    let both = |left, right| Offsets::from([(partition(), left), (other_partition(), right)]);
+    assert_eq!(commit(&mut sink, &Offsets::new(), &both(5, 7)).await, Commit::Done);
+    sink.write(&batch(&[(1, None)])).await.expect("writes");
+    settled(&mut sink).await;
+    assert_eq!(commit(&mut sink, &both(5, 6), &both(8, 9)).await, Commit::Fenced);
+    assert_eq!(warehouse.notes().await, [""; 0]);
+    assert_eq!(sink.claim(&[partition(), other_partition()]).await.expect("claims"), both(5, 7));
+    assert_eq!(commit(&mut sink, &both(5, 7), &at(6)).await, Commit::Done, "a partition without news stays where it is");
+    assert_eq!(sink.claim(&[other_partition()]).await.expect("claims"), Offsets::from([(other_partition(), 7)]));
+}
+
+pub(crate) async fn a_claim_voids_the_round_that_is_open_and_may_be_repeated(warehouse: &dyn Warehouse) {
+    for table in [append(), upsert()] {
+        let mut sink = warehouse.claimed(&table, None).await;
+        sink.write(&batch(&[(1, Some("void"))])).await.expect("writes");
+        for _ in 0..2 {
+            assert_eq!(sink.claim(&[partition()]).await.expect("claims"), Offsets::new());
+        }
+        sink.write(&batch(&[(2, Some("kept"))])).await.expect("writes");
+        settled(&mut sink).await;
+        assert_eq!(commit(&mut sink, &Offsets::new(), &at(2)).await, Commit::Done);
+        assert_eq!(warehouse.notes().await, ["2 kept"]);
+        drop(sink);
+        warehouse.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
+    }
+}
+
+pub(crate) async fn pipelines_have_positions_of_their_own(warehouse: &dyn Warehouse) {
+    let mut sink = warehouse.claimed(&append(), None).await;
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(9)).await, Commit::Done);
+    let other = TableConfig { pipeline: "shop.other".into(), ..append() };
+    warehouse.claimed(&other, None).await;
+    warehouse.claimed(&append(), Some(9)).await;
+}
+
+pub(crate) async fn an_empty_batch_and_an_empty_round_move_positions_only(warehouse: &dyn Warehouse) {
+    for table in [append(), upsert()] {
+        let mut sink = warehouse.claimed(&table, None).await;
+        assert_eq!(sink.write(&batch(&[])).await.expect("writes"), []);
+        assert_eq!(settled(&mut sink).await, []);
+        assert_eq!(commit(&mut sink, &Offsets::new(), &at(1)).await, Commit::Done);
+        assert_eq!(settled(&mut sink).await, []);
+        assert_eq!(commit(&mut sink, &at(1), &at(2)).await, Commit::Done);
+        assert_eq!(warehouse.notes().await, [""; 0]);
+        drop(sink);
+        warehouse.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
+    }
+}
+
+pub(crate) async fn a_refused_row_is_rejected_alone(warehouse: &dyn Warehouse) {
+    for table in [append(), upsert()] {
+        warehouse
+            .execute("CREATE TABLE notes (id bigint PRIMARY KEY, note text NOT NULL CHECK (note <> 'bad'), UNIQUE (note)); INSERT INTO notes VALUES (0, 'taken')")
+            .await;
+        let mut sink = warehouse.claimed(&table, None).await;
+        let rows = [
+            (1, Some("a")),
+            (2, None),
+            (3, Some("bad")),
+            (4, Some("b\0")),
+            (5, Some("taken")),
+            (6, Some("c")),
+            (7, Some("a")),
+            (8, Some("d")),
+        ];
+        let seen = sink.write(&batch(&rows)).await.expect("writes");
+        let mut rejected: Vec<(i64, Code)> = seen.iter().map(|one| (i64::from(one.record), one.code)).collect();
+        rejected.extend(settled(&mut sink).await);
+        rejected.sort_unstable();
+        let refused = Code::RowRefused;
+        assert_eq!(rejected, [(1, Code::ValueNull), (2, refused), (3, Code::ValueForbidden), (4, refused), (6, refused)]);
+        assert_eq!(commit(&mut sink, &Offsets::new(), &at(8)).await, Commit::Done);
+        assert_eq!(warehouse.notes().await, ["0 taken", "1 a", "6 c", "8 d"]);
+        drop(sink);
+        warehouse.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
+    }
+}
+
+pub(crate) async fn a_rejection_names_the_column_and_gives_the_reason(warehouse: &dyn Warehouse) {
+    warehouse.execute("CREATE TABLE notes (id bigint, note text NOT NULL CONSTRAINT polite CHECK (note <> 'bad'))").await;
+    let mut sink = warehouse.claimed(&append(), None).await;
+    let mut reasons: Vec<String> = Vec::new();
+    let seen = sink.write(&batch(&[(1, None), (2, Some("bad"))])).await.expect("writes");
+    reasons.extend(seen.into_iter().map(|one| one.reason));
+    reasons.extend(sink.settle().await.expect("settles").iter().map(|one| one.reason().to_owned()));
+    assert!(reasons[0].contains("\"note\" is null"), "{reasons:?}");
+    assert!(reasons[1].contains("polite"), "{reasons:?}");
+}
+
+pub(crate) async fn a_batch_that_is_refused_whole_still_moves_positions(warehouse: &dyn Warehouse) {
+    warehouse.execute("CREATE TABLE notes (id bigint, note text CHECK (note <> 'bad'))").await;
+    let mut sink = warehouse.claimed(&append(), None).await;
+    let bad: Vec<_> = (0..50).map(|id| (id, Some("bad"))).collect();
+    let seen = sink.write(&batch(&bad)).await.expect("writes");
+    assert_eq!(seen.len() + settled(&mut sink).await.len(), 50);
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(50)).await, Commit::Done);
+    assert_eq!(warehouse.notes().await, [""; 0]);
+}
+
+pub(crate) async fn a_later_row_or_deletion_of_a_key_wins(warehouse: &dyn Warehouse) {
+    let mut sink = warehouse.claimed(&upsert(), None).await;
+    sink.write(&batch(&[(1, Some("first")), (2, Some("stays")), (3, Some("goes")), (1, Some("second"))])).await.expect("writes");
+    sink.delete(&keys(&[3, 4, 99])).await.expect("deletes");
+    sink.write(&batch(&[(4, Some("comes")), (1, Some("third"))])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, []);
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(9)).await, Commit::Done);
+    assert_eq!(warehouse.notes().await, ["1 third", "2 stays", "4 comes"]);
+
+    sink.delete(&keys(&[1, 2])).await.expect("deletes");
+    sink.write(&batch(&[(2, None), (4, Some("changed"))])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, []);
+    assert_eq!(commit(&mut sink, &at(9), &at(13)).await, Commit::Done);
+    assert_eq!(warehouse.notes().await, ["2 null", "4 changed"]);
+}
+
+pub(crate) async fn a_refused_row_does_not_hide_the_earlier_one_of_its_key(warehouse: &dyn Warehouse) {
+    warehouse.execute("CREATE TABLE notes (id bigint PRIMARY KEY, note text CHECK (note <> 'bad'))").await;
+    let mut sink = warehouse.claimed(&upsert(), None).await;
+    sink.write(&batch(&[(1, Some("good")), (1, Some("bad")), (2, Some("good"))])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, [(1, Code::RowRefused)]);
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(3)).await, Commit::Done);
+    assert_eq!(warehouse.notes().await, ["1 good", "2 good"]);
+}
+
+pub(crate) async fn an_append_has_no_deletions(warehouse: &dyn Warehouse) {
+    let mut sink = warehouse.claimed(&append(), None).await;
+    let rejected = sink.delete(&keys(&[1, 2])).await.expect("answers");
+    assert_eq!(
+        rejected.iter().map(|one| (one.record, one.code)).collect::<Vec<_>>(),
+        [(0, Code::TombstoneRefused), (1, Code::TombstoneRefused)]
+    );
+}
+
+pub(crate) async fn a_round_that_was_not_settled_is_not_committed(warehouse: &dyn Warehouse) {
+    let mut sink = warehouse.claimed(&upsert(), None).await;
+    sink.write(&batch(&[(1, None)])).await.expect("writes");
+    let fault = sink.commit(&Offsets::new(), &at(1)).await.expect_err("the row would be nowhere");
+    assert_eq!(fault.code(), Code::Internal);
+}
+
+pub(crate) async fn every_type_and_its_null_arrive(warehouse: &dyn Warehouse) {
+    let (schema, batch) = everything::batch();
+    for table in [append(), upsert()] {
+        let mut sink = warehouse.connection().open(&table, &schema).await.expect("opens");
+        sink.claim(&[partition()]).await.expect("claims");
+        assert_eq!(sink.write(&batch).await.expect("writes"), []);
+        assert_eq!(settled(&mut sink).await, []);
+        assert_eq!(commit(&mut sink, &Offsets::new(), &at(2)).await, Commit::Done);
+        let shown = warehouse.rows("SELECT * FROM notes ORDER BY id").await;
+        let shown: Vec<Vec<Option<&str>>> = shown.iter().map(|row| row.iter().map(Option::as_deref).collect()).collect();
+        assert_eq!(shown, warehouse.everything());
+        drop(sink);
+        warehouse.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
+    }
+}
+
+async fn refused(warehouse: &dyn Warehouse, table: &TableConfig, schema: &Schema) -> Fault {
+    match warehouse.connection().open(table, schema).await {
+        Ok(_) => panic!("the table does not fit"),
+        Err(fault) => fault,
+    }
+}
+
+pub(crate) async fn a_table_that_does_not_fit_is_refused_with_what_to_do(warehouse: &dyn Warehouse) {
+    let cases = [
+        ("CREATE TABLE notes (id bigint)", append(), "ADD COLUMN \"note\""),
+        ("CREATE TABLE notes (id bigint, note integer)", append(), "\"note\""),
+        ("CREATE TABLE notes (id bigint, note text, more text NOT NULL)", append(), "\"more\""),
+        ("CREATE TABLE notes (id bigint, note text)", upsert(), "CREATE UNIQUE INDEX"),
+    ];
+    for (sql, table, told) in cases {
+        warehouse.execute(sql).await;
+        let fault = refused(warehouse, &table, &notes()).await;
+        assert_eq!((fault.code(), fault.retry()), (Code::TargetSchema, Retry::Operator), "{fault}");
+        assert!(fault.message().contains(told), "{fault}");
+        warehouse.execute("DROP TABLE notes").await;
+    }
+}
+
+pub(crate) async fn columns_that_fill_themselves_may_stand_beside_those_of_the_schema(warehouse: &dyn Warehouse) {
+    warehouse.execute("CREATE TABLE notes (extra text, note text, id bigint, source text NOT NULL DEFAULT 'kafka', UNIQUE (id))").await;
+    for table in [append(), upsert()] {
+        warehouse.claimed(&table, None).await;
+    }
+    let mut sink = warehouse.claimed(&upsert(), None).await;
+    sink.write(&batch(&[(1, Some("a"))])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, []);
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(1)).await, Commit::Done);
+    assert_eq!(warehouse.rows("SELECT source FROM notes").await, [[Some("kafka".to_owned())]]);
+}
+
+pub(crate) async fn check_tells_the_columns_without_a_server(warehouse: &dyn Warehouse) {
+    let columns = warehouse.connection().check(&upsert(), &notes()).expect("fits");
+    assert_eq!(columns.iter().map(|column| (column.name.as_str(), column.nullable)).collect::<Vec<_>>(), [("id", false), ("note", true)]);
+    let nullable_key = TableConfig { keys: vec!["note".into()], ..upsert() };
+    assert_eq!(warehouse.connection().check(&nullable_key, &notes()).expect_err("a key can't be null").code(), Code::TargetSchema);
+}
+
+pub(crate) async fn a_query_shows_columns_without_rows_and_changes_nothing(warehouse: &dyn Warehouse) {
+    warehouse.claimed(&append(), None).await;
+    let result = warehouse.connection().query("SELECT id, note FROM notes WHERE id < 0").await.expect("runs");
+    assert_eq!((result.columns, result.rows.len()), (vec!["id".to_owned(), "note".to_owned()], 0));
+    warehouse.connection().query("DELETE FROM notes").await.expect_err("is read only");
+    let fault = warehouse.connection().query("SELECT nonsense FROM notes").await.expect_err("has no such column");
+    assert_eq!(fault.code(), Code::TargetSchema, "{fault}");
+}
+
+pub(crate) async fn names_are_taken_as_they_are_written(warehouse: &dyn Warehouse) {
+    let table = TableConfig { table: "Order \"Notes\"; --".into(), ..upsert() };
+    let mut sink = warehouse.connection().open(&table, &notes()).await.expect("opens");
+    sink.claim(&[partition()]).await.expect("claims");
+    sink.write(&batch(&[(1, Some("a'; DROP TABLE x; --"))])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, []);
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(1)).await, Commit::Done);
+}

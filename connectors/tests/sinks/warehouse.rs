@@ -1,0 +1,205 @@
+//! The stores that the suite runs against.
+
+use async_trait::async_trait;
+use millrace_connectors::{Connection, postgres, sqlite};
+use millrace_model::{Sink, TopicPartition};
+use millrace_runtime::project::{ProjectPath, Secret};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions};
+use tempfile::TempDir;
+
+use crate::rows;
+
+/// Rows as text.
+pub(crate) type Rows = Vec<Vec<Option<String>>>;
+
+/// A store with an empty place for one test.
+#[async_trait]
+pub(crate) trait Warehouse: Send + Sync {
+    fn connection(&self) -> Connection;
+
+    /// Runs SQL beside the sink.
+    async fn execute(&self, sql: &str);
+
+    /// What [`rows::everything`] looks like when a query shows it.
+    fn everything(&self) -> Vec<Vec<Option<&'static str>>>;
+}
+
+/// What the suite does with any warehouse.
+impl dyn Warehouse + '_ {
+    pub(crate) async fn rows(&self, sql: &str) -> Rows {
+        self.connection().query(sql).await.expect("the query runs").rows
+    }
+
+    /// The rows of the table of notes, as `id note`.
+    pub(crate) async fn notes(&self) -> Vec<String> {
+        let rows = self.rows("SELECT id, note FROM notes ORDER BY id, note").await;
+        let shown = |row: &Vec<Option<String>>| row.iter().map(|value| value.as_deref().unwrap_or("null")).collect::<Vec<_>>().join(" ");
+        rows.iter().map(shown).collect()
+    }
+
+    /// A sink of the table of notes that has claimed its partition, which must stand at `offset`.
+    pub(crate) async fn claimed(&self, table: &millrace_connectors::TableConfig, offset: Option<i64>) -> Box<dyn Sink> {
+        let mut sink = self.connection().open(table, &rows::notes()).await.expect("opens");
+        let claimed = sink.claim(&[rows::partition()]).await.expect("claims");
+        assert_eq!(claimed.get(&rows::partition()).copied(), offset);
+        sink
+    }
+}
+
+/// A file.
+pub(crate) struct Sqlite(TempDir);
+
+impl Sqlite {
+    pub(crate) async fn new(_test: &str) -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+}
+
+#[async_trait]
+impl Warehouse for Sqlite {
+    fn connection(&self) -> Connection {
+        Connection::Sqlite(sqlite::Config { path: ProjectPath::new(self.0.path().join("warehouse.db")) })
+    }
+
+    async fn execute(&self, sql: &str) {
+        let options = SqliteConnectOptions::new().filename(self.0.path().join("warehouse.db")).create_if_missing(true);
+        let mut connection = options.connect().await.expect("opens");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("the statement runs");
+    }
+
+    fn everything(&self) -> Vec<Vec<Option<&'static str>>> {
+        let shown = [
+            "1",
+            "1",
+            "-7",
+            "9007199254740993",
+            "1.5",
+            "0.1",
+            "żółw",
+            "\\x00ff",
+            "\\x01020304",
+            "11111111-1111-1111-1111-111111111111",
+            "-123.45",
+            "123456789012345678901234567890123456789.0001",
+            "2013-01-31",
+            "05:30:00.001",
+            "05:30:00.000001",
+            "2013-01-31T05:30:00.001Z",
+            "2013-01-31T05:30:00.000001Z",
+            "2013-01-31T05:30:00.001",
+            "1 mons 2 days 0.003000000 secs",
+            "NEW",
+            r#"["a",null]"#,
+            r#"{"k":1}"#,
+            r#"{"x":1,"y":null}"#,
+        ];
+        vec![shown.map(Some).to_vec(), nulls()]
+    }
+}
+
+/// A schema of the database that `MILLRACE_TEST_POSTGRES` names.
+pub(crate) struct Postgres {
+    options: PgConnectOptions,
+    schema: String,
+}
+
+impl Postgres {
+    pub(crate) async fn new(test: &str) -> Self {
+        let postgres = Self::of(test);
+        postgres.execute(&format!("DROP SCHEMA IF EXISTS \"{0}\" CASCADE; CREATE SCHEMA \"{0}\"", postgres.schema)).await;
+        postgres
+    }
+
+    /// The place of a test, as it is.
+    pub(crate) fn of(test: &str) -> Self {
+        Self { options: server(), schema: format!("sink_{test}") }
+    }
+
+    /// How it is reached.
+    pub(crate) fn config(&self) -> postgres::Config {
+        postgres::Config {
+            host: self.options.get_host().into(),
+            port: self.options.get_port(),
+            database: self.options.get_database().unwrap_or("postgres").into(),
+            user: self.options.get_username().into(),
+            password: password().map(Secret::new),
+            tls: postgres::Tls::Prefer,
+            ca: None,
+            schema: self.schema.clone(),
+        }
+    }
+}
+
+fn url() -> String {
+    std::env::var("MILLRACE_TEST_POSTGRES").expect(
+        "these tests need a PostgreSQL server: start one with `scripts/services start postgres` and set MILLRACE_TEST_POSTGRES to its URL, \
+         such as postgresql://postgres@127.0.0.1:5432/postgres",
+    )
+}
+
+fn server() -> PgConnectOptions {
+    url().parse().expect("MILLRACE_TEST_POSTGRES is a URL")
+}
+
+/// The password of the URL, which the parsed options keep to themselves.
+fn password() -> Option<String> {
+    let url = url();
+    let authority = url.split_once("://")?.1.split_once('@')?.0;
+    authority.split_once(':').map(|(_, password)| password.to_owned())
+}
+
+#[async_trait]
+impl Warehouse for Postgres {
+    fn connection(&self) -> Connection {
+        Connection::Postgres(self.config())
+    }
+
+    async fn execute(&self, sql: &str) {
+        let path = [("search_path", &self.schema)];
+        let mut connection = self.options.clone().options(path).connect().await.expect("connects");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("the statement runs");
+    }
+
+    fn everything(&self) -> Vec<Vec<Option<&'static str>>> {
+        let shown = [
+            "t",
+            "1",
+            "-7",
+            "9007199254740993",
+            "1.5",
+            "0.1",
+            "żółw",
+            "\\x00ff",
+            "\\x01020304",
+            "11111111-1111-1111-1111-111111111111",
+            "-123.45",
+            "123456789012345678901234567890123456789.0001",
+            "2013-01-31",
+            "05:30:00.001",
+            "05:30:00.000001",
+            "2013-01-31 05:30:00.001+00",
+            "2013-01-31 05:30:00.000001+00",
+            "2013-01-31 05:30:00.001",
+            "1 mon 2 days 00:00:00.003",
+            "NEW",
+            r#"["a", null]"#,
+            r#"{"k": 1}"#,
+            r#"{"x": 1, "y": null}"#,
+        ];
+        vec![shown.map(Some).to_vec(), nulls()]
+    }
+}
+
+/// The row of [`rows::everything`] in which all but the key is null.
+fn nulls() -> Vec<Option<&'static str>> {
+    let mut row = vec![None; 23];
+    row[1] = Some("2");
+    row
+}
+
+/// Another partition than that of [`rows::partition`].
+pub(crate) fn other_partition() -> TopicPartition {
+    TopicPartition::new("orders", 1)
+}
