@@ -39,6 +39,7 @@ rust() {
 build() {
   rust
   packages build-essential pkg-config libssl-dev zlib1g-dev
+  command -v curl >/dev/null || packages curl
 }
 
 java() {
