@@ -69,6 +69,13 @@ impl SourceConfig {
     /// The sources by the key that a pipeline's `from` names them with.
     pub const KINDS: &[&str] = &["files"];
 
+    /// The key that names this source.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Files(_) => "files",
+        }
+    }
+
     /// The source that `kind` names, whose settings are the value that `map` has next.
     pub fn read<'de, A: MapAccess<'de>>(kind: &str, map: &mut A) -> Result<Self, A::Error> {
         match kind {

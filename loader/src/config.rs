@@ -5,6 +5,8 @@ use millrace_runtime::project::{Millis, OnError, dead_letters};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+mod flow;
+
 /// A pipeline of the loader service: from a topic into a table.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -4,6 +4,8 @@ use millrace_runtime::project::{Delivery, Millis, OnError, Output, Scalar, dead_
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+mod flow;
+
 /// A pipeline of the transform service: from a topic through steps to a topic.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +96,19 @@ pub enum Rule {
     },
     /// A condition in SQL is true.
     Expression(String),
+}
+
+impl Rule {
+    /// The rule's kind, as the project file names it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::NotNull(_) => "not_null",
+            Self::Range { .. } => "range",
+            Self::OneOf { .. } => "one_of",
+            Self::Pattern { .. } => "pattern",
+            Self::Expression(_) => "expression",
+        }
+    }
 }
 
 #[cfg(test)]

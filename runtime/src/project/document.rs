@@ -56,6 +56,9 @@ impl Document {
         for file in &files {
             merge_file(&mut root, file, findings);
         }
+        if findings.has_errors() {
+            return None;
+        }
         replace_variables(&mut root, environment, findings);
         add_defaults(&mut root, environment);
         Some(Self { root, folder })
@@ -192,7 +195,7 @@ fn replace_variables(root: &mut Node, environment: &Environment<'_>, findings: &
 fn add_defaults(root: &mut Node, environment: &Environment<'_>) {
     for &(section, key, variable) in DEFAULTS {
         if let Some(value) = environment(variable).filter(|value| !value.is_empty()) {
-            add_default(root, section, key, Text { text: value, variables: vec![variable.to_owned()] });
+            add_default(root, section, key, Text { variables: vec![variable.to_owned()], ..Text::plain(value) });
         }
     }
 }

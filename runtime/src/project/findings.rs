@@ -135,6 +135,16 @@ impl Findings {
         self.count(Severity::Error) > 0
     }
 
+    /// Whether there is an error that makes it useless to look further; a variable without a value does not.
+    pub(super) fn end_here(&self) -> bool {
+        self.list.iter().any(|finding| finding.severity == Severity::Error && finding.code != Code::ProjectVariable)
+    }
+
+    /// Whether a variable without a value was found at `place`.
+    pub(super) fn is_unset(&self, place: Option<&Place>) -> bool {
+        self.list.iter().any(|finding| finding.code == Code::ProjectVariable && finding.place.as_ref() == place)
+    }
+
     /// How many there are of that severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.list.iter().filter(|finding| finding.severity == severity).count()

@@ -14,6 +14,8 @@ mod sections;
 mod shape;
 mod shape_error;
 pub mod suggest;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod variables;
 
@@ -66,7 +68,7 @@ where
     let document = Document::read(path, environment, &mut findings);
     let project = document.and_then(|mut document| {
         let project = project(&mut document, &mut findings)?;
-        if !findings.has_errors() {
+        if !findings.end_here() {
             flow = flow::check(&project, &document, &mut findings);
         }
         Some(project)
@@ -98,7 +100,7 @@ where
             Some(project)
         }
         Err(error) => {
-            findings.push(misfit(&error));
+            push_misfit(findings, &error);
             None
         }
     }
@@ -109,14 +111,18 @@ fn take_misfits<V: DeserializeOwned>(root: &mut Node, section: &str, folder: &Pa
     entries.retain(|entry| match shape::<V>(&entry.node, folder) {
         Ok(_) => true,
         Err(error) => {
-            findings.push(misfit(&error.moved(&entry.node.place, entry.place())));
+            push_misfit(findings, &error.moved(&entry.node.place, entry.place()));
             false
         }
     });
 }
 
-fn misfit(error: &shape_error::ShapeError) -> Finding {
-    Finding::error(Code::ProjectSyntax, error.message()).help(error.help.clone()).at(error.place.clone())
+/// What a variable without a value does not fit is no news.
+fn push_misfit(findings: &mut Findings, error: &shape_error::ShapeError) {
+    if !findings.is_unset(error.place.as_ref()) {
+        let finding = Finding::error(Code::ProjectSyntax, error.message());
+        findings.push(finding.help(error.help.clone()).at(error.place.clone()));
+    }
 }
 
 /// The name of the project's folder, in the characters that a project's name may have.

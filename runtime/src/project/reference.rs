@@ -53,7 +53,7 @@ pub fn reference<P: JsonSchema>() -> String {
 }
 
 fn part(name: &str, schema: &Value) -> String {
-    let mut text = format!("### {name}\n\n{}\n", description(schema));
+    let mut text = format!("### {name}\n\n{}\n", schema["description"].as_str().unwrap_or_default());
     if let Some(fields) = schema["properties"].as_object() {
         text += &keys(fields, schema);
     }
@@ -71,7 +71,8 @@ fn choices(schema: &Value) -> impl Iterator<Item = &Value> {
 fn keys(fields: &Map<String, Value>, schema: &Value) -> String {
     let required = |key: &str| schema["required"].as_array().is_some_and(|keys| keys.iter().any(|other| other == key));
     let mut table = String::from("\n| key | value | default | |\n|---|---|---|---|\n");
-    for (key, field) in fields {
+    let (needed, others): (Vec<_>, Vec<_>) = fields.iter().partition(|(key, _)| required(key));
+    for (key, field) in needed.into_iter().chain(others) {
         let default = if required(key) { "*required*".into() } else { default(field) };
         line(&mut table, format_args!("| `{key}` | {} | {default} | {} |", value(field), description(field)));
     }
@@ -80,8 +81,8 @@ fn keys(fields: &Map<String, Value>, schema: &Value) -> String {
 
 fn default(field: &Value) -> String {
     match field.get("default") {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::Object(object)) if !object.is_empty() => String::new(),
+        None | Some(Value::Null | Value::Object(_)) => String::new(),
+        Some(Value::String(text)) if text.is_empty() => String::new(),
         Some(value) => format!("`{}`", value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
     }
 }
@@ -192,7 +193,7 @@ mod tests {
     fn the_reference_has_a_line_for_each_key() {
         let page = reference::<Sample>();
         assert!(page.starts_with("### Project\n\nThe pipelines of one project"), "{page}");
-        assert!(page.contains("| `topics` | names, each with [Topic](#topic) | `{}` | Topics, by name."), "{page}");
+        assert!(page.contains("| `topics` | names, each with [Topic](#topic) |  | Topics, by name."), "{page}");
         assert!(page.contains("| `partitions` | whole number |  | How many partitions it is created with;"), "{page}");
         assert!(page.contains("- `SCRAM-SHA-512`: Challenge and response with SHA-512."), "{page}");
     }

@@ -14,8 +14,7 @@ pub use scalars::{ByteSize, Key, Millis, ProjectPath, Scalar, Secret, Version};
 ///
 /// The file is YAML, one file or a folder of them. Any text may hold `${NAME}` or `${NAME:default}`, which is
 /// replaced by the value of that environment variable after the file is parsed; `$${` is a plain `${`.
-///
-/// `C` is a connection, `I`, `T` and `L` are the pipelines of ingest, transform and load.
+// `C` is a connection; `I`, `T` and `L` are the pipelines of ingest, transform and load.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, bound = "C: Deserialize<'de>, I: Deserialize<'de>, T: Deserialize<'de>, L: Deserialize<'de>")]
 #[schemars(rename = "Project")]
@@ -55,6 +54,7 @@ pub struct Project<C, I, T, L> {
 /// How Kafka is reached.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Kafka")]
 pub struct KafkaConfig {
     /// Brokers to start from, as `host:port` with commas between them. Without it the variable KAFKA_BROKERS.
     pub brokers: String,
@@ -115,6 +115,7 @@ impl Mechanism {
 /// How the schema registry is reached: any that speaks the Confluent API.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Registry")]
 pub struct RegistryConfig {
     /// Its address. Without it the variable SCHEMA_REGISTRY_URL.
     pub url: String,
@@ -133,6 +134,7 @@ impl Default for RegistryConfig {
 /// Where services listen.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Service")]
 pub struct ServiceConfig {
     /// The address of the push gateway, as `ip:port`; port 0 picks a free one. Without it the variable MILLRACE_HTTP.
     pub http: SocketAddr,

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+};
 use serde::forward_to_deserialize_any;
 
 use super::sections::ProjectPath;
@@ -35,6 +37,11 @@ impl<'a> Shape<'a> {
         }
     }
 
+    /// Whether a variable here has no value, which was said already: any value will do to look at the rest of the project.
+    fn is_unset(self) -> bool {
+        self.substituted().is_some_and(|text| text.is_unset)
+    }
+
     fn visit<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ShapeError> {
         match &self.node.value {
             Value::Null => visitor.visit_unit(),
@@ -50,6 +57,9 @@ impl<'a> Shape<'a> {
 
     fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ShapeError> {
         let Some(text) = self.substituted().map(|text| text.text.trim()) else { return self.visit(visitor) };
+        if self.is_unset() {
+            return visitor.visit_u64(0);
+        }
         if let Ok(value) = text.parse() {
             return visitor.visit_u64(value);
         }
@@ -63,10 +73,21 @@ impl<'a> Shape<'a> {
     }
 
     fn boolean<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ShapeError> {
+        if self.is_unset() {
+            return visitor.visit_bool(false);
+        }
         match self.substituted().map(|text| text.text.trim().to_ascii_lowercase()).as_deref() {
             Some("true" | "1" | "yes" | "on") => visitor.visit_bool(true),
             Some("false" | "0" | "no" | "off" | "") => visitor.visit_bool(false),
             _ => self.visit(visitor),
+        }
+    }
+
+    /// Keys with values. Serde would take the fields of a struct as a list too.
+    fn keys<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ShapeError> {
+        match &self.node.value {
+            Value::List(_) => self.blame(Err(de::Error::invalid_type(Unexpected::Seq, &visitor))),
+            _ => self.deserialize_map(visitor),
         }
     }
 
@@ -135,7 +156,7 @@ impl<'de> Deserializer<'de> for Shape<'_> {
     }
 
     fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, ShapeError> {
-        self.deserialize_map(visitor)
+        self.keys(visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -236,7 +257,7 @@ impl<'de> VariantAccess<'de> for Variant<'_> {
     }
 
     fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, ShapeError> {
-        let result = self.parent.child(&self.entry.node).deserialize_map(visitor);
+        let result = self.parent.child(&self.entry.node).keys(visitor);
         result.map_err(|error| error.moved(&self.entry.node.place, self.entry.place()))
     }
 }

@@ -34,6 +34,14 @@ pub(super) enum Value {
 pub(super) struct Text {
     pub(super) text: String,
     pub(super) variables: Vec<String>,
+    /// Whether one of them has no value.
+    pub(super) is_unset: bool,
+}
+
+impl Text {
+    pub(super) fn plain(text: impl Into<String>) -> Self {
+        Self { text: text.into(), variables: Vec::new(), is_unset: false }
+    }
 }
 
 /// A key, its place, and its value.
@@ -89,7 +97,8 @@ pub(super) fn parse(file: &Arc<Path>, text: &str) -> Result<Node, SyntaxError> {
 
 /// Far more than a project needs, and little enough that a file of nested aliases is refused at once.
 const MAX_NODES: usize = 50_000;
-const MAX_DEPTH: usize = 64;
+/// Twice what a project needs; each level costs stack.
+const MAX_DEPTH: usize = 24;
 
 fn options() -> Options {
     serde_saphyr::options! {
@@ -171,7 +180,7 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Raw, E> {
-        Ok(Raw::Leaf(Value::Text(Text { text: text.into(), variables: Vec::new() })))
+        Ok(Raw::Leaf(Value::Text(Text::plain(text))))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Raw, A::Error> {

@@ -24,6 +24,7 @@ pub(super) fn substitute(node: &mut Node, environment: &Environment<'_>, report:
     match &mut node.value {
         Value::Text(text) => {
             if let Err(error) = replace(text, environment) {
+                text.is_unset = true;
                 report(node, error);
             }
         }
@@ -46,8 +47,8 @@ fn replace(text: &mut Text, environment: &Environment<'_>) -> Result<(), Variabl
         out.push_str(&rest[..at]);
         let (reference, after) = rest[at + 2..].split_once('}').ok_or(VariableError::Malformed)?;
         let (name, default) = reference.split_once(':').map_or((reference, None), |(name, default)| (name, Some(default)));
-        out.push_str(&value(name, default, environment)?);
         text.variables.push(name.to_owned());
+        out.push_str(&value(name, default, environment)?);
         rest = after;
     }
     out.push_str(rest);
@@ -82,7 +83,7 @@ mod tests {
             "TRICKY" => Some("${HOST}: [".to_owned()),
             _ => None,
         };
-        let mut text = Text { text: text.into(), variables: Vec::new() };
+        let mut text = Text::plain(text);
         replace(&mut text, &environment).map(|()| text.text)
     }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 /// A password. Its debug and display forms are `***`; [`Secret::reveal`] gives the text.
 #[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct Secret(String);
 
 impl Secret {

@@ -1,0 +1,59 @@
+//! An ingest pipeline in the typed flow.
+
+use millrace_model::{Code, Schema};
+use millrace_runtime::project::flow::{self, Context, Problem, Types};
+use millrace_runtime::project::{Delivery, OnError, Output};
+
+use super::{Http, Input, Pipeline};
+
+impl<C> flow::Pipeline<C> for Pipeline {
+    fn output(&self) -> Option<&Output> {
+        Some(&self.to)
+    }
+
+    fn dead_letters(&self) -> &str {
+        &self.dead_letters
+    }
+
+    fn on_error(&self) -> OnError {
+        self.on_error
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
+    fn exclusive(&self) -> Option<(String, Vec<String>)> {
+        match &self.from {
+            Input::Http(http) => Some((format!("the path `{}`", http.path), http_key("path"))),
+            Input::Source(_) => None,
+        }
+    }
+
+    fn types(&self, _: &Context<'_, C>, _: Option<&Schema>) -> Types {
+        match &self.from {
+            Input::Http(http) => Types { problems: path_problem(http).into_iter().collect(), ..Types::default() },
+            Input::Source(_) => Types::default(),
+        }
+    }
+
+    fn misfits(&self, output: &Schema) -> Vec<Problem> {
+        let Input::Source(source) = &self.from else { return Vec::new() };
+        let fault = source.check(output).err();
+        fault.map(|fault| Problem::error(fault.code(), &["from", source.kind()], fault.message())).into_iter().collect()
+    }
+}
+
+fn http_key(key: &str) -> Vec<String> {
+    ["from", "http", key].map(str::to_owned).into()
+}
+
+fn path_problem(http: &Http) -> Option<Problem> {
+    let error = |message: String| Problem::error(Code::ProjectSyntax, &http_key("path"), message);
+    if !http.path.starts_with('/') {
+        return Some(error("expected a path that begins with `/`".into()).help(format!("write `/{}`", http.path)));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
+    let odd = http.path.chars().find(|&c| !plain(c))?;
+    Some(error(format!("a path can't have the character `{odd}`")).help("use letters, digits, `/`, `-`, `_`, `.` and `~`".to_owned()))
+}

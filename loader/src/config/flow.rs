@@ -1,0 +1,83 @@
+//! A loader pipeline in the typed flow.
+
+use millrace_connectors::{Column, Connection, Mode};
+use millrace_model::{Code, Fault, Schema};
+use millrace_runtime::project::flow::{self, Context, Problem, TargetColumn, Types};
+use millrace_runtime::project::{OnError, suggest};
+
+use super::Pipeline;
+
+impl flow::Pipeline<Connection> for Pipeline {
+    fn input(&self) -> Option<&str> {
+        Some(&self.from)
+    }
+
+    fn dead_letters(&self) -> &str {
+        &self.dead_letters
+    }
+
+    fn on_error(&self) -> OnError {
+        self.on_error
+    }
+
+    fn types(&self, context: &Context<'_, Connection>, input: Option<&Schema>) -> Types {
+        let mut problems: Vec<Problem> = input.into_iter().flat_map(|schema| self.key_problems(schema)).collect();
+        let Some(connection) = context.connections.get(&self.to.connection) else {
+            problems.push(self.no_connection(context));
+            return Types { problems, ..Types::default() };
+        };
+        let table = self.table(context.project, context.pipeline);
+        let checked = input.filter(|_| problems.is_empty()).map_or(Ok(Vec::new()), |schema| connection.check(&table, schema));
+        match checked {
+            Ok(columns) => Types {
+                target: columns.into_iter().map(target_column).collect(),
+                problems: self.idle_keys().into_iter().collect(),
+                ..Types::default()
+            },
+            Err(fault) => {
+                problems.push(unfit(&fault));
+                Types { problems, ..Types::default() }
+            }
+        }
+    }
+}
+
+impl Pipeline {
+    fn no_connection(&self, context: &Context<'_, Connection>) -> Problem {
+        let name = &self.to.connection;
+        let known = context.connections.keys().map(String::as_str);
+        let help = suggest::help(name, "connections", known).unwrap_or_else(|| format!("declare it under `connections:`, as `{name}:`"));
+        Problem::error(Code::ProjectFlow, &["to", "connection"], format!("there is no connection `{name}`")).help(help)
+    }
+
+    fn key_problems(&self, schema: &Schema) -> Vec<Problem> {
+        if self.keys.is_empty() && self.mode == Mode::Upsert {
+            let problem = Problem::error(Code::ProjectFlow, &["mode"], "`mode: upsert` needs the columns that tell rows apart");
+            return vec![problem.help("set `keys: [COLUMN, ...]`".to_owned())];
+        }
+        let unknown = self.keys.iter().enumerate().filter(|(_, key)| schema.field(key).is_none());
+        unknown.map(|(number, key)| self.no_column(number, key, schema)).collect()
+    }
+
+    fn no_column(&self, number: usize, key: &str, schema: &Schema) -> Problem {
+        let columns = schema.fields().iter().filter_map(|field| field["name"].as_str());
+        let message = format!("the topic `{}` has no column `{key}`", self.from);
+        Problem::error(Code::ProjectFlow, &["keys", &number.to_string()], message).help(suggest::help(key, "columns", columns))
+    }
+
+    fn idle_keys(&self) -> Option<Problem> {
+        let idle = self.mode == Mode::Append && !self.keys.is_empty();
+        let help = "set `mode: upsert`, or leave `keys` out".to_owned();
+        idle.then(|| Problem::warning(Code::ProjectAdvice, &["keys"], "`mode: append` makes no use of keys").help(help))
+    }
+}
+
+fn unfit(fault: &Fault) -> Problem {
+    let text = fault.to_string();
+    let message = text.strip_prefix(&format!("{}: ", fault.code())).unwrap_or(&text);
+    Problem::error(fault.code(), &["to", "table"], message)
+}
+
+fn target_column(column: Column) -> TargetColumn {
+    TargetColumn { name: column.name, sql_type: column.sql_type, nullable: column.nullable }
+}

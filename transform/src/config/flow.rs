@@ -1,0 +1,59 @@
+//! A transform pipeline in the typed flow.
+
+use millrace_model::Schema;
+use millrace_runtime::project::flow::{self, Context, Problem, Types};
+use millrace_runtime::project::{Delivery, OnError, Output};
+
+use super::{Pipeline, StepConfig};
+use crate::steps::{StepError, compile};
+
+impl<C> flow::Pipeline<C> for Pipeline {
+    fn input(&self) -> Option<&str> {
+        Some(&self.from)
+    }
+
+    fn output(&self) -> Option<&Output> {
+        Some(&self.to)
+    }
+
+    fn dead_letters(&self) -> &str {
+        &self.dead_letters
+    }
+
+    fn on_error(&self) -> OnError {
+        self.on_error
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
+    fn types(&self, _: &Context<'_, C>, input: Option<&Schema>) -> Types {
+        let Some(input) = input else { return Types::default() };
+        match compile(&self.steps, input) {
+            Ok(steps) => Types { output: Some(steps.last().map_or(input, |step| step.output()).clone()), ..Types::default() },
+            Err(error) => problem(&self.steps, error).into(),
+        }
+    }
+}
+
+fn problem(steps: &[StepConfig], error: StepError) -> Problem {
+    let StepError { step, rule, code, message, place, suggestion } = error;
+    let kind = steps.get(step).map_or("", StepConfig::kind);
+    let mut at = vec!["steps".to_owned(), step.to_string(), kind.to_owned()];
+    if let Some(rule) = rule {
+        at.extend(["rules".to_owned(), rule.to_string()]);
+        at.extend(rule_kind(steps, step, rule).map(str::to_owned));
+    }
+    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    Problem::error(code, &at, message)
+        .help(suggestion.map(|name| format!("did you mean `{name}`?")))
+        .inside(place.map(|(line, column)| (number(line), number(column))))
+}
+
+fn rule_kind(steps: &[StepConfig], step: usize, rule: usize) -> Option<&'static str> {
+    match steps.get(step)? {
+        StepConfig::Validate { rules } => rules.get(rule).map(super::Rule::kind),
+        StepConfig::Sql(_) | StepConfig::Filter(_) => None,
+    }
+}
