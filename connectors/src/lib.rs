@@ -2,6 +2,7 @@
 
 pub mod config;
 mod connection;
+mod embedded;
 pub mod files;
 pub mod postgres;
 mod sources;
