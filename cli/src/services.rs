@@ -1,9 +1,10 @@
 //! The services of a checked project, started.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use anyhow::bail;
-use millrace_ingest::Gateway;
+use millrace_ingest::service as ingesting;
 use millrace_loader::service::{self as loading, Load};
 use millrace_runtime::kafka::Cluster;
 use millrace_runtime::pipeline::{Pipeline, Running};
@@ -37,25 +38,25 @@ impl<'a> Context<'a> {
 #[derive(Default)]
 pub(crate) struct RunningServices {
     pipelines: Vec<Running>,
-    gateway: Option<Gateway>,
+    ingest: Option<ingesting::Running>,
 }
 
 impl RunningServices {
     /// Where the push gateway listens, if there is one.
-    pub(crate) fn gateway(&self) -> Option<std::net::SocketAddr> {
-        self.gateway.as_ref().map(Gateway::address)
+    pub(crate) fn gateway(&self) -> Option<SocketAddr> {
+        self.ingest.as_ref().and_then(ingesting::Running::address)
     }
 
     /// Takes those of `other` in.
     pub(crate) fn join(&mut self, other: Self) {
         self.pipelines.extend(other.pipelines);
-        self.gateway = self.gateway.take().or(other.gateway);
+        self.ingest = self.ingest.take().or(other.ingest);
     }
 
     /// Waits until all have ended.
     pub(crate) async fn ended(self) {
-        if let Some(gateway) = self.gateway {
-            gateway.ended().await;
+        if let Some(ingest) = self.ingest {
+            ingest.ended().await;
         }
         for pipeline in self.pipelines {
             pipeline.ended().await;
@@ -79,6 +80,18 @@ pub(crate) async fn start(context: &Context<'_>, service: Service, wanted: &[Str
         Service::Transform => transform(context, wanted),
         Service::Loader => load(context, wanted),
     }
+}
+
+async fn ingest(context: &Context<'_>, wanted: &[String]) -> anyhow::Result<RunningServices> {
+    let names = chosen(&context.loaded.project.ingest, wanted, "ingest")?;
+    let pipelines = names.into_iter().map(|name| Ok((context.loaded.ingest(name)?, context.pipeline("ingest", name))));
+    let pipelines = pipelines.collect::<anyhow::Result<Vec<_>>>()?;
+    let address = context.loaded.project.service.http;
+    let running = ingesting::start(pipelines, address, &context.cluster, &context.registry, context.shutdown).await?;
+    if let Some(address) = running.address() {
+        tracing::info!(%address, "the push gateway takes records");
+    }
+    Ok(RunningServices { ingest: Some(running), ..RunningServices::default() })
 }
 
 fn transform(context: &Context<'_>, wanted: &[String]) -> anyhow::Result<RunningServices> {
@@ -113,4 +126,13 @@ fn chosen<'a, P>(all: &'a BTreeMap<String, P>, wanted: &'a [String], section: &s
         bail!("the project has no {section} pipeline; add one under {section}:");
     }
     Ok(if wanted.is_empty() { all.keys().map(String::as_str).collect() } else { wanted.iter().map(String::as_str).collect() })
+}
+
+/// Whether the project has pipelines of `service`.
+pub(crate) fn has(loaded: &Loaded, service: Service) -> bool {
+    match service {
+        Service::Ingest => !loaded.project.ingest.is_empty(),
+        Service::Transform => !loaded.project.transform.is_empty(),
+        Service::Loader => !loaded.project.load.is_empty(),
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use millrace_model::{Offsets, Records, TopicPartition};
-use millrace_runtime::telemetry::BatchTrace;
+use millrace_runtime::telemetry::{BatchTrace, Tally};
 
 /// Positions of the partitions that this loader holds, and what has been staged beyond them.
 #[derive(Default)]
@@ -14,6 +14,8 @@ pub(crate) struct Round {
     rows: usize,
     oldest: Option<i64>,
     traces: Vec<BatchTrace>,
+    /// What it will have done when it is committed.
+    pub(crate) tally: Tally,
 }
 
 impl Round {
@@ -61,6 +63,7 @@ impl Round {
     pub(crate) fn committed(&mut self) -> Committed {
         let done = std::mem::take(self);
         self.held = done.held;
+        self.tally = done.tally;
         self.held.extend(done.reached.clone());
         Committed { offsets: done.reached, oldest: done.oldest, rows: done.rows, traces: done.traces }
     }

@@ -132,7 +132,7 @@ impl Worker<'_> {
     async fn process(&mut self, records: &Arc<Records>) -> Result<()> {
         let started = Instant::now();
         let mut trace = self.pipeline.hop.batch(records);
-        self.pipeline.metrics.read(records.len() as u64, records.values().value_data().len() as u64);
+        self.round.tally.read(records);
         input::learn(&mut self.decoder, self.registry, records).await?;
         let decoded = self.decoder.decode(records)?;
         let rows = decoded.batch.len();
@@ -165,7 +165,7 @@ impl Worker<'_> {
     /// Sends dead letters; they are durable when the round's commit has waited for them.
     fn reject(&mut self, rejected: Vec<Rejected>) -> Result<()> {
         for rejected in &rejected {
-            self.pipeline.metrics.rejected(rejected.code(), 1);
+            self.round.tally.rejected(rejected.code());
             if self.on_error == OnError::Halt {
                 return Err(halt_at(rejected));
             }
@@ -191,8 +191,9 @@ impl Worker<'_> {
     fn committed(&mut self, started: Instant, refusals: usize) -> Result<()> {
         let committed = self.round.committed();
         let metrics = &self.pipeline.metrics;
+        self.round.tally.written(committed.rows.saturating_sub(refusals) as u64, 0);
+        self.round.tally.commit(metrics);
         metrics.commit_seconds(started.elapsed().as_secs_f64());
-        metrics.written(committed.rows.saturating_sub(refusals) as u64, 0);
         if let Some(oldest) = committed.oldest.filter(|&oldest| oldest >= 0) {
             metrics.freshness_seconds(seconds_since(oldest));
         }

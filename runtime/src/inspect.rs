@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use apache_avro::Schema;
+use apache_avro::reader::datum::GenericDatumReader;
 use millrace_model::{Record, Result};
 use serde_json::{Value, json};
 
@@ -65,7 +66,8 @@ fn framed(bytes: &[u8]) -> Option<(u32, &[u8])> {
 }
 
 fn decode(schema: &Schema, mut body: &[u8]) -> Option<Value> {
-    let value = apache_avro::from_avro_datum(schema, &mut body, None).ok()?;
+    let reader = GenericDatumReader::builder(schema).build().ok()?;
+    let value = reader.read_value(&mut body).ok()?;
     body.is_empty().then(|| Value::try_from(value).ok())?
 }
 

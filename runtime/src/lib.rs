@@ -4,7 +4,10 @@
 pub mod codec;
 pub mod dead_letters;
 pub mod formats;
+pub mod input;
+pub mod inspect;
 pub mod kafka;
+pub mod output;
 pub mod pipeline;
 pub mod project;
 pub mod registry;

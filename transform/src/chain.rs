@@ -8,30 +8,23 @@ use crate::config::StepConfig;
 use crate::steps;
 
 /// Compiled steps; none at all passes batches as they are.
-pub struct Chain {
+pub(crate) struct Chain {
     steps: Vec<(Stage, Box<dyn Step>)>,
-    output: Schema,
 }
 
 impl Chain {
     /// Compiles `configs` for batches of `input`.
-    pub fn compile(configs: &[StepConfig], input: &Schema) -> Result<Self> {
+    pub(crate) fn compile(configs: &[StepConfig], input: &Schema) -> Result<Self> {
         let compiled = steps::compile(configs, input).map_err(|error| {
             let step = configs.get(error.step).map_or("", StepConfig::kind);
             Fault::operator(error.code, format!("step {} ({step}): {}", error.step, error.message))
         })?;
-        let output = compiled.last().map_or(input, |step| step.output()).clone();
         let stages = configs.iter().enumerate().map(|(index, config)| Stage::Step(Arc::from(format!("{index}:{}", config.kind()))));
-        Ok(Self { steps: stages.zip(compiled).collect(), output })
-    }
-
-    /// The schema of what comes out.
-    pub fn output(&self) -> &Schema {
-        &self.output
+        Ok(Self { steps: stages.zip(compiled).collect() })
     }
 
     /// Takes a batch through the steps; returns what comes out, and what each step rejected.
-    pub fn apply(&self, mut batch: Batch) -> Result<(Batch, Vec<(Stage, Vec<Rejection>)>)> {
+    pub(crate) fn apply(&self, mut batch: Batch) -> Result<(Batch, Vec<(Stage, Vec<Rejection>)>)> {
         let mut rejected = Vec::new();
         for (stage, step) in &self.steps {
             let Applied { out, rejected: refused } = step.apply(batch)?;

@@ -20,10 +20,10 @@ use millrace_runtime::output::Writer;
 use millrace_runtime::pipeline::{Pipeline, until};
 use millrace_runtime::project::{Delivery, OnError};
 use millrace_runtime::registry::Registry;
-use millrace_runtime::telemetry::{BatchTrace, Outcome};
+use millrace_runtime::telemetry::{BatchTrace, Outcome, Tally};
 
-use crate::config;
 use crate::chain::Chain;
+use crate::config;
 
 /// A transform pipeline, checked and ready to run.
 #[derive(Clone)]
@@ -32,6 +32,8 @@ pub struct Transform {
     pub config: config::Pipeline,
     /// The schema of the input topic.
     pub input: Schema,
+    /// The schema of the output topic, which what the steps make fits.
+    pub output: Schema,
     /// The columns that the output's key is made of; none keeps the input's keys.
     pub key: Vec<String>,
     /// The topics to make before it runs.
@@ -43,7 +45,7 @@ pub async fn run(transform: &Transform, cluster: &Cluster, registry: &Registry, 
     topics::ensure(cluster, &transform.topics).await?;
     let chain = Chain::compile(&transform.config.steps, &transform.input)?;
     let mut producer = open_producer(transform, cluster, pipeline)?;
-    let writer = Writer::open(registry, &mut producer, &transform.config.to.topic, chain.output(), &transform.key).await?;
+    let writer = Writer::open(registry, &mut producer, &transform.config.to.topic, &transform.output, &transform.key).await?;
     let subscription = Subscription { topic: transform.config.from.clone(), group: pipeline.id.to_string() };
     let consumer = Consumer::subscribe(cluster, &subscription)?;
     let mut worker = Worker {
@@ -128,18 +130,18 @@ impl Worker<'_> {
 
     /// Takes the records through decoding, steps and encoding; returns what fell out, and where.
     fn pass(&mut self, records: &Arc<Records>, trace: &mut BatchTrace) -> Result<Vec<(Stage, Vec<Rejection>)>> {
-        let metrics = &self.pipeline.metrics;
-        metrics.read(records.len() as u64, records.values().value_data().len() as u64);
+        let tally = &mut self.transaction.tally;
+        tally.read(records);
         let decoded = self.decoder.decode(records)?;
         let mut rejected = vec![(Stage::Decode, decoded.rejected)];
         let entering = decoded.batch.len();
         let (batch, refused) = self.chain.apply(decoded.batch)?;
         let refusals: usize = refused.iter().map(|(_, rejections)| rejections.len()).sum();
-        metrics.filtered((entering - batch.len() - refusals) as u64);
+        tally.filtered((entering - batch.len() - refusals) as u64);
         rejected.extend(refused);
         let written = self.writer.write(&self.transaction.producer, &batch, &decoded.tombstones, trace)?;
         self.transaction.producer.poll();
-        metrics.written(written.records, written.bytes);
+        self.transaction.tally.written(written.records, written.bytes);
         rejected.push((Stage::Encode, written.rejected));
         Ok(rejected)
     }
@@ -148,7 +150,7 @@ impl Worker<'_> {
         for (stage, rejections) in rejected {
             for rejection in &rejections {
                 trace.rejected(rejection);
-                self.pipeline.metrics.rejected(rejection.code, 1);
+                self.transaction.tally.rejected(rejection.code);
             }
             let rejected: Vec<Rejected> =
                 rejections.into_iter().map(|rejection| Rejected::new(records, stage.clone(), rejection)).collect();
@@ -163,6 +165,7 @@ impl Worker<'_> {
     fn commit(&mut self) -> Result<()> {
         let started = Instant::now();
         let Some(offsets) = self.transaction.commit(&self.consumer)? else { return Ok(()) };
+        self.transaction.tally.commit(&self.pipeline.metrics);
         self.pipeline.metrics.commit_seconds(started.elapsed().as_secs_f64());
         for (partition, lag) in self.consumer.lag(&offsets) {
             self.pipeline.metrics.lag(&partition.topic, partition.partition, lag);
@@ -177,12 +180,13 @@ struct Transaction {
     delivery: Delivery,
     offsets: Offsets,
     began: Option<Instant>,
+    tally: Tally,
     traces: Vec<BatchTrace>,
 }
 
 impl Transaction {
     fn new(producer: Producer, delivery: Delivery) -> Self {
-        Self { producer, delivery, offsets: Offsets::new(), began: None, traces: Vec::new() }
+        Self { producer, delivery, offsets: Offsets::new(), began: None, tally: Tally::default(), traces: Vec::new() }
     }
 
     fn begin(&mut self) -> Result<()> {

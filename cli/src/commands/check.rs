@@ -3,17 +3,18 @@
 use std::process::ExitCode;
 
 use crate::args::Check;
-use crate::project::Loaded;
+use crate::project::{self, shown, summary};
 
 pub(crate) fn execute(args: &Check) -> anyhow::Result<ExitCode> {
-    let checked = Loaded::check(&args.project);
+    let checked = project::check(&args.project);
+    let failed = checked.findings.has_errors() || checked.project.is_none();
     if args.json {
-        println!("{}", checked.findings.to_json());
+        println!("{:#}", checked.findings.to_json());
     } else {
-        eprint!("{}", checked.findings.render());
-        if let Some(summary) = checked.summary() {
-            println!("{summary}");
+        eprint!("{}", shown(&checked.findings));
+        if !failed {
+            println!("The project is sound.\n{}", summary(&checked.flow));
         }
     }
-    Ok(if checked.findings.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

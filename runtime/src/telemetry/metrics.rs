@@ -18,8 +18,13 @@ static FAMILIES: LazyLock<Mutex<HashMap<&'static str, Arc<Families>>>> = LazyLoc
 
 /// All metrics of this process in Prometheus' text format.
 pub fn render() -> Result<String> {
-    let encoded = TextEncoder::new().encode_to_string(&REGISTRY.gather());
+    let encoded = TextEncoder::new().encode_to_string(&gather());
     encoded.map_err(|error| Fault::fatal(Code::Internal, "metrics can't be written as text").because(error))
+}
+
+/// All metrics of this process as they are now.
+pub(super) fn gather() -> Vec<prometheus::proto::MetricFamily> {
+    REGISTRY.gather()
 }
 
 /// The metric families of one service.

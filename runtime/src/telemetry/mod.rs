@@ -5,15 +5,19 @@
 //! carries a sampled record's trace from header to header.
 
 mod context;
+mod counts;
 mod hop;
 mod logs;
 pub mod metrics;
+mod tally;
 mod traces;
 
 pub use context::TRACEPARENT;
+pub use counts::{Counts, counts};
 pub use hop::{BatchTrace, Entry, Hop, Outcome};
 pub use logs::LogFormat;
 pub use metrics::PipelineMetrics;
+pub use tally::Tally;
 
 use millrace_model::Result;
 use opentelemetry_sdk::trace::SdkTracerProvider;

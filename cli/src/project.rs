@@ -1,0 +1,160 @@
+//! A project, read and checked, as the services need it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use millrace_connectors::Connection;
+use millrace_ingest::config::Input;
+use millrace_ingest::service::Ingest;
+use millrace_loader::service::Load;
+use millrace_model::Schema;
+use millrace_runtime::kafka::Cluster;
+use millrace_runtime::kafka::topics::Declared;
+use millrace_runtime::project::flow::TypedPipeline;
+use millrace_runtime::project::{self, Checked, Environment, Findings, Flow, Key, process_environment};
+use millrace_runtime::registry::Registry;
+use millrace_transform::service::Transform;
+
+use crate::dev_state;
+
+/// The project file.
+pub(crate) type Project = project::Project<
+    Connection,
+    millrace_ingest::config::Pipeline,
+    millrace_transform::config::Pipeline,
+    millrace_loader::config::Pipeline,
+>;
+
+/// A project that may run.
+pub(crate) struct Loaded {
+    pub(crate) project: Project,
+    pub(crate) folder: PathBuf,
+    flow: Flow,
+}
+
+impl Loaded {
+    /// Reads and checks the project at `path`. While a `millrace dev` runs it, its servers are the defaults.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let dev = dev_state::variables(&folder(path));
+        Self::open_with(path, &|name| process_environment(name).or_else(|| dev.get(name).cloned()))
+    }
+
+    /// The same, with the given variables.
+    pub(crate) fn open_with(path: &Path, environment: &Environment<'_>) -> anyhow::Result<Self> {
+        let checked: Checked<Project> = project::check(path, environment);
+        match checked.runnable() {
+            Ok((project, flow, findings)) => {
+                eprint!("{}", shown(&findings));
+                Ok(Self { project, folder: folder(path), flow })
+            }
+            Err(findings) => bail!("the project can't run as it is\n{}", shown(&findings)),
+        }
+    }
+
+    /// The cluster, for a process of that name.
+    pub(crate) fn cluster(&self, instance: &str) -> Cluster {
+        Cluster::new(&self.project.kafka, instance)
+    }
+
+    /// The registry.
+    pub(crate) fn registry(&self) -> anyhow::Result<Registry> {
+        Ok(Registry::new(&self.project.registry)?)
+    }
+
+    /// Every dead-letter topic of the project.
+    pub(crate) fn dead_letter_topics(&self) -> Vec<String> {
+        let ingest = self.project.ingest.values().map(|pipeline| &pipeline.dead_letters);
+        let transform = self.project.transform.values().map(|pipeline| &pipeline.dead_letters);
+        let load = self.project.load.values().map(|pipeline| &pipeline.dead_letters);
+        let mut topics: Vec<String> = ingest.chain(transform).chain(load).cloned().collect();
+        topics.sort();
+        topics.dedup();
+        topics
+    }
+
+    /// The paths that records can be sent to by HTTP.
+    pub(crate) fn push_paths(&self) -> impl Iterator<Item = &str> {
+        self.project.ingest.values().filter_map(|pipeline| match &pipeline.from {
+            Input::Http(http) => Some(http.path.as_str()),
+            Input::Source(_) => None,
+        })
+    }
+
+    /// An ingest pipeline, ready to run.
+    pub(crate) fn ingest(&self, name: &str) -> anyhow::Result<Ingest> {
+        let (config, typed) = (self.project.ingest[name].clone(), self.typed(name)?);
+        let (output, schema) = end(typed.output.as_ref(), name)?;
+        let topics = self.topics(&[&output, &config.dead_letters]);
+        Ok(Ingest { config, schema, key: columns(typed.key.as_ref()), topics })
+    }
+
+    /// A transform pipeline, ready to run.
+    pub(crate) fn transform(&self, name: &str) -> anyhow::Result<Transform> {
+        let (config, typed) = (self.project.transform[name].clone(), self.typed(name)?);
+        let ((input, read), (output, written)) = (end(typed.input.as_ref(), name)?, end(typed.output.as_ref(), name)?);
+        let topics = self.topics(&[&input, &output, &config.dead_letters]);
+        Ok(Transform { config, input: read, output: written, key: columns(typed.key.as_ref()), topics })
+    }
+
+    /// A load pipeline, ready to run.
+    pub(crate) fn load(&self, name: &str) -> anyhow::Result<Load> {
+        let (config, typed) = (self.project.load[name].clone(), self.typed(name)?);
+        let (input, schema) = end(typed.input.as_ref(), name)?;
+        let connection = self.project.connections.get(&config.to.connection).context("the connection is gone")?.clone();
+        let (table, topics) = (config.table(&self.project.name, name), self.topics(&[&input, &config.dead_letters]));
+        Ok(Load { config, connection, table, schema, topics })
+    }
+
+    fn typed(&self, name: &str) -> anyhow::Result<&TypedPipeline> {
+        self.flow.pipelines.get(name).ok_or_else(|| anyhow!("pipeline {name} has no types"))
+    }
+
+    /// Topics as the project declares them; those that it does not, as the broker makes them.
+    fn topics(&self, names: &[&str]) -> Vec<Declared> {
+        names.iter().map(|name| self.declared(name)).collect()
+    }
+
+    fn declared(&self, name: &str) -> Declared {
+        let Some(topic) = self.flow.topics.get(name) else { return Declared::named(name) };
+        let config = topic.config.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+        Declared { name: name.to_owned(), partitions: topic.partitions, replication: topic.replication, config }
+    }
+}
+
+/// What a check found, and what the project is.
+pub(crate) fn check(path: &Path) -> Checked<Project> {
+    project::check(path, &process_environment)
+}
+
+/// A line for each pipeline: from where, to where.
+pub(crate) fn summary(flow: &Flow) -> String {
+    let line = |(name, pipeline): (&String, &TypedPipeline)| {
+        let from = pipeline.input.as_ref().map_or("outside", |(topic, _)| topic);
+        let to = pipeline.output.as_ref().map_or("a table", |(topic, _)| topic);
+        let columns = pipeline.output.as_ref().map_or(pipeline.target.len(), |(_, schema)| schema.fields().len());
+        format!("  {:<10} {name:<24} {from} → {to} ({columns} columns)", pipeline.section)
+    };
+    flow.pipelines.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Findings for the terminal at hand.
+pub(crate) fn shown(findings: &Findings) -> String {
+    findings.to_text(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+}
+
+fn end(end: Option<&(String, Schema)>, pipeline: &str) -> anyhow::Result<(String, Schema)> {
+    end.cloned().ok_or_else(|| anyhow!("pipeline {pipeline} is not typed"))
+}
+
+fn columns(key: Option<&Key>) -> Vec<String> {
+    key.map(|key| key.columns().to_vec()).unwrap_or_default()
+}
+
+/// The folder of a project that is a folder or a file in one.
+pub(crate) fn folder(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        path.to_owned()
+    } else {
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+    }
+}
