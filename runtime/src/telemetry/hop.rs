@@ -77,6 +77,11 @@ impl Hop {
         Entry { hop: self.clone(), log: self.log_span("request", span.as_ref()), span, records: Vec::new() }
     }
 
+    /// Records that carry the contexts of their own spans already, such as those of an [`Entry`], pass as they are.
+    pub fn untraced(&self) -> BatchTrace {
+        BatchTrace::untraced(self)
+    }
+
     fn batch_span(&self, tracer: &SdkTracer, operation: &'static str, records: &Records) -> BatchTrace {
         let span = SpanBuilder::from_name(format!("{operation} {}", records.topic()))
             .with_kind(SpanKind::Consumer)
