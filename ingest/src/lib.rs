@@ -1,4 +1,15 @@
 //! The ingest service: drives any source into topics, and the push gateway.
+//!
+//! ```text
+//!  POST ─► push: gateway ─► read by schema ─► group ┐ one transaction: records, dead letters, answers to remember
+//!  file ─► pull: source.next() ─────────────────────┘ one transaction: records, dead letters, the position
+//! ```
 
 pub mod config;
-pub mod push;
+mod positions;
+mod pull;
+mod push;
+pub mod service;
+
+pub use positions::{ASSIGNMENTS, POSITIONS};
+pub use service::{Ingest, Running, start};

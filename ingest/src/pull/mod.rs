@@ -1,0 +1,180 @@
+//! The pull loop: drives any source into a topic.
+//!
+//! ```text
+//!  millrace.assignments ──share──► producer `<project>.<pipeline>.<share>` opened: the predecessor is fenced
+//!                                  positions read ──► source opened there
+//!  source.next() ─► key, encode ─► one transaction: records, dead letters, position ─► source.settled()
+//! ```
+//!
+//! A source's splits hash to shares of the work; the pipeline's consumer group divides the shares among instances. Whoever
+//! gets a share first fences the one who had it, so a split is read by one instance only, and from where the records end.
+
+mod shares;
+mod splits;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millrace_connectors::SourceConfig;
+use millrace_model::{Code, Fault, Position, Pulled, Rejected, Result, Stage};
+use millrace_runtime::dead_letters::{DeadLetters, halt_at};
+use millrace_runtime::kafka::{Cluster, Consumer, Event, Subscription};
+use millrace_runtime::pipeline::{Pipeline, until};
+use millrace_runtime::project::OnError;
+use millrace_runtime::registry::Registry;
+use millrace_runtime::telemetry::Outcome;
+
+use self::shares::{Share, Shares};
+use self::splits::Splits;
+use crate::positions::{self, ASSIGNMENTS};
+use crate::service::Ingest;
+
+/// How often a source that had nothing is asked again.
+const IDLE: Duration = Duration::from_millis(250);
+/// How often splits are listed anew.
+const LISTING: Duration = Duration::from_secs(5);
+
+/// Runs the pipeline until the shutdown; to be called again after a fault. What was not committed is pulled again.
+pub(crate) async fn run(ingest: &Ingest, source: &SourceConfig, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline) -> Result<()> {
+    positions::ensure(cluster, &ingest.topics).await?;
+    let subscription = Subscription { topic: ASSIGNMENTS.to_owned(), group: pipeline.id.to_string() };
+    let consumer = Consumer::subscribe(cluster, &subscription)?;
+    let shares = Shares::new(ingest, cluster, registry, pipeline).await?;
+    let dead_letters = DeadLetters::new(&pipeline.id, &ingest.config.dead_letters);
+    let mut puller = Puller { ingest, source, pipeline, shares, splits: Splits::default(), dead_letters, consumer, listed: None };
+    let ended = puller.work().await;
+    puller.consumer.close().await;
+    ended
+}
+
+/// One run of a pipeline.
+struct Puller<'a> {
+    ingest: &'a Ingest,
+    source: &'a SourceConfig,
+    pipeline: &'a Pipeline,
+    shares: Shares<'a>,
+    splits: Splits,
+    dead_letters: DeadLetters,
+    consumer: Consumer,
+    listed: Option<Instant>,
+}
+
+impl Puller<'_> {
+    async fn work(&mut self) -> Result<()> {
+        while !self.pipeline.shutdown.is_requested() {
+            while let Some(event) = self.consumer.try_next() {
+                self.take(event?)?;
+            }
+            self.list().await?;
+            if !self.turn().await? {
+                self.wait().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next look at the sources, or for shares that come and go.
+    async fn wait(&mut self) -> Result<()> {
+        self.splits.show(self.pipeline, self.shares.any());
+        let event = tokio::select! {
+            () = self.pipeline.shutdown.requested() => return Ok(()),
+            () = until(Some(Instant::now() + IDLE)) => return Ok(()),
+            event = self.consumer.next() => event?,
+        };
+        self.take(event)
+    }
+
+    fn take(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Assigned(assigned) => {
+                self.shares.add(&assigned.partitions);
+                self.listed = None;
+                assigned.resume();
+            }
+            Event::Revoked(revoked) => {
+                self.shares.remove(&revoked.partitions);
+                self.splits.keep(|split| self.shares.has(split));
+            }
+            Event::Records(records) => {
+                tracing::warn!(count = records.len(), "{ASSIGNMENTS} is for dividing work; records in it are passed over");
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks which splits there are, and opens those of this instance's shares.
+    async fn list(&mut self) -> Result<()> {
+        if !self.shares.any() || self.listed.is_some_and(|listed| listed.elapsed() < LISTING) {
+            return Ok(());
+        }
+        self.listed = Some(Instant::now());
+        let listed = self.source.splits().await?;
+        let mine: Vec<String> = listed.into_iter().filter(|split| self.shares.has(split)).collect();
+        self.splits.keep(|split| mine.iter().any(|listed| listed == split));
+        let new: Vec<String> = mine.into_iter().filter(|split| !self.splits.has(split)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let positions = self.shares.open(&new).await?;
+        for split in new {
+            let at = positions.get(&split).map(|value| position(&split, value)).transpose()?;
+            self.splits.add(split, at);
+        }
+        Ok(())
+    }
+
+    /// Asks the sources in their order until one has something; tells whether one had.
+    async fn turn(&mut self) -> Result<bool> {
+        while let Some((split, entry)) = self.splits.next() {
+            match entry.pull(self.source, split, &self.ingest.schema).await {
+                Ok(Some(pulled)) => {
+                    let split = split.to_owned();
+                    self.splits.show(self.pipeline, true);
+                    self.commit(&split, pulled).await?;
+                    return Ok(true);
+                }
+                Ok(None) => self.splits.pass(),
+                Err(fault) => {
+                    tracing::warn!(split, %fault, "a split can't be read at present");
+                    entry.failed(fault);
+                    self.splits.pass();
+                }
+            }
+        }
+        self.splits.rewind();
+        Ok(false)
+    }
+
+    /// Makes what was pulled and its position durable, together.
+    async fn commit(&mut self, split: &str, pulled: Pulled) -> Result<()> {
+        let started = Instant::now();
+        let records = Arc::clone(pulled.batch.origin().records());
+        let metrics = &self.pipeline.metrics;
+        metrics.read(records.len() as u64, records.values().value_data().len() as u64);
+        let mut trace = self.pipeline.hop.pulled(&records);
+        let Share { producer, writer } = self.shares.of(split)?;
+        self.ingest.begin(producer)?;
+        let written = writer.write(producer, &pulled.batch, &[], &trace)?;
+        written.rejected.iter().for_each(|rejection| trace.rejected(rejection));
+        let unkeyed = written.rejected.into_iter().map(|rejection| Rejected::new(&records, Stage::Encode, rejection));
+        let rejected: Vec<Rejected> = pulled.rejected.into_iter().chain(unkeyed).collect();
+        rejected.iter().for_each(|rejected| metrics.rejected(rejected.code(), 1));
+        if let (OnError::Halt, Some(first)) = (self.ingest.config.on_error, rejected.first()) {
+            return Err(halt_at(first));
+        }
+        self.dead_letters.send(producer, &rejected)?;
+        positions::send(producer, &self.pipeline.id, split, Some(&pulled.position))?;
+        let committing = Instant::now();
+        self.ingest.commit(producer)?;
+        metrics.written(written.records, written.bytes);
+        metrics.commit_seconds(committing.elapsed().as_secs_f64());
+        metrics.batch_seconds(started.elapsed().as_secs_f64());
+        trace.end(&Outcome::Committed);
+        self.splits.settled(split, &pulled.position).await
+    }
+}
+
+fn position(split: &str, value: &[u8]) -> Result<Position> {
+    serde_json::from_slice(value)
+        .map_err(|error| Fault::fatal(Code::Internal, format!("the position of {split} can't be read back")).because(error))
+}

@@ -1,0 +1,101 @@
+//! The shares of a pipeline's work that this instance has, and the right to write for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use millrace_model::{Code, Fault, Result, TopicPartition};
+use millrace_runtime::kafka::{Cluster, Producer, topics};
+use millrace_runtime::output::Writer;
+use millrace_runtime::pipeline::Pipeline;
+use millrace_runtime::registry::Registry;
+
+use crate::positions::{self, ASSIGNMENTS};
+use crate::service::Ingest;
+
+/// The writing end of one share.
+pub(super) struct Share {
+    pub(super) producer: Producer,
+    pub(super) writer: Writer,
+}
+
+/// The shares that the group has given to this instance.
+pub(super) struct Shares<'a> {
+    ingest: &'a Ingest,
+    cluster: &'a Cluster,
+    registry: &'a Registry,
+    pipeline: &'a Pipeline,
+    /// How many shares there are in all.
+    count: i32,
+    mine: BTreeSet<i32>,
+    /// Those of mine that have splits.
+    open: BTreeMap<i32, Share>,
+}
+
+impl<'a> Shares<'a> {
+    pub(super) async fn new(ingest: &'a Ingest, cluster: &'a Cluster, registry: &'a Registry, pipeline: &'a Pipeline) -> Result<Self> {
+        let count = topics::partitions(cluster, ASSIGNMENTS).await?;
+        Ok(Self { ingest, cluster, registry, pipeline, count, mine: BTreeSet::new(), open: BTreeMap::new() })
+    }
+
+    pub(super) fn add(&mut self, partitions: &[TopicPartition]) {
+        self.mine.extend(partitions.iter().map(|partition| partition.partition));
+    }
+
+    /// Gives shares up. Nothing is in flight: every pull is committed before the next event is looked at.
+    pub(super) fn remove(&mut self, partitions: &[TopicPartition]) {
+        for partition in partitions {
+            self.mine.remove(&partition.partition);
+            self.open.remove(&partition.partition);
+        }
+    }
+
+    pub(super) fn any(&self) -> bool {
+        !self.mine.is_empty()
+    }
+
+    /// Whether the split is in one of this instance's shares.
+    pub(super) fn has(&self, split: &str) -> bool {
+        self.mine.contains(&share_of(split, self.count))
+    }
+
+    /// Takes the shares of these splits over, and then reads how far each split has been read: in this order, so that
+    /// no predecessor can move a position after it has been read.
+    pub(super) async fn open(&mut self, splits: &[String]) -> Result<BTreeMap<String, Vec<u8>>> {
+        for split in splits {
+            let share = share_of(split, self.count);
+            if !self.open.contains_key(&share) {
+                let opened = self.open_share(share).await?;
+                self.open.insert(share, opened);
+            }
+        }
+        positions::read(self.cluster, &self.pipeline.id).await
+    }
+
+    async fn open_share(&self, share: i32) -> Result<Share> {
+        let mut producer = self.ingest.open_producer(self.cluster, &format!("{}.{share}", self.pipeline.id))?;
+        let topic = &self.ingest.config.to.topic;
+        let writer = Writer::open(self.registry, &mut producer, topic, &self.ingest.schema, &self.ingest.key).await?;
+        Ok(Share { producer, writer })
+    }
+
+    /// The writing end of a split.
+    pub(super) fn of(&mut self, split: &str) -> Result<&mut Share> {
+        let none = || Fault::fatal(Code::Internal, format!("the share of {split} is not open"));
+        self.open.get_mut(&share_of(split, self.count)).ok_or_else(none)
+    }
+}
+
+/// The share that a split belongs to. All instances, of all versions, must agree on it: FNV-1a (RFC 9923) over the name.
+fn share_of(split: &str, count: i32) -> i32 {
+    let hash = split.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    (hash % count.max(1) as u64) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_split_has_the_same_share_in_every_version() {
+        assert_eq!([share_of("/data/a.csv", 12), share_of("/data/b.csv", 12), share_of("", 12)], [0, 5, 5]);
+    }
+}

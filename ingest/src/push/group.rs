@@ -1,0 +1,75 @@
+//! Requests that become one transaction.
+
+use tokio::sync::mpsc;
+
+use super::request::{Reply, Request};
+
+/// The most requests in one transaction.
+const REQUESTS: usize = 256;
+/// With so many records a transaction takes no further request.
+const RECORDS: usize = 10_000;
+
+/// Requests that are committed together. While one group is being committed the next one gathers, so
+/// that a lone sender does not wait and many share a commit.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub(super) requests: Vec<Request>,
+    /// Under which number it was last tried.
+    pub(super) number: Option<u64>,
+    /// The reply to each request, once it has been tried.
+    pub(super) replies: Vec<Reply>,
+}
+
+impl Group {
+    pub(super) fn of(request: Request) -> Self {
+        Self { requests: vec![request], ..Self::default() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.requests.len() >= REQUESTS || self.requests.iter().map(Request::records).sum::<usize>() >= RECORDS
+    }
+
+    /// Those whose sender has given up are not written: the sender was told so.
+    pub(super) fn drop_abandoned(&mut self) {
+        self.requests.retain(|request| !request.is_abandoned());
+    }
+
+    /// Gives each request its reply.
+    pub(super) fn answer(self) {
+        for (request, reply) in self.requests.into_iter().zip(self.replies) {
+            request.answer(reply);
+        }
+    }
+}
+
+/// A pipeline's end of the gateway. Outlives the runs of the pipeline: requests wait in it while Kafka is away.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    requests: mpsc::Receiver<Request>,
+    unfinished: Option<Group>,
+}
+
+impl Inbox {
+    pub(super) fn new(requests: mpsc::Receiver<Request>) -> Self {
+        Self { requests, unfinished: None }
+    }
+
+    /// The group that was given back, else the requests that are there; waits for the first. `None` when the gateway has closed.
+    pub(super) async fn next(&mut self) -> Option<Group> {
+        if let Some(group) = self.unfinished.take() {
+            return Some(group);
+        }
+        let mut group = Group::of(self.requests.recv().await?);
+        while !group.is_full()
+            && let Ok(request) = self.requests.try_recv()
+        {
+            group.requests.push(request);
+        }
+        Some(group)
+    }
+
+    /// Takes a group back whose outcome is open.
+    pub(super) fn give_back(&mut self, group: Group) {
+        self.unfinished = Some(group);
+    }
+}

@@ -1,0 +1,182 @@
+//! A push pipeline: groups of requests into transactions.
+//!
+//! Each group has a number, which is kept in its transaction. When a commit's outcome is not known (the broker went away
+//! meanwhile) the next run reads the number of the last group that was committed: the group is then either answered, or
+//! written again. So a request is written once even when Kafka fails in the middle.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use millrace_model::{Code, Fault, Rejected, Rejection, Result, Stage};
+use millrace_runtime::dead_letters::DeadLetters;
+use millrace_runtime::formats::Refusal;
+use millrace_runtime::kafka::{Cluster, Producer};
+use millrace_runtime::output::Writer;
+use millrace_runtime::pipeline::Pipeline;
+use millrace_runtime::project::OnError;
+use millrace_runtime::registry::Registry;
+
+use super::answer::{Answer, Refused};
+use super::group::{Group, Inbox};
+use super::ledger::{self, Given, Ledger};
+use super::request::{Reply, Request};
+use crate::positions;
+use crate::service::Ingest;
+
+/// Runs the pipeline until the gateway has closed; to be called again after a fault.
+pub(crate) async fn run(ingest: &Ingest, inbox: &mut Inbox, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline) -> Result<()> {
+    positions::ensure(cluster, &ingest.topics).await?;
+    let mut producer = ingest.open_producer(cluster, &format!("{}.{}", pipeline.id, cluster.instance()))?;
+    let ledger = Ledger::read(cluster, &pipeline.id).await?;
+    let writer = Writer::open(registry, &mut producer, &ingest.config.to.topic, &ingest.schema, &ingest.key).await?;
+    let dead_letters = DeadLetters::new(&pipeline.id, &ingest.config.dead_letters);
+    let instance = cluster.instance();
+    let mut worker = Worker { ingest, pipeline, instance, producer, writer, dead_letters, ledger };
+    pipeline.health.running();
+    while let Some(mut group) = inbox.next().await {
+        match worker.commit(&mut group) {
+            Ok(()) => group.answer(),
+            Err(fault) => {
+                inbox.give_back(group);
+                return Err(fault);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One run of a pipeline.
+struct Worker<'a> {
+    ingest: &'a Ingest,
+    pipeline: &'a Pipeline,
+    instance: &'a str,
+    producer: Producer,
+    writer: Writer,
+    dead_letters: DeadLetters,
+    ledger: Ledger,
+}
+
+/// What a group's transaction writes, beside the records.
+#[derive(Default)]
+struct Draft {
+    replies: Vec<Reply>,
+    /// The answers to be remembered.
+    given: Vec<(String, Given)>,
+    /// The place in the group of the first request of each key.
+    first: HashMap<String, usize>,
+    records: u64,
+    bytes: u64,
+}
+
+impl Worker<'_> {
+    /// Commits the group and gives it its replies. After a fault the group is as it was.
+    fn commit(&mut self, group: &mut Group) -> Result<()> {
+        if group.number == Some(self.ledger.group) {
+            return Ok(());
+        }
+        group.drop_abandoned();
+        let number = self.ledger.group + 1;
+        group.number = Some(number);
+        match self.attempt(group, number) {
+            Err(fault) if fault.code() == Code::KafkaTooLarge => {
+                self.producer.abort()?;
+                self.isolate(group, &fault)
+            }
+            other => other,
+        }
+    }
+
+    fn attempt(&mut self, group: &mut Group, number: u64) -> Result<()> {
+        let started = Instant::now();
+        let mut draft = Draft::default();
+        for request in &group.requests {
+            let reply = self.reply(request, &mut draft)?;
+            draft.replies.push(reply);
+        }
+        group.replies = std::mem::take(&mut draft.replies);
+        let outworn = self.ledger.outworn(draft.given.len(), Timestamp::now());
+        self.ingest.begin(&mut self.producer)?;
+        ledger::send(&mut self.producer, &self.pipeline.id, self.instance, number, &outworn, &draft.given)?;
+        let committing = Instant::now();
+        self.ingest.commit(&mut self.producer)?;
+        self.ledger.committed(number, &outworn, draft.given);
+        let metrics = &self.pipeline.metrics;
+        metrics.written(draft.records, draft.bytes);
+        metrics.commit_seconds(committing.elapsed().as_secs_f64());
+        metrics.batch_seconds(started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Writes a request, unless it was written before.
+    fn reply(&mut self, request: &Request, draft: &mut Draft) -> Result<Reply> {
+        let Some(key) = &request.idempotency_key else { return self.write(request, draft) };
+        if let Some(answer) = self.ledger.answer(key) {
+            return Ok(Ok(answer.clone()));
+        }
+        if let Some(&first) = draft.first.get(key) {
+            return Ok(draft.replies[first].clone());
+        }
+        draft.first.insert(key.clone(), draft.replies.len());
+        let reply = self.write(request, draft)?;
+        if let Ok(answer) = &reply {
+            draft.given.push((key.clone(), Given::new(Timestamp::now(), answer)));
+        }
+        Ok(reply)
+    }
+
+    fn write(&mut self, request: &Request, draft: &mut Draft) -> Result<Reply> {
+        let parsed = &request.parsed;
+        if let (OnError::Halt, Some(refusal)) = (self.ingest.config.on_error, parsed.refused.first()) {
+            return Ok(Err(refused_whole(refusal)));
+        }
+        let records = parsed.batch.origin().records();
+        self.pipeline.metrics.read(records.len() as u64, records.values().value_data().len() as u64);
+        self.ingest.begin(&mut self.producer)?;
+        // The records carry the contexts of their spans already: see `Entry`.
+        let trace = self.pipeline.hop.untraced();
+        let written = self.writer.write(&self.producer, &parsed.batch, &[], &trace)?;
+        let read: Vec<Rejection> = parsed.refused.iter().map(Refusal::rejection).collect();
+        self.reject(request, Stage::Read, read)?;
+        let answer = Answer::new(written.records, &parsed.refused, &written.rejected);
+        self.reject(request, Stage::Encode, written.rejected)?;
+        self.producer.poll();
+        draft.records += written.records;
+        draft.bytes += written.bytes;
+        Ok(Ok(answer))
+    }
+
+    fn reject(&mut self, request: &Request, stage: Stage, rejections: Vec<Rejection>) -> Result<()> {
+        let records = request.parsed.batch.origin().records();
+        rejections.iter().for_each(|rejection| self.pipeline.metrics.rejected(rejection.code, 1));
+        let rejected: Vec<Rejected> =
+            rejections.into_iter().map(|rejection| Rejected::new(&Arc::clone(records), stage.clone(), rejection)).collect();
+        self.dead_letters.send(&mut self.producer, &rejected)
+    }
+
+    /// A group has a record that Kafka won't take: each request goes alone, and the one with that record is refused.
+    fn isolate(&mut self, group: &mut Group, fault: &Fault) -> Result<()> {
+        if group.requests.len() == 1 {
+            group.replies = vec![Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, fault.code(), fault.message()))];
+            return Ok(());
+        }
+        let mut waiting = std::mem::take(&mut group.requests).into_iter();
+        while let Some(request) = waiting.next() {
+            let mut alone = Group::of(request);
+            if let Err(fault) = self.commit(&mut alone) {
+                group.number = alone.number;
+                group.requests = alone.requests.into_iter().chain(waiting).collect();
+                return Err(fault);
+            }
+            alone.answer();
+        }
+        Ok(())
+    }
+}
+
+fn refused_whole(refusal: &Refusal) -> Refused {
+    let reason = format!("record {}: {}; nothing of this request was written", refusal.record, refusal.text());
+    Refused::new(StatusCode::UNPROCESSABLE_ENTITY, refusal.code, reason)
+}
