@@ -20,6 +20,12 @@ pub(super) fn fault(doing: &str, error: Error) -> Fault {
     Fault::new(code, retry, format!("PostgreSQL: {doing} failed{hint}")).because(error)
 }
 
+/// The fault of a query that someone typed.
+pub(super) fn query_fault(error: Error) -> Fault {
+    let (code, retry) = classify(&error);
+    Fault::new(code, retry, "PostgreSQL did not run the query").because(error)
+}
+
 fn classify(error: &Error) -> (Code, Retry) {
     match error {
         Error::Database(error) => classify_state(error.code().as_deref().unwrap_or_default()),

@@ -6,19 +6,18 @@ use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, Val
 
 use super::config::Config;
 use super::connect::connect;
-use super::fault::fault;
-use crate::table::QueryResult;
+use super::fault::query_fault;
+use crate::table::{QueryResult, quoted};
 
-/// Runs one statement that reads. The simple query protocol leaves it to the server to write each value as text.
+/// Runs one statement that reads, in the connection's schema. The simple query protocol leaves it to the server to write each value as text.
 pub(super) async fn query(config: &Config, sql: &str) -> Result<QueryResult> {
     let mut connection = connect(config, "query").await?;
-    let doing = "the query";
-    let failed = |error| fault(doing, error);
-    sqlx::raw_sql("SET default_transaction_read_only = on").execute(&mut connection).await.map_err(failed)?;
-    let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)?;
+    let settings = format!("SET default_transaction_read_only = on; SET search_path = {}, public", quoted(&config.schema));
+    sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut connection).await.map_err(query_fault)?;
+    let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(query_fault)?;
     let columns = statement.columns().iter().map(|column| column.name().to_owned()).collect();
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.map_err(failed)?;
-    let rows = rows.iter().map(texts).collect::<Result<_, sqlx::Error>>().map_err(failed)?;
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.map_err(query_fault)?;
+    let rows = rows.iter().map(texts).collect::<Result<_, sqlx::Error>>().map_err(query_fault)?;
     Ok(QueryResult { columns, rows })
 }
 

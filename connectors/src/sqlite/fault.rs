@@ -28,6 +28,12 @@ pub(super) fn fault(doing: &str, error: Error) -> Fault {
     Fault::new(code, retry, format!("SQLite: {doing} failed{hint}")).because(error)
 }
 
+/// The fault of a query that someone typed.
+pub(super) fn query_fault(error: Error) -> Fault {
+    let (code, retry) = classify(&error);
+    Fault::new(code, retry, "SQLite did not run the query").because(error)
+}
+
 fn classify(error: &Error) -> (Code, Retry) {
     match primary(error) {
         Some(BUSY | LOCKED | IOERR | FULL) => (Code::TargetUnavailable, Retry::BackOff),

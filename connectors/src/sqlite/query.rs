@@ -8,17 +8,16 @@ use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, Typ
 
 use super::config::Config;
 use super::connect::connect_read_only;
-use super::fault::fault;
+use super::fault::query_fault;
 use crate::table::QueryResult;
 
 /// Runs one statement on a connection that can't write.
 pub(super) async fn query(config: &Config, sql: &str) -> Result<QueryResult> {
     let mut connection = connect_read_only(config).await?;
-    let failed = |error| fault("the query", error);
-    let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(failed)?;
+    let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(query_fault)?;
     let columns = statement.columns().iter().map(|column| column.name().to_owned()).collect();
-    let rows = statement.query().fetch_all(&mut connection).await.map_err(failed)?;
-    let rows = rows.iter().map(texts).collect::<Result<_, sqlx::Error>>().map_err(failed)?;
+    let rows = statement.query().fetch_all(&mut connection).await.map_err(query_fault)?;
+    let rows = rows.iter().map(texts).collect::<Result<_, sqlx::Error>>().map_err(query_fault)?;
     Ok(QueryResult { columns, rows })
 }
 
