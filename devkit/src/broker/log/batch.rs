@@ -229,7 +229,7 @@ pub(crate) mod tests {
                 control: false,
                 transactional,
                 offset: index as i64,
-                sequence: if base_sequence < 0 { base_sequence } else { base_sequence + index as i32 },
+                sequence: base_sequence + index as i32,
                 value: Some(Bytes::from_static(b"value")),
                 ..marker_record(producer_id, producer_epoch, false, *time)
             })
