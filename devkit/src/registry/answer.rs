@@ -34,8 +34,12 @@ impl Refusal {
         Self::new(40_402, format!("Version {version} not found."))
     }
 
-    pub(super) fn schema_not_found(schema: &str) -> Self {
-        Self::new(40_403, format!("Schema {schema} not found"))
+    pub(super) fn id_not_found(id: &str) -> Self {
+        Self::new(40_403, format!("Schema {id} not found"))
+    }
+
+    pub(super) fn schema_not_found() -> Self {
+        Self::new(40_403, "Schema not found")
     }
 
     pub(super) fn not_soft_deleted(subject: &str) -> Self {

@@ -197,11 +197,11 @@ fn described(store: &Store, subject: &str, version: &Version) -> Json {
 
 fn known(store: &Store, id: &str) -> Result<u32, Refusal> {
     let known = id.parse().ok().filter(|id| store.schema(*id).is_some());
-    known.ok_or_else(|| Refusal::schema_not_found(id))
+    known.ok_or_else(|| Refusal::id_not_found(id))
 }
 
 fn text(store: &Store, id: u32) -> Result<&str, Refusal> {
-    store.schema(id).ok_or_else(|| Refusal::schema_not_found(&id.to_string()))
+    store.schema(id).ok_or_else(|| Refusal::id_not_found(&id.to_string()))
 }
 
 fn alone(store: &Store, id: u32) -> Answer {

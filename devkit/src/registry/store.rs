@@ -81,7 +81,7 @@ impl Store {
         let versions = self.versions(subject)?;
         parse(text)?;
         let id = self.id_of(text);
-        versions.into_iter().rev().find(|version| Some(version.id) == id).ok_or_else(|| Refusal::schema_not_found("not registered"))
+        versions.into_iter().rev().find(|version| Some(version.id) == id).ok_or_else(Refusal::schema_not_found)
     }
 
     /// Registers a schema under a subject, unless it stands there already; returns its id.

@@ -240,7 +240,10 @@ impl<'a> Resolver<'a> {
         if self.open.contains(&name) {
             return Err(path.unsupported(format!("is recursive: {} contains itself", full(name))));
         }
-        self.definitions.insert(name, schema);
+        let before = self.definitions.insert(name, schema);
+        if before.is_some_and(|before| !std::ptr::eq(before, schema)) {
+            return Err(path.unsupported(format!("defines {} again", full(name))));
+        }
         self.open.push(name);
         let result = self.definition(schema, path);
         self.open.pop();

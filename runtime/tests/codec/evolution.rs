@@ -86,6 +86,9 @@ impl Change {
         Some(match self {
             Self::Same(base) => json!(base),
             Self::Promoted(from, to) => of(from, to),
+            Self::AddedWithDefault(kind, _) if !writer && kind["type"] == "record" => {
+                json!({"type": "record", "name": name, "fields": kind["fields"]})
+            }
             Self::AddedWithDefault(kind, _) if !writer => kind.clone(),
             Self::Removed(base) if writer => json!(base),
             Self::AddedWithDefault(..) | Self::Removed(_) => return None,

@@ -71,6 +71,13 @@ fn a_schema_that_would_grow_beyond_measure_is_refused() {
 }
 
 #[test]
+fn a_name_that_is_defined_twice_is_refused() {
+    let inner = |kind: &str| json!({"type": "record", "name": "i", "fields": [{"name": "b", "type": kind}]});
+    let fault = refused(record(json!([{"name": "x", "type": inner("int")}, {"name": "y", "type": inner("long")}])));
+    assert!(fault.message().contains("field `y` defines n.i again"), "{fault}");
+}
+
+#[test]
 fn a_named_type_may_be_referred_to() {
     let avro = record(json!([
         {"name": "home", "type": {"type": "record", "name": "address", "fields": [{"name": "street", "type": "string"}]}},
