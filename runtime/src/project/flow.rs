@@ -12,6 +12,7 @@ mod fit;
 mod names;
 mod order;
 mod schema_files;
+mod settings;
 
 pub(super) use check::check;
 

@@ -41,10 +41,18 @@ fn is_typed_scalar(schema: &Map<String, Value>) -> bool {
     }
 }
 
+const HEAD: &str = "\
+# The keys of the project file
+
+Generated from the types that read the file, by `millrace schema --reference`. The [guide](project-file.md) says what they are for.
+
+";
+
 /// The reference of a project file of type `P`, in Markdown: a part for each kind of section.
 pub fn reference<P: JsonSchema>() -> String {
     let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<P>().to_value();
-    let mut page = part("Project", &schema);
+    let mut page = String::from(HEAD);
+    page += &part("Project", &schema);
     for (name, definition) in schema["$defs"].as_object().into_iter().flatten() {
         page.push('\n');
         page += &part(name, definition);
@@ -53,7 +61,7 @@ pub fn reference<P: JsonSchema>() -> String {
 }
 
 fn part(name: &str, schema: &Value) -> String {
-    let mut text = format!("### {name}\n\n{}\n", schema["description"].as_str().unwrap_or_default());
+    let mut text = format!("## {name}\n\n{}\n", schema["description"].as_str().unwrap_or_default());
     if let Some(fields) = schema["properties"].as_object() {
         text += &keys(fields, schema);
     }
@@ -192,7 +200,7 @@ mod tests {
     #[test]
     fn the_reference_has_a_line_for_each_key() {
         let page = reference::<Sample>();
-        assert!(page.starts_with("### Project\n\nThe pipelines of one project"), "{page}");
+        assert!(page.contains("## Project\n\nThe pipelines of one project"), "{page}");
         assert!(page.contains("| `topics` | names, each with [Topic](#topic) |  | Topics, by name."), "{page}");
         assert!(page.contains("| `partitions` | whole number |  | How many partitions it is created with;"), "{page}");
         assert!(page.contains("- `SCRAM-SHA-512`: Challenge and response with SHA-512."), "{page}");

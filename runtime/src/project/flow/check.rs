@@ -11,7 +11,7 @@ use super::{Context, Flow, Pipeline, Problem, TypedPipeline, TypedTopic, Types, 
 use crate::project::document::Document;
 use crate::project::findings::{Finding, Findings, Severity};
 use crate::project::place::Place;
-use crate::project::sections::{Delivery, Key, OnError, Output, Project, ProjectPath, Topic};
+use crate::project::sections::{Key, Output, Project, ProjectPath, Topic};
 use crate::project::suggest;
 
 /// Types the project; what does not fit goes to `findings`. The flow is whole if no error was found.
@@ -29,28 +29,28 @@ where
     Checker { shared, document, findings, files: SchemaFiles::default(), topics: BTreeMap::new(), flow: Flow::default() }.run(&named)
 }
 
-struct Named<'a, C> {
-    section: &'static str,
-    name: &'a str,
-    pipeline: &'a dyn Pipeline<C>,
+pub(super) struct Named<'a, C> {
+    pub(super) section: &'static str,
+    pub(super) name: &'a str,
+    pub(super) pipeline: &'a dyn Pipeline<C>,
 }
 
 impl<C> Named<'_, C> {
-    fn ends(&self) -> Ends<'_> {
+    pub(super) fn ends(&self) -> Ends<'_> {
         Ends { reads: self.pipeline.input(), writes: self.pipeline.output().map(|output| output.topic.as_str()) }
     }
 }
 
-struct Shared<'a, C> {
-    name: &'a str,
+pub(super) struct Shared<'a, C> {
+    pub(super) name: &'a str,
     connections: &'a BTreeMap<String, C>,
     declared: &'a BTreeMap<String, Topic>,
 }
 
-struct Checker<'a, C> {
-    shared: Shared<'a, C>,
-    document: &'a Document,
-    findings: &'a mut Findings,
+pub(super) struct Checker<'a, C> {
+    pub(super) shared: Shared<'a, C>,
+    pub(super) document: &'a Document,
+    pub(super) findings: &'a mut Findings,
     files: SchemaFiles,
     /// What is known of each topic; nothing if what it should have been told by was wrong.
     topics: BTreeMap<String, Option<TypedTopic>>,
@@ -59,11 +59,8 @@ struct Checker<'a, C> {
 
 impl<C> Checker<'_, C> {
     fn run(mut self, pipelines: &[Named<'_, C>]) -> Flow {
-        self.project_name();
+        self.settings(pipelines);
         self.declared_topics();
-        pipelines.iter().for_each(|named| self.settings(named));
-        self.unique_names(pipelines);
-        self.exclusives(pipelines);
         let ends: Vec<Ends<'_>> = pipelines.iter().map(Named::ends).collect();
         let (ordered, cyclic) = order(&ends);
         cyclic.iter().for_each(|&number| self.cycle(&pipelines[number]));
@@ -72,14 +69,6 @@ impl<C> Checker<'_, C> {
         }
         self.flow.topics = self.topics.into_iter().filter_map(|(name, topic)| Some((name, topic?))).collect();
         self.flow
-    }
-
-    fn project_name(&mut self) {
-        if let Some(fault) = names::name_fault(self.shared.name) {
-            let message = format!("the project's name `{}` {fault}", self.shared.name);
-            let place = self.document.locate(["name"]);
-            self.findings.push(Finding::error(Code::ProjectFlow, message).help("set `name:`".to_owned()).at(place));
-        }
     }
 
     // Topics that are declared.
@@ -114,62 +103,11 @@ impl<C> Checker<'_, C> {
         TypedTopic { schema, key, partitions, replication, config, writers: Vec::new() }
     }
 
-    fn topic_name(&mut self, topic: &str, at: &[&str]) {
+    pub(super) fn topic_name(&mut self, topic: &str, at: &[&str]) {
         if let Some(fault) = names::topic_fault(topic) {
             let finding = Finding::error(Code::ProjectFlow, format!("the topic's name `{topic}` {fault}"));
             self.findings.push(finding.at(self.document.locate(at.iter().copied())));
         }
-    }
-
-    // What is wrong with a pipeline by itself.
-
-    fn settings(&mut self, named: &Named<'_, C>) {
-        if let Some(fault) = names::name_fault(named.name) {
-            self.error(named, &[], format!("the pipeline's name `{}` {fault}", named.name), None);
-        }
-        if let Some(output) = named.pipeline.output() {
-            self.topic_name(&output.topic, &[named.section, named.name, "to", "topic"]);
-        }
-        self.topic_name(named.pipeline.dead_letters(), &[named.section, named.name, "dead_letters"]);
-        if named.pipeline.on_error() == OnError::ParkKey {
-            let problem = Problem::error(Code::ProjectUnsupported, &["on_error"], "`park_key` is not in this version of Millrace");
-            self.problem(named, problem.help("use `dead_letter` or `halt`".to_owned()));
-        }
-        if named.pipeline.delivery() == Delivery::AtLeastOnce {
-            let message = "records may be written again after a crash";
-            let problem = Problem::warning(Code::ProjectAdvice, &["delivery"], message);
-            self.problem(named, problem.help("leave `delivery` out unless the broker has no transactions".to_owned()));
-        }
-    }
-
-    fn unique_names(&mut self, pipelines: &[Named<'_, C>]) {
-        let mut seen: BTreeMap<&str, &'static str> = BTreeMap::new();
-        for named in pipelines {
-            if let Some(section) = seen.insert(named.name, named.section) {
-                let message = format!("there is a pipeline `{}` under `{section}` too", named.name);
-                let help = "consumer groups and transactions are named after pipelines: give each a name of its own";
-                self.error(named, &[], message, Some(help.into()));
-            }
-        }
-    }
-
-    fn exclusives(&mut self, pipelines: &[Named<'_, C>]) {
-        let mut owners: BTreeMap<String, &str> = BTreeMap::new();
-        for named in pipelines {
-            let Some((what, at)) = named.pipeline.exclusive() else { continue };
-            if let Some(owner) = owners.get(&what) {
-                let problem = Problem::error(Code::ProjectFlow, &at, format!("{what} belongs to the pipeline `{owner}`"));
-                self.problem(named, problem);
-            } else {
-                owners.insert(what, named.name);
-            }
-        }
-    }
-
-    fn cycle(&mut self, named: &Named<'_, C>) {
-        let input = named.pipeline.input().unwrap_or_default();
-        let message = format!("what `{}` writes comes back to it through `{input}`", named.name);
-        self.error(named, &["from"], message, Some("records would go round for ever; write to another topic".into()));
     }
 
     // Typing.
@@ -316,11 +254,11 @@ impl<C> Checker<'_, C> {
 
     // Findings.
 
-    fn error(&mut self, named: &Named<'_, C>, at: &[&str], message: String, help: Option<String>) {
+    pub(super) fn error(&mut self, named: &Named<'_, C>, at: &[&str], message: String, help: Option<String>) {
         self.problem(named, Problem::error(Code::ProjectFlow, at, message).help(help));
     }
 
-    fn problem(&mut self, named: &Named<'_, C>, problem: Problem) {
+    pub(super) fn problem(&mut self, named: &Named<'_, C>, problem: Problem) {
         let place = self.place(named, &problem);
         let Problem { severity, code, message, help, .. } = problem;
         self.findings.push(Finding { severity, code, message, help, place: Some(place) });

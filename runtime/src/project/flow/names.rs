@@ -6,6 +6,8 @@ pub(super) fn topic_fault(name: &str) -> Option<&'static str> {
     match name {
         "" => Some("is empty"),
         "." | ".." => Some("is not allowed"),
+        "millrace.positions" | "millrace.assignments" => Some("is of Millrace's own"),
+        _ if name.starts_with("__") => Some("is of Kafka's own"),
         _ if name.len() > 249 => Some("is longer than 249 characters"),
         _ if !name.chars().all(allowed) => Some("has a character other than letters, digits, `.`, `_` and `-`"),
         _ => None,
@@ -39,6 +41,7 @@ mod tests {
         assert!(topic_fault("flights/raw").is_some());
         assert!(topic_fault(&"x".repeat(250)).is_some());
         assert!(topic_fault("..").is_some());
+        assert!(topic_fault("__consumer_offsets").is_some());
         assert!(name_fault("a.b").is_some());
         assert_eq!(name_fault("flights_api"), None);
     }
