@@ -14,8 +14,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
 /// Bounds on what waits at the server: a lock that does not come is passing trouble, and the next claim looks for its holder.
 /// A server that finds its client gone ends the session within a minute and a half.
-const SETTINGS: &str = "SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = 0; \
-     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6; SET client_min_messages = warning";
+const SETTINGS: &str = "SET lock_timeout = '10s'; SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6; SET client_min_messages = warning";
 
 /// Connects as `name`, which shows in `pg_stat_activity`.
 pub(super) async fn connect(config: &Config, name: &str) -> Result<PgConnection> {

@@ -1,5 +1,7 @@
 //! The sink.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Sink, TopicPartition};
 
@@ -8,6 +10,9 @@ use super::round::{Session, Staged};
 use super::target::Target;
 use crate::config::Mode;
 use crate::table::unsettled;
+
+/// How long one call may last: far longer than the largest batch takes.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// Loads a table of PostgreSQL: appends are copied straight into it, upserts go by a stage and a merge.
 ///
@@ -23,7 +28,7 @@ pub(super) struct PostgresSink {
 impl PostgresSink {
     pub(super) async fn open(config: &Config, target: Target) -> Result<Self> {
         target.columns()?;
-        let session = Some(Session::open(config, &target).await?);
+        let session = Some(answered(Session::open(config, &target)).await?);
         Ok(Self { config: config.clone(), target, session, staged: Vec::new() })
     }
 
@@ -32,22 +37,23 @@ impl PostgresSink {
             Fault::passing(Code::TargetUnavailable, "PostgreSQL: the session has ended; the partitions must be claimed again")
         })
     }
+}
 
-    async fn claim_in(mut session: Session, partitions: &[TopicPartition]) -> Result<(Session, Offsets)> {
-        let offsets = session.claim(partitions).await?;
-        Ok((session, offsets))
-    }
+/// Waits for a call to end. Nothing else tells that a network swallows what is sent: sqlx has no keep-alive of its own.
+async fn answered<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    let message = || format!("PostgreSQL: the server did not answer within {ANSWERED_WITHIN:?}");
+    tokio::time::timeout(ANSWERED_WITHIN, call).await.map_err(|_| Fault::passing(Code::TargetUnavailable, message()))?
 }
 
 #[async_trait]
 impl Sink for PostgresSink {
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         self.staged.clear();
-        let session = match self.session.take() {
+        let mut session = match self.session.take() {
             Some(session) => session,
-            None => Session::open(&self.config, &self.target).await?,
+            None => answered(Session::open(&self.config, &self.target)).await?,
         };
-        let (session, offsets) = Self::claim_in(session, partitions).await?;
+        let offsets = answered(session.claim(partitions)).await?;
         self.session = Some(session);
         Ok(offsets)
     }
@@ -57,7 +63,7 @@ impl Sink for PostgresSink {
         let (good, mut rejections) = session.check(batch)?;
         match self.target.table.mode {
             _ if good.is_empty() => {}
-            Mode::Append => rejections.extend(session.append(&good).await?),
+            Mode::Append => rejections.extend(answered(session.append(&good)).await?),
             Mode::Upsert => self.staged.push(Staged { batch: good, deleted: false }),
         }
         self.session = Some(session);
@@ -87,7 +93,7 @@ impl Sink for PostgresSink {
             return Ok(Vec::new());
         }
         let mut session = self.take()?;
-        let rejections = session.merge(&staged).await?;
+        let rejections = answered(session.merge(&staged)).await?;
         self.session = Some(session);
         Ok(rejections)
     }
@@ -97,7 +103,7 @@ impl Sink for PostgresSink {
             return Err(unsettled());
         }
         let mut session = self.take()?;
-        let commit = session.commit(from, to).await?;
+        let commit = answered(session.commit(from, to)).await?;
         self.session = Some(session);
         Ok(commit)
     }

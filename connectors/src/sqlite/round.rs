@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
 use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Stage, TopicPartition};
 use sqlx::AssertSqlSafe;
@@ -55,7 +56,8 @@ impl Session {
             if self.required.contains(field.name()) {
                 refused.nulls(field.name(), array);
             }
-            refused.nul_characters(field, array).and_then(|()| values::check(field, array, &mut refused)).map_err(defect)?;
+            refused.nul_characters(field, array).map_err(defect)?;
+            values::check(field, array, &mut refused);
         }
         refused.sort_out(batch).map_err(defect)
     }
@@ -67,7 +69,8 @@ impl Session {
             self.open = true;
         }
         let origin = batch.origin();
-        let refused = land(&mut Work { session: self, batch, deleted }, batch.len()).await?;
+        let fields = self.fields(batch);
+        let refused = land(&mut Work { session: self, batch, fields, deleted }, batch.len()).await?;
         let reject = |(row, reason): (usize, String)| {
             Rejected::new(origin.records(), Stage::Write, Rejection::new(origin.rows()[row], Code::RowRefused, reason))
         };
@@ -86,6 +89,13 @@ impl Session {
         Ok(commit)
     }
 
+    /// The schema's fields of a batch's columns: they say what a batch of keys may not, such as which bytes are UUIDs.
+    fn fields(&self, batch: &Batch) -> Vec<FieldRef> {
+        let schema = batch.columns().schema();
+        let known = |field: &FieldRef| self.target.schema.arrow().fields().find(field.name()).map_or(field, |(_, known)| known).clone();
+        schema.fields().iter().map(known).collect()
+    }
+
     async fn run(&mut self, sql: &'static str) -> Result<()> {
         let done = sqlx::raw_sql(sql).execute(&mut self.connection).await;
         done.map(drop).map_err(|error| fault(&format!("loading {}", self.target.name()), error))
@@ -96,6 +106,7 @@ impl Session {
 struct Work<'a> {
     session: &'a mut Session,
     batch: &'a Batch,
+    fields: Vec<FieldRef>,
     deleted: bool,
 }
 
@@ -107,7 +118,7 @@ impl Work<'_> {
             let sql = self.statement(chunk.len());
             // Only whole chunks come again with the same text.
             let persistent = chunk.len() == whole;
-            let arguments = values::arguments(self.batch.columns(), chunk).map_err(sqlx::Error::Encode)?;
+            let arguments = values::arguments(&self.fields, self.batch.columns(), chunk).map_err(sqlx::Error::Encode)?;
             sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(persistent).execute(&mut self.session.connection).await?;
         }
         Ok(())
@@ -115,8 +126,7 @@ impl Work<'_> {
 
     fn statement(&self, rows: usize) -> String {
         let target = &self.session.target;
-        let schema = self.batch.columns().schema();
-        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let names: Vec<&str> = self.fields.iter().map(|field| field.name().as_str()).collect();
         let row = format!("({})", vec!["?"; names.len()].join(","));
         let (table, columns, values) = (target.name(), quoted_list(names.iter().copied()), vec![row; rows].join(","));
         match target.table.mode {

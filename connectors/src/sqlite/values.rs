@@ -16,10 +16,9 @@ use sqlx::sqlite::SqliteArguments;
 
 use crate::table::{JsonText, Kind, Refused, write_uuid};
 
-/// The values of the given rows, row by row, in the order of the batch's columns.
-pub(super) fn arguments(batch: &RecordBatch, rows: Range<usize>) -> Result<SqliteArguments, BoxDynError> {
-    let schema = batch.schema();
-    let columns = schema.fields().iter().zip(batch.columns());
+/// The values of the given rows, row by row, in the order of the batch's columns, which hold what `fields` say.
+pub(super) fn arguments(fields: &[FieldRef], batch: &RecordBatch, rows: Range<usize>) -> Result<SqliteArguments, BoxDynError> {
+    let columns = fields.iter().zip(batch.columns());
     let mut columns = columns.map(|(field, array)| Values::new(field, array)).collect::<Result<Vec<_>, _>>()?;
     let mut arguments = SqliteArguments::default();
     arguments.reserve(rows.len() * columns.len(), 0);
@@ -36,21 +35,32 @@ pub(super) fn arguments(batch: &RecordBatch, rows: Range<usize>) -> Result<Sqlit
 }
 
 /// Finds the rows with values that SQLite would not keep: NaN, and times that have no text.
-pub(super) fn check(field: &FieldRef, array: &dyn Array, refused: &mut Refused) -> Result<(), ArrowError> {
-    let values = Values::new(field, array)?;
-    for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
-        match &values {
-            Values::Float(floats) if floats.value(row).is_nan() => refuse_nan(field, row, refused),
-            Values::Double(floats) if floats.value(row).is_nan() => refuse_nan(field, row, refused),
-            Values::Shown(shown) if shown.value(row).try_to_string().is_err() => {
-                refused.row(row, Code::ValueOutOfRange, || {
-                    format!("column {:?} is outside the range of dates that have a text", field.name())
-                });
-            }
-            _ => {}
+pub(super) fn check(field: &Field, array: &dyn Array, refused: &mut Refused) {
+    let valid = (0..array.len()).filter(|&row| array.is_valid(row));
+    match array.data_type() {
+        DataType::Float32 => {
+            let floats = array.as_primitive::<Float32Type>().values();
+            valid.filter(|&row| floats[row].is_nan()).for_each(|row| refuse_nan(field, row, refused));
         }
+        DataType::Float64 => {
+            let floats = array.as_primitive::<Float64Type>().values();
+            valid.filter(|&row| floats[row].is_nan()).for_each(|row| refuse_nan(field, row, refused));
+        }
+        data_type if data_type.is_temporal() => {
+            // The calendar of the library that writes them has fewer years than the numbers.
+            let Ok(shown) = ArrayFormatter::try_new(array, &format(data_type)) else { return };
+            let mut text = String::new();
+            for row in valid {
+                text.clear();
+                if shown.value(row).write(&mut text).is_err() {
+                    refused.row(row, Code::ValueOutOfRange, || {
+                        format!("column {:?} is outside the range of dates that have a text", field.name())
+                    });
+                }
+            }
+        }
+        _ => {}
     }
-    Ok(())
 }
 
 fn refuse_nan(field: &Field, row: usize, refused: &mut Refused) {

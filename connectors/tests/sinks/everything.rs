@@ -11,6 +11,8 @@ use arrow::array::{
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Int32Type, IntervalMonthDayNano, i256};
 use millrace_model::{Batch, Origin, Schema};
+use millrace_runtime::codec;
+use serde_json::{Value, json};
 
 use crate::rows::{records, schema};
 
@@ -27,6 +29,34 @@ pub(crate) fn batch() -> (Schema, Batch) {
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
     let columns = RecordBatch::try_new(Arc::clone(schema.arrow()), arrays).expect("the columns fit");
     (schema, Batch::new(columns, Origin::all(records(0, 2))))
+}
+
+/// A schema as it is written for a topic, with the types of Avro in the order of the documentation.
+pub(crate) fn avro() -> Schema {
+    let logical = |kind: &str, logical: &str| json!({"type": kind, "logicalType": logical});
+    let types = [
+        ("id", logical("string", "uuid")),
+        ("flag", json!("boolean")),
+        ("small", json!("int")),
+        ("big", json!("long")),
+        ("single", json!("float")),
+        ("twice", json!("double")),
+        ("text", json!("string")),
+        ("status", json!({"type": "enum", "name": "status", "symbols": ["NEW", "DONE"]})),
+        ("bytes", json!("bytes")),
+        ("fixed", json!({"type": "fixed", "name": "four", "size": 4})),
+        ("price", json!({"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2})),
+        ("day", logical("int", "date")),
+        ("time", logical("int", "time-millis")),
+        ("fine_time", logical("long", "time-micros")),
+        ("instant", logical("long", "timestamp-millis")),
+        ("local", logical("long", "local-timestamp-micros")),
+        ("list", json!({"type": "array", "items": "string"})),
+        ("map", json!({"type": "map", "values": "int"})),
+        ("record", json!({"type": "record", "name": "point", "fields": [{"name": "x", "type": "int"}]})),
+    ];
+    let fields: Vec<Value> = types.into_iter().map(|(name, kind)| json!({"name": name, "type": kind})).collect();
+    codec::schema(json!({"type": "record", "name": "all", "fields": fields})).expect("is a schema")
 }
 
 fn field(name: &str, array: &ArrayRef) -> Field {

@@ -47,7 +47,9 @@ conformance! {
     every_type_and_its_null_arrive
     a_table_that_does_not_fit_is_refused_with_what_to_do
     columns_that_fill_themselves_may_stand_beside_those_of_the_schema
+    writers_that_start_at_once_make_the_tables_once
     check_tells_the_columns_without_a_server
+    the_types_of_avro_have_columns
     a_query_shows_columns_without_rows_and_changes_nothing
     names_are_taken_as_they_are_written
 }

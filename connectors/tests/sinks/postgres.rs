@@ -110,17 +110,6 @@ async fn a_session_that_is_lost_is_passing_trouble_and_the_next_claim_mends_it()
 }
 
 #[tokio::test]
-async fn writers_that_start_at_once_make_the_tables_once() {
-    let postgres = Postgres::new("at_once").await;
-    let config = postgres.config();
-    let (table, schema) = (append(), notes());
-    let opened = futures::future::join_all((0..8).map(|_| config.open(&table, &schema))).await;
-    for sink in opened {
-        sink.expect("opens");
-    }
-}
-
-#[tokio::test]
 async fn successors_that_claim_at_once_all_get_an_answer() {
     let postgres = Postgres::new("claims").await;
     let config = postgres.config();

@@ -1,5 +1,6 @@
 //! What every sink must do.
 
+use futures::future::join_all;
 use millrace_connectors::TableConfig;
 use millrace_model::{Code, Commit, Fault, Offsets, Retry, Schema, Sink};
 
@@ -295,11 +296,33 @@ pub(crate) async fn columns_that_fill_themselves_may_stand_beside_those_of_the_s
     assert_eq!(warehouse.rows("SELECT source FROM notes").await, [[Some("kafka".to_owned())]]);
 }
 
+pub(crate) async fn writers_that_start_at_once_make_the_tables_once(warehouse: &dyn Warehouse) {
+    let connection = warehouse.connection();
+    let tables: Vec<TableConfig> = (0..8).map(|number| TableConfig { pipeline: format!("shop.{number}"), ..append() }).collect();
+    let schema = notes();
+    let opened = join_all(tables.iter().map(|table| async {
+        let mut sink = connection.open(table, &schema).await?;
+        sink.write(&batch(&[(1, None)])).await?;
+        sink.settle().await?;
+        sink.claim(&[partition()]).await
+    }));
+    for claimed in opened.await {
+        assert_eq!(claimed.expect("opens and claims"), Offsets::new());
+    }
+}
+
 pub(crate) async fn check_tells_the_columns_without_a_server(warehouse: &dyn Warehouse) {
     let columns = warehouse.connection().check(&upsert(), &notes()).expect("fits");
     assert_eq!(columns.iter().map(|column| (column.name.as_str(), column.nullable)).collect::<Vec<_>>(), [("id", false), ("note", true)]);
     let nullable_key = TableConfig { keys: vec!["note".into()], ..upsert() };
     assert_eq!(warehouse.connection().check(&nullable_key, &notes()).expect_err("a key can't be null").code(), Code::TargetSchema);
+}
+
+pub(crate) async fn the_types_of_avro_have_columns(warehouse: &dyn Warehouse) {
+    let columns = warehouse.connection().check(&upsert(), &everything::avro()).expect("fits");
+    let types: Vec<&str> = columns.iter().map(|column| column.sql_type.as_str()).collect();
+    assert_eq!(types, warehouse.types_of_avro());
+    warehouse.connection().open(&upsert(), &everything::avro()).await.expect("the table is made");
 }
 
 pub(crate) async fn a_query_shows_columns_without_rows_and_changes_nothing(warehouse: &dyn Warehouse) {

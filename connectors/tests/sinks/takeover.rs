@@ -28,7 +28,7 @@ async fn a_writer_stopped_in_mid_copy_neither_blocks_its_successor_nor_writes_af
     assert_eq!(successor.commit(&Offsets::new(), &at(1)).await.expect("commits"), Commit::Done);
 
     signal(&writer, Signal::CONT);
-    let status = writer.wait().expect("the writer ends");
+    let status = writer.0.wait().expect("the writer ends");
     assert!(status.success(), "the writer finds that its session has ended");
     assert_eq!(warehouse.notes().await, ["1 successor"]);
 }
@@ -51,12 +51,23 @@ async fn a_row_lock_of_a_writer_that_stands_still_goes_with_its_session() {
     assert_eq!(warehouse.notes().await, ["1 successor"]);
 }
 
+/// A process that does not outlive its test, not even stopped.
+struct Writer(Child);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // It has ended already, or it ends now.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
 /// Starts a writer in a process of its own and stops it when the server shows it in the midst of a COPY.
-async fn stopped_in_mid_copy(warehouse: &dyn Warehouse) -> Child {
+async fn stopped_in_mid_copy(warehouse: &dyn Warehouse) -> Writer {
     let test = "takeover::a_writer_of_its_own_process";
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
     command.args([test, "--exact", "--ignored", "--nocapture"]).env(WRITES_TO, "takeover").stdout(Stdio::null());
-    let writer = command.spawn().expect("starts");
+    let writer = Writer(command.spawn().expect("starts"));
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         signal(&writer, Signal::STOP);
@@ -80,8 +91,8 @@ async fn stands_in_copy(warehouse: &dyn Warehouse) -> bool {
     }
 }
 
-fn signal(child: &Child, signal: Signal) {
-    let pid = Pid::from_raw(child.id() as i32).expect("a process has an id");
+fn signal(writer: &Writer, signal: Signal) {
+    let pid = Pid::from_raw(writer.0.id() as i32).expect("a process has an id");
     kill_process(pid, signal).expect("the signal is sent");
 }
 

@@ -22,8 +22,15 @@ pub(crate) trait Warehouse: Send + Sync {
     /// Runs SQL beside the sink.
     async fn execute(&self, sql: &str);
 
-    /// What [`rows::everything`] looks like when a query shows it.
+    /// What [`everything::batch`] looks like when a query shows it.
+    ///
+    /// [`everything::batch`]: crate::everything::batch
     fn everything(&self) -> Vec<Vec<Option<&'static str>>>;
+
+    /// The types of a table for [`everything::avro`].
+    ///
+    /// [`everything::avro`]: crate::everything::avro
+    fn types_of_avro(&self) -> Vec<&'static str>;
 }
 
 /// What the suite does with any warehouse.
@@ -96,6 +103,14 @@ impl Warehouse for Sqlite {
             r#"{"x":1,"y":null}"#,
         ];
         vec![shown.map(Some).to_vec(), nulls()]
+    }
+
+    fn types_of_avro(&self) -> Vec<&'static str> {
+        let (text, integer) = ("TEXT", "INTEGER");
+        vec![
+            text, integer, integer, integer, "REAL", "REAL", text, text, "BLOB", "BLOB", text, text, text, text, text, text, text, text,
+            text,
+        ]
     }
 }
 
@@ -190,9 +205,33 @@ impl Warehouse for Postgres {
         ];
         vec![shown.map(Some).to_vec(), nulls()]
     }
+
+    fn types_of_avro(&self) -> Vec<&'static str> {
+        vec![
+            "uuid",
+            "boolean",
+            "integer",
+            "bigint",
+            "real",
+            "double precision",
+            "text",
+            "text",
+            "bytea",
+            "bytea",
+            "numeric(9,2)",
+            "date",
+            "time",
+            "time",
+            "timestamptz",
+            "timestamp",
+            "jsonb",
+            "jsonb",
+            "jsonb",
+        ]
+    }
 }
 
-/// The row of [`rows::everything`] in which all but the key is null.
+/// The row of `everything::batch` in which all but the key is null.
 fn nulls() -> Vec<Option<&'static str>> {
     let mut row = vec![None; 23];
     row[1] = Some("2");
