@@ -89,8 +89,9 @@ fn a_request_cut_off_is_no_harm() {
 #[test]
 fn a_client_newer_than_the_broker_is_told_the_versions_in_the_oldest_format() {
     let mut connection = Connection::open(address());
-    connection.write(&[0, 0, 0, 10, 0, 18, 0, 99, 0, 0, 0, 5, 0, 0]);
+    connection.write(&[0, 0, 0, 11, 0, 18, 0, 99, 0, 0, 0, 5, 0, 0, 0]);
     let mut answer = connection.frame();
     assert_eq!((answer.get_i32(), answer.get_i16()), (5, 35));
-    assert!(answer.get_i32() > 20);
+    let first = (answer.get_i32() > 0).then(|| answer.get_i16());
+    assert!(first.is_some(), "at least the versions of this request");
 }

@@ -92,13 +92,13 @@ fn a_record_larger_than_a_fetch_is_still_read() {
 #[test]
 fn a_waiting_reader_gets_a_new_record_at_once() {
     let name = topic(1);
-    let consumer = consumer(&unique("reader"), &[("fetch.wait.max.ms", "20000"), ("fetch.min.bytes", "1")]);
+    let consumer = consumer(&unique("reader"), &[("fetch.wait.max.ms", "6000"), ("fetch.min.bytes", "1")]);
     assign(&consumer, &name, 1);
     assert_eq!(poll(&consumer), Err(0));
     let begun = Instant::now();
     produce(&producer(&[]), &name, "k", 1);
     assert_eq!(keys(&read(&consumer, 1)), ["k-0"]);
-    assert!(begun.elapsed() < Duration::from_secs(10), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(4), "it took {:?}", begun.elapsed());
 }
 
 #[test]

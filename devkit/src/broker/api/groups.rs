@@ -26,15 +26,19 @@ const CLASSIC: &str = "classic";
 /// Joins, and answers when the generation has formed.
 pub(super) async fn join_group(call: &Call<'_>, request: JoinGroupRequest) -> JoinGroupResponse {
     let member_id = request.member_id.clone();
-    let outcome = match call.broker.groups.get_or_create(&request.group_id) {
-        Ok(group) => group.join(to_join(call, request)).await,
-        Err(error) => Err(error),
-    };
-    match outcome {
+    match join(call, request).await {
         Ok(JoinEnd::Joined(joined)) => to_response(joined),
         Ok(JoinEnd::Again(id)) => refused(ResponseError::MemberIdRequired, text(id)),
         Err(error) => refused(error, member_id),
     }
+}
+
+async fn join(call: &Call<'_>, request: JoinGroupRequest) -> Result<JoinEnd, ResponseError> {
+    if request.session_timeout_ms <= 0 {
+        return Err(ResponseError::InvalidSessionTimeout);
+    }
+    let group = call.broker.groups.get_or_create(&request.group_id)?;
+    group.join(to_join(call, request)).await
 }
 
 fn to_join(call: &Call<'_>, request: JoinGroupRequest) -> Join {

@@ -44,7 +44,9 @@ impl Transactions {
     /// The transactions of an image: decided ones are ended, open ones stay open and their time counts anew. What is open in a log
     /// but belongs to none of them is aborted.
     pub(crate) fn open(image: Image, journal: Arc<Journal>, topics: Arc<Topics>, groups: Arc<Groups>) -> Result<Self, ResponseError> {
-        let ids = ProducerIds { next: image.producer_ids, reserved: image.producer_ids };
+        // A broker in memory forgets: beginning at the time it gives no id out that an earlier one gave to a producer that is still there.
+        let first = if image.producer_ids == 0 { now_millis() } else { image.producer_ids };
+        let ids = ProducerIds { next: first, reserved: first };
         let opened = Self { by_id: Mutex::default(), producer_ids: Mutex::new(ids), journal, topics, groups };
         for (id, mut transaction) in image.transactions {
             opened.resume(&id, &mut transaction)?;
@@ -243,3 +245,6 @@ impl Transactions {
 fn now_millis() -> i64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as i64)
 }
+
+#[cfg(test)]
+mod tests;
