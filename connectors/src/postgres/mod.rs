@@ -9,6 +9,7 @@
 mod checks;
 mod config;
 mod connect;
+mod copy;
 mod encode;
 mod fault;
 mod numeric;

@@ -8,17 +8,16 @@ use sqlx::postgres::PgConnection;
 
 use super::config::Config;
 use super::connect::connect;
-use super::encode::{HEADER, StageMark, TRAILER, write_rows};
+use super::copy::Copy;
+use super::encode::StageMark;
 use super::fault::{fault, refusal};
 use super::positions::Positions;
-use super::stage::Stage;
+use super::stage::{self, Stage};
 use super::target::{Loaded, Target, ensure};
 use super::types::Form;
 use crate::config::Mode;
 use crate::table::{Attempt, Outcome, Refused, check_columns, land, quoted_list, unfit};
 
-/// How much of COPY's data is encoded before it is sent, in bytes.
-const CHUNK: usize = 1 << 20;
 /// Constraints that are deferred to the commit would refuse rows when nobody can be told which.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL IMMEDIATE";
 
@@ -94,7 +93,11 @@ impl Session {
         self.fill_stage(staged).await.map_err(|error| fault("copying to the temporary table of an upsert", error))?;
         let rows = staged.iter().map(|part| part.batch.len()).sum();
         let deletions = staged.iter().any(|part| part.deleted);
-        let refused = land(&mut Merge { session: self, deletions }, rows).await?;
+        let mut merge = Merge { session: self, deletions, indexed: false };
+        let refused = land(&mut merge, rows).await?;
+        if merge.indexed {
+            self.run(stage::DROP_INDEX).await?;
+        }
         Ok(refused.into_iter().filter_map(|(row, reason)| rejected(staged, row, reason)).collect())
     }
 
@@ -133,40 +136,21 @@ impl Session {
 
     async fn fill_stage(&mut self, staged: &[Staged]) -> Result<(), sqlx::Error> {
         let Some(stage) = &self.stage else { return Ok(()) };
-        let mut copy = self.connection.copy_in_raw(&stage.copy).await?;
-        let mut buffer = HEADER.to_vec();
+        let mut copy = Copy::begin(&mut self.connection, &stage.copy).await?;
         let mut sequence = 0;
-        for part in staged {
-            let columns = columns_of(&self.columns, &part.batch);
-            let mut row = 0;
-            while row < part.batch.len() {
-                let mark = StageMark { sequence: sequence + row as i64, deleted: part.deleted };
-                row = write_rows(part.batch.columns(), &columns, Some(mark), row..part.batch.len(), CHUNK, &mut buffer)
-                    .map_err(encode_error)?;
-                if buffer.len() >= CHUNK {
-                    copy.send(&buffer[..]).await?;
-                    buffer.clear();
-                }
-            }
-            sequence += part.batch.len() as i64;
+        for Staged { batch, deleted } in staged {
+            let mark = StageMark { sequence, deleted: *deleted };
+            copy.send(batch.columns(), &columns_of(&self.columns, batch), Some(mark), 0..batch.len()).await?;
+            sequence += batch.len() as i64;
         }
-        buffer.extend_from_slice(TRAILER);
-        copy.send(&buffer[..]).await?;
-        copy.finish().await.map(drop)
+        copy.finish().await
     }
 
     async fn copy(&mut self, batch: &Batch, rows: Range<usize>) -> Result<(), sqlx::Error> {
         let columns = columns_of(&self.columns, batch);
-        let mut copy = self.connection.copy_in_raw(&self.copy).await?;
-        let mut buffer = HEADER.to_vec();
-        let mut row = rows.start;
-        while row < rows.end {
-            row = write_rows(batch.columns(), &columns, None, row..rows.end, CHUNK, &mut buffer).map_err(encode_error)?;
-            copy.send(&buffer[..]).await?;
-            buffer.clear();
-        }
-        copy.send(TRAILER).await?;
-        copy.finish().await.map(drop)
+        let mut copy = Copy::begin(&mut self.connection, &self.copy).await?;
+        copy.send(batch.columns(), &columns, None, rows).await?;
+        copy.finish().await
     }
 
     /// Keeps what was done since the last savepoint when it succeeded or undoes it when the rows are to blame.
@@ -206,6 +190,8 @@ impl Attempt for Append<'_> {
 struct Merge<'a> {
     session: &'a mut Session,
     deletions: bool,
+    /// Whether parts of the stage are found by an index: the search for refused rows reads many of them.
+    indexed: bool,
 }
 
 #[async_trait]
@@ -217,7 +203,12 @@ impl Attempt for Merge<'_> {
             Some(stage) => stage.merge(connection, rows, self.deletions).await,
             None => Ok(()),
         };
-        self.session.settle_savepoint(done).await
+        let outcome = self.session.settle_savepoint(done).await?;
+        if outcome != Outcome::Landed && !self.indexed {
+            self.session.run(stage::INDEX).await?;
+            self.indexed = true;
+        }
+        Ok(outcome)
     }
 }
 
@@ -236,10 +227,6 @@ fn rejected(staged: &[Staged], mut row: usize, reason: String) -> Option<Rejecte
     })?;
     let origin = part.batch.origin();
     Some(Rejected::new(origin.records(), At::Write, Rejection::new(origin.rows()[row], Code::RowRefused, reason)))
-}
-
-fn encode_error(error: arrow::error::ArrowError) -> sqlx::Error {
-    sqlx::Error::Encode(error.into())
 }
 
 fn defect(error: arrow::error::ArrowError) -> Fault {

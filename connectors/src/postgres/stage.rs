@@ -16,6 +16,11 @@ const STAGE: &str = "pg_temp.millrace_stage";
 const SEQUENCE: &str = "millrace_sequence";
 const DELETED: &str = "millrace_deleted";
 
+/// Makes parts of a stage quick to find.
+pub(super) const INDEX: &str = "CREATE INDEX millrace_stage_sequence ON pg_temp.millrace_stage (millrace_sequence)";
+/// Takes the index away, which would slow the next round down.
+pub(super) const DROP_INDEX: &str = "DROP INDEX pg_temp.millrace_stage_sequence";
+
 /// The statements of a stage.
 #[derive(Debug, Clone)]
 pub(super) struct Stage {

@@ -40,6 +40,7 @@ conformance! {
     a_refused_row_is_rejected_alone
     a_rejection_names_the_column_and_gives_the_reason
     a_batch_that_is_refused_whole_still_moves_positions
+    refused_rows_among_many_are_all_found
     a_later_row_or_deletion_of_a_key_wins
     a_refused_row_does_not_hide_the_earlier_one_of_its_key
     an_append_has_no_deletions

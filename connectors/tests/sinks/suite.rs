@@ -204,6 +204,26 @@ pub(crate) async fn a_batch_that_is_refused_whole_still_moves_positions(warehous
     assert_eq!(warehouse.notes().await, [""; 0]);
 }
 
+pub(crate) async fn refused_rows_among_many_are_all_found(warehouse: &dyn Warehouse) {
+    for table in [append(), upsert()] {
+        warehouse.execute("CREATE TABLE notes (id bigint PRIMARY KEY, note text CHECK (note <> 'bad'))").await;
+        let mut sink = warehouse.claimed(&table, None).await;
+        for round in 0..2 {
+            let is_bad = |id: i64| id % 997 == 3;
+            let rows: Vec<_> = (0..5_000).map(|id| (round * 5_000 + id, Some(if is_bad(id) { "bad" } else { "good" }))).collect();
+            let seen = sink.write(&batch(&rows)).await.expect("writes");
+            let mut rejected: Vec<i64> = seen.iter().map(|one| i64::from(one.record)).collect();
+            rejected.extend(settled(&mut sink).await.iter().map(|one| one.0));
+            assert_eq!(rejected, [3, 1_000, 1_997, 2_994, 3_991, 4_988]);
+            let from = if round == 0 { Offsets::new() } else { at(round) };
+            assert_eq!(commit(&mut sink, &from, &at(round + 1)).await, Commit::Done);
+        }
+        assert_eq!(warehouse.rows("SELECT count(*) FROM notes").await, [[Some("9988".to_owned())]]);
+        drop(sink);
+        warehouse.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
+    }
+}
+
 pub(crate) async fn a_later_row_or_deletion_of_a_key_wins(warehouse: &dyn Warehouse) {
     let mut sink = warehouse.claimed(&upsert(), None).await;
     sink.write(&batch(&[(1, Some("first")), (2, Some("stays")), (3, Some("goes")), (1, Some("second"))])).await.expect("writes");
