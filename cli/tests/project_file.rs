@@ -98,7 +98,7 @@ fn sql_over_many_rows_is_refused_by_name() {
 #[test]
 fn a_rule_about_a_column_that_is_not_there_is_shown_at_the_rule() {
     let found = lines("column: dep_delay, min", "column: dep_dely, min");
-    assert!(found[0].starts_with("millrace.yaml:14:55: error[MR05"), "{found:?}");
+    assert!(found[0].starts_with("millrace.yaml:14:57: error[MR05"), "{found:?}");
     assert!(found[0].ends_with("(did you mean `dep_delay`?)"), "{found:?}");
 }
 
@@ -126,7 +126,7 @@ fn a_load_names_a_connection_and_columns_that_exist() {
 fn the_settings_of_connections_and_inputs_are_shown_in_place() {
     assert_eq!(
         lines("user: u, type: postgres", "usr: u, type: postgres"),
-        ["millrace.yaml:4:58: error[MR0102]: unknown key `usr` (did you mean `user`?)"]
+        ["millrace.yaml:4:57: error[MR0102]: unknown key `usr` (did you mean `user`?)"]
     );
     assert_eq!(
         lines("type: sqlite", "type: sqlit"),
@@ -171,7 +171,7 @@ fn the_reference_is_up_to_date() {
 #[test]
 fn editors_get_every_kind_of_pipeline_and_connection() {
     let schema = project::json_schema::<Project>().to_string();
-    for name in ["IngestPipeline", "TransformPipeline", "LoadPipeline", "Postgres", "Sqlite", "Files", "Http", "Step", "Rule"] {
+    for name in ["IngestPipeline", "TransformPipeline", "LoadPipeline", "postgres", "sqlite", "Files", "Http", "Step", "Rule"] {
         assert!(schema.contains(&format!("\"{name}\"")), "{name}");
     }
 }

@@ -19,15 +19,20 @@ pub enum Connection {
     Sqlite(sqlite::Config),
 }
 
-impl Connection {
-    const TYPES: &[&str] = &["postgres", "sqlite"];
+/// The values of `type`.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Postgres,
+    Sqlite,
+}
 
-    fn read<'de, A: MapAccess<'de>>(kind: &str, settings: A) -> Result<Self, A::Error> {
+impl Connection {
+    fn read<'de, A: MapAccess<'de>>(kind: &Kind, settings: A) -> Result<Self, A::Error> {
         let settings = MapAccessDeserializer::new(settings);
         match kind {
-            "postgres" => postgres::Config::deserialize(settings).map(Self::Postgres),
-            "sqlite" => sqlite::Config::deserialize(settings).map(Self::Sqlite),
-            other => Err(A::Error::unknown_variant(other, Self::TYPES)),
+            Kind::Postgres => postgres::Config::deserialize(settings).map(Self::Postgres),
+            Kind::Sqlite => sqlite::Config::deserialize(settings).map(Self::Sqlite),
         }
     }
 }
@@ -51,7 +56,7 @@ impl<'de> Visitor<'de> for ConnectionVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Connection, A::Error> {
         match map.next_key::<String>()? {
-            Some(key) if key == "type" => Connection::read(&map.next_value::<String>()?, map),
+            Some(key) if key == "type" => Connection::read(&map.next_value()?, map),
             _ => Err(A::Error::missing_field("type")),
         }
     }
@@ -59,7 +64,7 @@ impl<'de> Visitor<'de> for ConnectionVisitor {
 
 /// Where an ingest pipeline pulls records from.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
+#[schemars(rename = "Source", rename_all = "snake_case")]
 pub enum SourceConfig {
     /// Files on this machine.
     Files(files::Config),

@@ -64,19 +64,41 @@ impl<'de> Deserialize<'de> for Input {
     }
 }
 
+/// The keys that name an input: `http`, and those of the sources.
+const KINDS: &[&str] = &{
+    let mut kinds = ["http"; SourceConfig::KINDS.len() + 1];
+    let mut source = 0;
+    while source < SourceConfig::KINDS.len() {
+        kinds[source + 1] = SourceConfig::KINDS[source];
+        source += 1;
+    }
+    kinds
+};
+
+/// One of [`KINDS`]; read as a key, so that another one is shown where it stands.
+struct Kind(&'static str);
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let known = KINDS.iter().find(|kind| **kind == name);
+        known.map(|kind| Self(kind)).ok_or_else(|| D::Error::unknown_variant(&name, KINDS))
+    }
+}
+
 struct InputVisitor;
 
 impl<'de> Visitor<'de> for InputVisitor {
     type Value = Input;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "one of `http`, `{}` with its settings", SourceConfig::KINDS.join("`, `"))
+        write!(f, "one of `{}` with its settings", KINDS.join("`, `"))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Input, A::Error> {
-        let input = match map.next_key::<String>()?.as_deref() {
-            Some("http") => Input::Http(map.next_value()?),
-            Some(kind) => Input::Source(SourceConfig::read(kind, &mut map)?),
+        let input = match map.next_key()? {
+            Some(Kind("http")) => Input::Http(map.next_value()?),
+            Some(Kind(kind)) => Input::Source(SourceConfig::read(kind, &mut map)?),
             None => return Err(A::Error::invalid_length(0, &self)),
         };
         match map.next_key::<String>()? {

@@ -2,7 +2,7 @@
 
 use millrace_runtime::project::{ProjectPath, Secret};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A PostgreSQL database.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -41,7 +41,7 @@ fn public_schema() -> String {
 }
 
 /// Whether a connection is encrypted (libpq's `sslmode`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tls {
     /// Never.

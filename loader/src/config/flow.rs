@@ -1,6 +1,6 @@
 //! A loader pipeline in the typed flow.
 
-use millrace_connectors::{Column, Connection, Mode};
+use millrace_connectors::{Column, Connection, Mode, TableConfig};
 use millrace_model::{Code, Fault, Schema};
 use millrace_runtime::project::flow::{self, Context, Problem, TargetColumn, Types};
 use millrace_runtime::project::{OnError, suggest};
@@ -26,23 +26,24 @@ impl flow::Pipeline<Connection> for Pipeline {
             problems.push(self.no_connection(context));
             return Types { problems, ..Types::default() };
         };
-        let table = self.table(context.project, context.pipeline);
-        let checked = input.filter(|_| problems.is_empty()).map_or(Ok(Vec::new()), |schema| connection.check(&table, schema));
-        match checked {
-            Ok(columns) => Types {
-                target: columns.into_iter().map(target_column).collect(),
-                problems: self.idle_keys().into_iter().collect(),
-                ..Types::default()
-            },
-            Err(fault) => {
-                problems.push(unfit(&fault));
-                Types { problems, ..Types::default() }
-            }
+        if let (Some(schema), true) = (input, problems.is_empty()) {
+            return self.target(connection, &self.table(context.project, context.pipeline), schema);
         }
+        Types { problems, ..Types::default() }
     }
 }
 
 impl Pipeline {
+    fn target(&self, connection: &Connection, table: &TableConfig, schema: &Schema) -> Types {
+        match connection.check(table, schema) {
+            Ok(columns) => {
+                let target = columns.into_iter().map(target_column).collect();
+                Types { target, problems: self.idle_keys().into_iter().collect(), ..Types::default() }
+            }
+            Err(fault) => unfit(&fault).into(),
+        }
+    }
+
     fn no_connection(&self, context: &Context<'_, Connection>) -> Problem {
         let name = &self.to.connection;
         let known = context.connections.keys().map(String::as_str);

@@ -65,10 +65,11 @@ fn part(name: &str, schema: &Value) -> String {
     if let Some(fields) = schema["properties"].as_object() {
         text += &keys(fields, schema);
     }
-    for choice in choices(schema) {
-        text += &self::choice(choice);
+    let forms: String = choices(schema).map(choice).collect();
+    if forms.starts_with('-') {
+        text.push('\n');
     }
-    text
+    text + &forms
 }
 
 fn choices(schema: &Value) -> impl Iterator<Item = &Value> {
@@ -91,6 +92,7 @@ fn default(field: &Value) -> String {
     match field.get("default") {
         None | Some(Value::Null | Value::Object(_)) => String::new(),
         Some(Value::String(text)) if text.is_empty() => String::new(),
+        Some(Value::Array(items)) if items.is_empty() => String::new(),
         Some(value) => format!("`{}`", value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
     }
 }
@@ -102,30 +104,35 @@ fn choice(schema: &Value) -> String {
     if let Some(constant) = schema.get("const") {
         line(&mut text, format_args!("- `{}`: {note}", constant.as_str().unwrap_or_default()));
     } else if let Some(reference) = schema["$ref"].as_str() {
-        line(&mut text, format_args!("- {}{}", link(reference), tag(schema)));
+        line(&mut text, format_args!("- {}", link(reference)));
     } else if let Some(fields) = schema["properties"].as_object() {
-        for (key, field) in fields {
-            line(&mut text, format_args!("- `{key}`: {} {note}", value(field)));
-            text += &nested(field);
+        match tag(fields) {
+            Some(tag) => text += &format!("\n### With {tag}\n\n{note}\n{}", keys(fields, schema)),
+            None => fields.iter().for_each(|(key, field)| text += &form(key, field, &note)),
         }
     }
     text
+}
+
+/// A form that is told by its key.
+fn form(key: &str, field: &Value, note: &str) -> String {
+    let mut text = String::new();
+    line(&mut text, format_args!("- `{key}`: {}. {note}", value(field)));
+    text + &nested(field)
 }
 
 /// The keys of a form that has no name of its own.
 fn nested(field: &Value) -> String {
     let mut text = String::new();
     for (key, field) in field["properties"].as_object().into_iter().flatten() {
-        line(&mut text, format_args!("    - `{key}`: {} {}", value(field), description(field)));
+        line(&mut text, format_args!("    - `{key}`: {}. {}", value(field), description(field)));
     }
     text
 }
 
-/// What tells a form from its siblings: the constant that one of its keys has.
-fn tag(schema: &Value) -> String {
-    let fields = schema["properties"].as_object().into_iter().flatten();
-    let tags = fields.filter_map(|(key, field)| Some(format!(" with `{key}: {}`: {}", field["const"].as_str()?, description(schema))));
-    tags.collect()
+/// What tells a form from its siblings: the key that has a constant.
+fn tag(fields: &Map<String, Value>) -> Option<String> {
+    fields.iter().find_map(|(key, field)| Some(format!("`{key}: {}`", field["const"].as_str()?)))
 }
 
 /// What a value looks like.
@@ -159,7 +166,7 @@ fn simple(kind: &str, schema: &Value) -> String {
         "boolean" => "`true` or `false`".into(),
         "array" => format!("list of {}", value(&schema["items"])),
         "object" if schema["additionalProperties"].is_object() => format!("names, each with {}", value(&schema["additionalProperties"])),
-        "object" => "keys:".into(),
+        "object" => "keys".into(),
         other => other.into(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 mod scalars;
 
@@ -87,7 +87,7 @@ impl Default for KafkaConfig {
 }
 
 /// A SASL mechanism (RFC 4616, RFC 5802, RFC 7677).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Mechanism {
     /// User and password in plain; only with `tls: true` outside a laptop.
     #[default]
@@ -183,7 +183,7 @@ pub struct Output {
 }
 
 /// What a crash may do to the output.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// Nothing is lost and nothing doubled: output and progress are one transaction.
@@ -194,7 +194,7 @@ pub enum Delivery {
 }
 
 /// What becomes of a record that can't be processed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
     /// It is kept in the dead-letter topic, and the rest goes on.

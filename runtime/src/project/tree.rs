@@ -89,10 +89,8 @@ pub(super) struct SyntaxError {
 
 /// Parses one YAML document of at most [`MAX_NODES`] values, aliases counted out.
 pub(super) fn parse(file: &Arc<Path>, text: &str) -> Result<Node, SyntaxError> {
-    match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options()) {
-        Ok(raw) => Ok(node(file, raw)),
-        Err(error) => Err(syntax_error(file, &error)),
-    }
+    let raw = serde_saphyr::from_str_with_options(text, options()).map_err(|error| syntax_error(file, &error))?;
+    Source { file, text }.node(raw)
 }
 
 /// Far more than a project needs, and little enough that a file of nested aliases is refused at once.
@@ -126,20 +124,43 @@ fn place(file: &Arc<Path>, location: Location) -> Place {
 enum Raw {
     Leaf(Value),
     List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+    Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
 }
 
-fn node(file: &Arc<Path>, raw: Spanned<Raw>) -> Node {
-    let value = match raw.value {
-        Raw::Leaf(value) => value,
-        Raw::List(items) => Value::List(items.into_iter().map(|item| node(file, item)).collect()),
-        Raw::Map(entries) => Value::Map(entries.into_iter().map(|(key, value)| entry(file, key, value)).collect()),
-    };
-    Node { value, place: place(file, raw.defined) }
+/// The file that a raw tree was parsed from.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    file: &'a Arc<Path>,
+    text: &'a str,
 }
 
-fn entry(file: &Arc<Path>, key: Spanned<String>, value: Spanned<Raw>) -> Entry {
-    Entry { key_place: place(file, key.defined), key: key.value, node: node(file, value) }
+impl Source<'_> {
+    fn node(self, raw: Spanned<Raw>) -> Result<Node, SyntaxError> {
+        let value = match raw.value {
+            Raw::Leaf(value) => value,
+            Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect::<Result<_, _>>()?),
+            Raw::Map(entries) => Value::Map(entries.into_iter().map(|(key, value)| self.entry(key, value)).collect::<Result<_, _>>()?),
+        };
+        Ok(Node { value, place: place(self.file, raw.defined) })
+    }
+
+    fn entry(self, key: Spanned<Raw>, value: Spanned<Raw>) -> Result<Entry, SyntaxError> {
+        let key_place = place(self.file, key.defined);
+        let key = match key.value {
+            Raw::Leaf(Value::Text(text)) => text.text,
+            Raw::Leaf(_) => self.written(&key_place),
+            Raw::List(_) | Raw::Map(_) => {
+                return Err(SyntaxError { message: "expected a name as the key".into(), place: key_place });
+            }
+        };
+        Ok(Entry { key, key_place, node: self.node(value)? })
+    }
+
+    /// A key as it is written: `null` and `7` are names here.
+    fn written(self, place: &Place) -> String {
+        let (start, length) = place.bytes(self.text);
+        self.text[start..start + length].to_owned()
+    }
 }
 
 struct RawVisitor;
@@ -235,6 +256,13 @@ mod tests {
         let root = parse(&file(), "a: &x { k: v }\nb: *x\n").expect("parses");
         let (_, place) = root.child("b").and_then(|(b, _)| b.child("k")).expect("b.k");
         assert_eq!(place.to_string(), "a.yaml:1:12");
+    }
+
+    #[test]
+    fn a_key_is_a_name_whatever_it_looks_like() {
+        let root = parse(&file(), "null: a\n7: b\ntrue: c\n'x y': d\n").expect("parses");
+        assert!(["null", "7", "true", "x y"].iter().all(|key| root.child(key).is_some()));
+        assert_eq!(error("[a]: b\n"), "a.yaml:1:1: expected a name as the key");
     }
 
     #[test]

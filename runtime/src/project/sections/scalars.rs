@@ -245,6 +245,13 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
+/// The number in the largest unit that keeps it whole.
+fn in_units(value: u64, units: &[(&str, u64)]) -> String {
+    let whole = units.iter().filter(|(_, factor)| value >= *factor && value.is_multiple_of(*factor));
+    let (unit, factor) = whole.max_by_key(|(_, factor)| *factor).copied().unwrap_or(units[0]);
+    format!("{}{unit}", value / factor)
+}
+
 /// A time span, written with its unit: `100ms`, `5s`, `2m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Millis(u64);
@@ -261,6 +268,12 @@ impl Millis {
     /// The time span.
     pub const fn duration(self) -> Duration {
         Duration::from_millis(self.0)
+    }
+}
+
+impl Serialize for Millis {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&in_units(self.0, Self::UNITS))
     }
 }
 
@@ -303,6 +316,12 @@ impl ByteSize {
     /// The size in bytes.
     pub const fn bytes(self) -> u64 {
         self.0
+    }
+}
+
+impl Serialize for ByteSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&in_units(self.0, Self::UNITS))
     }
 }
 
@@ -372,6 +391,8 @@ mod tests {
         assert_eq!(time(json!("100ms")), Some(Duration::from_millis(100)));
         assert_eq!(time(json!("2m")), Some(Duration::from_secs(120)));
         assert_eq!(time(json!(100)), None);
+        let written = (serde_json::to_string(&Millis::new(100)).ok(), serde_json::to_string(&ByteSize::new(1 << 20)).ok());
+        assert_eq!(written, (Some("\"100ms\"".into()), Some("\"1MiB\"".into())));
     }
 
     #[test]
