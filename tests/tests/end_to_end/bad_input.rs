@@ -21,7 +21,7 @@ ingest:
     to: { topic: "{name}.raw", schema: flight.avsc, key: carrier }
     dead_letters: "{name}.dead"
   files:
-    from: { files: { path: "in/*.csv", null: [NA] } }
+    from: { files: { path: "in/*.csv", "null": [NA] } }
     to: { topic: "{name}.raw", schema: flight.avsc, key: carrier }
     dead_letters: "{name}.dead"
 transform:

@@ -16,7 +16,7 @@ topics:
   "{name}.checked": { partitions: 3 }
 ingest:
   files:
-    from: { files: { path: "in/*.csv", null: [NA] } }
+    from: { files: { path: "in/*.csv", "null": [NA] } }
     to: { topic: "{name}.files", schema: flight.avsc, key: [carrier, flight] }
   posted:
     from: { http: { path: /flights, max_body: 8MiB } }
