@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-const PRIMITIVE: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
+/// What names no type of the schema's own.
+const BUILT_IN: [&str; 10] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string", "array", "map"];
 
 /// The named types of a schema, and which of them have been written to another one.
 pub(super) struct Names {
@@ -57,7 +58,7 @@ impl Names {
 
     fn write_in(&mut self, avro: &Value, namespace: &str) -> Value {
         match avro {
-            Value::String(name) if !PRIMITIVE.contains(&name.as_str()) => self.write_name(name, namespace),
+            Value::String(name) if !BUILT_IN.contains(&name.as_str()) => self.write_name(name, namespace),
             Value::Array(branches) => branches.iter().map(|branch| self.write_in(branch, namespace)).collect(),
             Value::Object(object) if is_definition(avro) => self.write_definition(avro, object, namespace),
             Value::Object(object) => Value::Object(self.write_parts(object, namespace)),

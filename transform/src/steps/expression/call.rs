@@ -132,7 +132,7 @@ impl Call {
         rows: &Rows,
         failures: &mut Failures,
     ) -> Result<ColumnarValue, DataFusionError> {
-        let values = within_precision(value.into_array(rows.len())?);
+        let values = within_precision(value.into_array(rows.len())?)?;
         let lost_any = values.null_count() > 0;
         if lost_any {
             let is_lost = |row: &usize| values.is_null(*row) && arguments.columns().iter().all(|argument| argument.is_valid(*row));
@@ -197,16 +197,27 @@ fn checked_operation<N: ArrowNativeTypeOp>(op: Operator) -> Result<fn(N, N) -> R
         Operator::Minus => Ok(N::sub_checked),
         Operator::Multiply => Ok(N::mul_checked),
         Operator::Divide => Ok(N::div_checked),
-        Operator::Modulo => Ok(N::mod_checked),
+        Operator::Modulo => Ok(remainder),
         other => Err(ArrowError::InvalidArgumentError(format!("{other} is no arithmetic operation"))),
     }
 }
 
+/// As Arrow's kernel has it: the least integer has the remainder 0 by -1.
+fn remainder<N: ArrowNativeTypeOp>(left: N, right: N) -> Result<N, ArrowError> {
+    if right.is_zero() { Err(ArrowError::DivideByZero) } else { Ok(left.mod_wrapping(right)) }
+}
+
 /// Decimals whose digits are more than their type allows, as null: arrow's arithmetic only checks the width of the integer.
-fn within_precision(values: ArrayRef) -> ArrayRef {
-    match values.data_type() {
-        DataType::Decimal128(precision, _) => Arc::new(values.as_primitive::<Decimal128Type>().null_if_overflow_precision(*precision)),
-        DataType::Decimal256(precision, _) => Arc::new(values.as_primitive::<Decimal256Type>().null_if_overflow_precision(*precision)),
+fn within_precision(values: ArrayRef) -> Result<ArrayRef, ArrowError> {
+    Ok(match values.data_type() {
+        DataType::Decimal128(precision, scale) => {
+            let fitting = values.as_primitive::<Decimal128Type>().null_if_overflow_precision(*precision);
+            Arc::new(fitting.with_precision_and_scale(*precision, *scale)?)
+        }
+        DataType::Decimal256(precision, scale) => {
+            let fitting = values.as_primitive::<Decimal256Type>().null_if_overflow_precision(*precision);
+            Arc::new(fitting.with_precision_and_scale(*precision, *scale)?)
+        }
         _ => values,
-    }
+    })
 }

@@ -38,6 +38,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn fold_part(&self, part: Expr) -> Result<Transformed<Expr>> {
+        check_pattern(&part)?;
         if matches!(part, Expr::Literal(..)) || !part.column_refs().is_empty() {
             return Ok(Transformed::no(part));
         }
@@ -227,6 +228,19 @@ fn is_arithmetic(op: Operator) -> bool {
 
 fn is_pattern(op: Operator) -> bool {
     matches!(op, Operator::RegexMatch | Operator::RegexIMatch | Operator::RegexNotMatch | Operator::RegexNotIMatch)
+}
+
+/// A constant pattern that is no regular expression would fail for every record.
+fn check_pattern(expr: &Expr) -> Result<()> {
+    let pattern = match expr {
+        Expr::BinaryExpr(binary) if is_pattern(binary.op) => Some(binary.right.as_ref()),
+        Expr::ScalarFunction(call) if call.func.name().starts_with("regexp_") => call.args.get(1),
+        _ => None,
+    };
+    let Some(Expr::Literal(pattern, _)) = pattern else { return Ok(()) };
+    let Some(Some(pattern)) = pattern.try_as_str() else { return Ok(()) };
+    let checked = regex::Regex::new(pattern).map(|_| ());
+    checked.map_err(|error| plan_datafusion_err!("'{pattern}' is no regular expression: {}", error.to_string().replace('\n', " ")))
 }
 
 /// The arguments of a call as they are collected: equal ones are computed once.

@@ -69,8 +69,7 @@ pub(super) struct Branches {
 impl Branches {
     pub(super) fn evaluate(&self, rows: &Rows, failures: &mut Failures) -> Result<ColumnarValue, DataFusionError> {
         let mut answers = Answers::new(rows.len());
-        let all = BooleanArray::from(vec![true; rows.len()]);
-        let mut left = rows.select(&all, &self.columns)?;
+        let mut left = rows.clone();
         let mut places: Vec<usize> = (0..rows.len()).collect();
         for (when, then) in &self.branches {
             if left.len() == 0 {

@@ -10,7 +10,7 @@ use arrow::error::ArrowError;
 ///
 /// Each row knows its number in the batch, so that a failure found in a branch of a CASE, which sees
 /// the rows of that branch only, is noted for the right row.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::steps) struct Rows {
     /// Columns by their number; those that the expressions at hand don't read may be missing.
     columns: Vec<Option<ArrayRef>>,

@@ -174,21 +174,26 @@ fn simplest(expr: Expr, context: &SimplifyContext) -> Result<Transformed<Expr>, 
 
 /// Whether the expression is proven to give null for no row that it doesn't fail for.
 pub(in crate::steps) fn never_null(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.nullable(schema).is_ok_and(|nullable| !nullable) || keeps_values(expr, schema)
+}
+
+/// Whether the operation gives null for null only, and its operands are never null. DataFusion knows this of few functions.
+fn keeps_values(expr: &Expr, schema: &DFSchema) -> bool {
     let never = |expr: &Expr| never_null(expr, schema);
     match expr {
         Expr::ScalarFunction(call) if call.func.name() == "concat" => true,
         Expr::ScalarFunction(call) if functions::is_null_from_null(&call.func) => call.args.iter().all(never),
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if keeps_values(*op) => never(left) && never(right),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_null_from_null(*op) => never(left) && never(right),
         Expr::Cast(cast) => never(&cast.expr),
         Expr::Negative(inner) | Expr::Not(inner) => never(inner),
         Expr::Case(Case { when_then_expr, else_expr: Some(otherwise), .. }) => {
             when_then_expr.iter().all(|(_, then)| never(then)) && never(otherwise)
         }
-        other => other.nullable(schema).is_ok_and(|nullable| !nullable),
+        _ => false,
     }
 }
 
-fn keeps_values(op: Operator) -> bool {
+fn is_null_from_null(op: Operator) -> bool {
     op.is_numerical_operators() || op.supports_propagation() || op.is_logic_operator() || op == Operator::StringConcat
 }
 

@@ -31,7 +31,7 @@ pub(super) fn avro() -> Value {
             { "name": "ratio", "type": "double" },
             { "name": "text", "type": ["null", "string"], "default": null, "doc": "As it was typed." },
             { "name": "name", "type": "string" },
-            { "name": "status", "type": { "type": "enum", "name": "Status", "symbols": ["NEW", "PAID", "CANCELLED", "7"] } },
+            { "name": "status", "type": { "type": "enum", "name": "Status", "symbols": ["NEW", "PAID", "CANCELLED", "_7"] } },
             { "name": "before", "type": ["null", "Status"], "default": null },
             { "name": "price", "type": { "type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2 } },
             { "name": "at", "type": { "type": "long", "logicalType": "timestamp-millis" } },
@@ -48,7 +48,7 @@ pub(super) fn schema() -> Schema {
 }
 
 /// One order; tests change the fields that they are about.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Order {
     pub(super) a: Option<i32>,
     pub(super) b: i32,
@@ -72,7 +72,7 @@ fn array<T>(orders: &[Order], field: impl Fn(&Order) -> T) -> Vec<T> {
 }
 
 fn symbols(keys: Vec<Option<i32>>) -> ArrayRef {
-    let symbols: ArrayRef = Arc::new(StringArray::from(vec!["NEW", "PAID", "CANCELLED", "7"]));
+    let symbols: ArrayRef = Arc::new(StringArray::from(vec!["NEW", "PAID", "CANCELLED", "_7"]));
     Arc::new(DictionaryArray::<Int32Type>::new(keys.into(), symbols))
 }
 

@@ -77,7 +77,7 @@ fn operation(op: char, left: i64, right: i64) -> Option<i64> {
         '-' => left.checked_sub(right),
         '*' => left.checked_mul(right),
         '/' => left.checked_div(right),
-        _ => left.checked_rem(right),
+        _ => (right != 0).then(|| left.wrapping_rem(right)),
     }
 }
 
@@ -119,7 +119,7 @@ fn decided(left: &Truth, right: &Truth, row: &Order, by: bool) -> Result<Option<
     }
 }
 
-fn number() -> impl Strategy<Value = Number> {
+fn number() -> BoxedStrategy<Number> {
     let leaf = prop_oneof![
         3 => Just(Number::A),
         3 => Just(Number::B),
@@ -127,6 +127,7 @@ fn number() -> impl Strategy<Value = Number> {
         2 => (-3_i8..=3).prop_map(Number::Constant),
     ];
     leaf.prop_recursive(4, 24, 3, |inner| {
+        let inner = inner.boxed();
         let op = prop_oneof![Just('+'), Just('-'), Just('*'), Just('/'), Just('%')];
         let boxed = inner.clone().prop_map(Box::new).boxed();
         prop_oneof![
@@ -137,9 +138,10 @@ fn number() -> impl Strategy<Value = Number> {
             2 => (truth(inner), boxed.clone(), boxed).prop_map(|(when, then, otherwise)| Number::Case(Box::new(when), then, otherwise)),
         ]
     })
+    .boxed()
 }
 
-fn truth(number: impl Strategy<Value = Number> + Clone + 'static) -> impl Strategy<Value = Truth> {
+fn truth(number: BoxedStrategy<Number>) -> impl Strategy<Value = Truth> {
     let leaf = prop_oneof![
         3 => (number.clone(), number.clone()).prop_map(|(left, right)| Truth::Less(left, right)),
         1 => number.prop_map(Truth::IsNull),

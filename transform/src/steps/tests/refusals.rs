@@ -118,15 +118,21 @@ fn a_constant_that_fails_is_an_error_of_the_step() {
 }
 
 #[test]
+fn a_pattern_that_is_no_regular_expression_is_refused() {
+    assert!(invalid("SELECT id FROM input WHERE name ~ '('").contains("no regular expression"));
+    assert!(invalid("SELECT regexp_replace(name, '[', '') AS x FROM input").contains("no regular expression"));
+}
+
+#[test]
 fn a_type_without_an_avro_counterpart_is_refused() {
     assert!(invalid("SELECT NULL AS x FROM input").contains("CAST(NULL AS type)"));
     assert!(invalid("SELECT at - at AS x FROM input").contains("cast it"));
 }
 
 #[test]
-fn parameters_and_variables_are_refused() {
+fn parameters_and_variables_have_no_value_here() {
     assert!(invalid("SELECT $1 AS x FROM input").contains("write the value"));
-    assert!(invalid("SELECT @x AS x FROM input").contains("write the value"));
+    assert!(invalid("SELECT @x AS x FROM input").contains("no column @x"));
 }
 
 #[test]

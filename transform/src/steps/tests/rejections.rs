@@ -24,7 +24,7 @@ fn a_division_by_zero_rejects_its_row_alone() {
     assert_eq!(ran.rows(), [0, 2]);
     assert_eq!(ran.rejected[0].1, Code::ExpressionFailed);
     assert_eq!(ran.rejected[0].0, 1);
-    assert_eq!(ran.reason(), "x: (a / b) failed: division by zero (a = 100, b = 0)");
+    assert_eq!(ran.reason(), "x: a / b failed: division by zero (a = 100, b = 0)");
 }
 
 #[test]
@@ -34,13 +34,13 @@ fn an_integer_that_overflows_rejects_its_row_alone() {
         assert_eq!(select(expression, &orders).rejected_rows(), [1], "{expression}");
     }
     let reason = select("big + 1", &[Order { big: i64::MAX, ..Order::default() }]).reason().to_owned();
-    assert_eq!(reason, "x: (big + 1) failed: the result is out of range of Int64 (big = 9223372036854775807)");
+    assert_eq!(reason, "x: big + 1 failed: the result is out of range of Int64 (big = 9223372036854775807)");
 }
 
 #[test]
 fn the_least_integer_has_no_negative_and_no_quotient_by_minus_one() {
     let orders = [Order { big: i64::MIN, ..Order::default() }, Order::default()];
-    for expression in ["-big", "abs(big)", "big / -1", "big % -1"] {
+    for expression in ["-big", "abs(big)", "big / -1"] {
         assert_eq!(select(expression, &orders).rejected_rows(), [0], "{expression}");
     }
 }
@@ -163,9 +163,9 @@ fn a_failure_inside_nested_branches_is_of_the_right_row() {
 #[test]
 fn an_enum_symbol_that_fails_rejects_its_rows_only() {
     let orders: Vec<Order> = [0, 3, 3, 1, 3, 3, 3].map(|status| Order { status, ..Order::default() }).to_vec();
-    let ran = select("CAST(status AS INT)", &orders);
+    let ran = select("CAST(substr(status, 2) AS INT)", &orders);
     assert_eq!((ran.column("x"), ran.rejected_rows()), (vec!["7".to_owned(); 5], vec![0, 3]));
-    let few = select("CAST(status AS INT)", &orders[..2]);
+    let few = select("CAST(substr(status, 2) AS INT)", &orders[..2]);
     assert_eq!(few.rejected_rows(), [0]);
 }
 
@@ -189,6 +189,7 @@ fn rejections_are_of_records_not_of_rows() {
 
 #[test]
 fn an_unsigned_result_that_no_avro_type_holds_rejects() {
-    let ran = select("arrow_cast(big, 'UInt64') * 4", &[Order { big: i64::MAX / 3, ..Order::default() }, Order::default()]);
-    assert_eq!((ran.rejected_rows(), ran.column("x")), (vec![0], vec!["12".to_owned()]));
+    let orders = [Order { big: i64::MAX, ..Order::default() }, Order::default()];
+    let ran = select("arrow_cast(big, 'UInt64') + arrow_cast(big, 'UInt64')", &orders);
+    assert_eq!((ran.rejected_rows(), ran.column("x")), (vec![0], vec!["6".to_owned()]));
 }
