@@ -83,7 +83,7 @@ impl Document {
     ) -> Place {
         let scalar = self.locate(path.clone());
         match (self.text(path), findings.source(&scalar.file)) {
-            (Some(text), Some(source)) if text.variables.is_empty() => scalar.within(source, &text.text, line, column),
+            (Some(text), Some(source)) if text.variables.is_empty() => scalar.within(source, &text.content, line, column),
             _ => scalar,
         }
     }

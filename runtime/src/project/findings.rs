@@ -167,7 +167,7 @@ impl Findings {
 
     /// A line for each finding, as compilers write them.
     pub fn to_lines(&self) -> String {
-        self.list.iter().map(|finding| format!("{finding}\n")).collect()
+        self.list.iter().flat_map(|finding| [finding.to_string(), "\n".into()]).collect()
     }
 
     /// A JSON array with an object for each finding: `severity`, `code`, `message`, `help`, `file`, `line`, `column`, `length`.

@@ -39,17 +39,9 @@ impl Place {
         let target = offset(value, line, column);
         let before = value[..target].chars().filter(|c| !c.is_whitespace()).count();
         let start = self.bytes(source).0;
-        let skipped = match_visible(&source[start..], before, self.is_quoted(source, start));
+        let skipped = match_visible(&source[start..], before, quote(source, start));
         let (line, column) = line_and_column(source, start + skipped);
         Self { file: Arc::clone(&self.file), line, column, length: word_length(&source[start + skipped..]) }
-    }
-
-    /// Whether the scalar at `start` is quoted. A block scalar begins at its first visible character, which may be a quote
-    /// of its own: it has a line to itself.
-    fn is_quoted(&self, source: &str, start: usize) -> Option<char> {
-        let indent = source[..start].rsplit('\n').next().unwrap_or_default();
-        let quote = source[start..].chars().next().filter(|c| matches!(c, '"' | '\''));
-        quote.filter(|_| !indent.trim().is_empty())
     }
 }
 
@@ -57,6 +49,14 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
     }
+}
+
+/// The quote that the scalar at `start` is in, if it is. A block scalar begins at its first visible character, which may be a
+/// quote of its own: it has a line to itself.
+fn quote(source: &str, start: usize) -> Option<char> {
+    let before = source[..start].rsplit('\n').next().unwrap_or_default();
+    let first = source[start..].chars().next().filter(|c| matches!(c, '"' | '\''));
+    first.filter(|_| !before.trim().is_empty())
 }
 
 /// The byte offset in `text` of a line and column, or the nearest before it.

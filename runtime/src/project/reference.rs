@@ -107,7 +107,10 @@ fn choice(schema: &Value) -> String {
         line(&mut text, format_args!("- {}", link(reference)));
     } else if let Some(fields) = schema["properties"].as_object() {
         match tag(fields) {
-            Some(tag) => text += &format!("\n### With {tag}\n\n{note}\n{}", keys(fields, schema)),
+            Some(tag) => {
+                line(&mut text, format_args!("\n### With {tag}\n\n{note}"));
+                text += &keys(fields, schema);
+            }
             None => fields.iter().for_each(|(key, field)| text += &form(key, field, &note)),
         }
     }

@@ -56,15 +56,15 @@ pub struct Project<C, I, T, L> {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Kafka")]
 pub struct KafkaConfig {
-    /// Brokers to start from, as `host:port` with commas between them. Without it the variable KAFKA_BROKERS.
+    /// Brokers to start from, as `host:port` with commas between them. Without it the variable `KAFKA_BROKERS`.
     pub brokers: String,
-    /// The SASL user. Without it the variable KAFKA_USERNAME; without either there is no authentication.
+    /// The SASL user. Without it the variable `KAFKA_USERNAME`; without either there is no authentication.
     pub username: Option<String>,
-    /// The SASL password. Without it the variable KAFKA_PASSWORD.
+    /// The SASL password. Without it the variable `KAFKA_PASSWORD`.
     pub password: Option<Secret>,
     /// The SASL mechanism, used when there is a user.
     pub mechanism: Mechanism,
-    /// Whether connections are encrypted by TLS. Without it the variable KAFKA_SSL_ENABLED.
+    /// Whether connections are encrypted by TLS. Without it the variable `KAFKA_SSL_ENABLED`.
     pub tls: bool,
     /// A PEM file of the certificate authorities to trust, relative to the project's folder; the system's own without it.
     pub ca: Option<ProjectPath>,
@@ -117,11 +117,11 @@ impl Mechanism {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Registry")]
 pub struct RegistryConfig {
-    /// Its address. Without it the variable SCHEMA_REGISTRY_URL.
+    /// Its address. Without it the variable `SCHEMA_REGISTRY_URL`.
     pub url: String,
-    /// The user for basic authentication. Without it the variable SCHEMA_REGISTRY_USERNAME.
+    /// The user for basic authentication. Without it the variable `SCHEMA_REGISTRY_USERNAME`.
     pub username: Option<String>,
-    /// The password for basic authentication. Without it the variable SCHEMA_REGISTRY_PASSWORD.
+    /// The password for basic authentication. Without it the variable `SCHEMA_REGISTRY_PASSWORD`.
     pub password: Option<Secret>,
 }
 
@@ -136,9 +136,9 @@ impl Default for RegistryConfig {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Service")]
 pub struct ServiceConfig {
-    /// The address of the push gateway, as `ip:port`; port 0 picks a free one. Without it the variable MILLRACE_HTTP.
+    /// The address of the push gateway, as `ip:port`; port 0 picks a free one. Without it the variable `MILLRACE_HTTP`.
     pub http: SocketAddr,
-    /// The address of health and metrics, as `ip:port`; port 0 picks a free one. Without it the variable MILLRACE_ADMIN.
+    /// The address of health and metrics, as `ip:port`; port 0 picks a free one. Without it the variable `MILLRACE_ADMIN`.
     pub admin: SocketAddr,
 }
 

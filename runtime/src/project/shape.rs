@@ -49,14 +49,14 @@ impl<'a> Shape<'a> {
             Value::Int(value) => visitor.visit_i64(*value),
             Value::Uint(value) => visitor.visit_u64(*value),
             Value::Float(value) => visitor.visit_f64(*value),
-            Value::Text(text) => visitor.visit_str(&text.text),
+            Value::Text(text) => visitor.visit_str(&text.content),
             Value::List(items) => visitor.visit_seq(Items { items: items.iter(), parent: self }),
             Value::Map(entries) => visitor.visit_map(Entries::new(entries, self)),
         }
     }
 
     fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ShapeError> {
-        let Some(text) = self.substituted().map(|text| text.text.trim()) else { return self.visit(visitor) };
+        let Some(text) = self.substituted().map(|text| text.content.trim()) else { return self.visit(visitor) };
         if self.is_unset() {
             return visitor.visit_u64(0);
         }
@@ -76,7 +76,7 @@ impl<'a> Shape<'a> {
         if self.is_unset() {
             return visitor.visit_bool(false);
         }
-        match self.substituted().map(|text| text.text.trim().to_ascii_lowercase()).as_deref() {
+        match self.substituted().map(|text| text.content.trim().to_ascii_lowercase()).as_deref() {
             Some("true" | "1" | "yes" | "on") => visitor.visit_bool(true),
             Some("false" | "0" | "no" | "off" | "") => visitor.visit_bool(false),
             _ => self.visit(visitor),
@@ -93,7 +93,7 @@ impl<'a> Shape<'a> {
 
     fn joined_path<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ShapeError> {
         let Value::Text(text) = &self.node.value else { return visitor.visit_newtype_struct(self) };
-        let joined = self.folder.join(&text.text);
+        let joined = self.folder.join(&text.content);
         visitor.visit_newtype_struct(joined.to_string_lossy().into_owned().into_deserializer())
     }
 
@@ -131,7 +131,7 @@ impl<'de> Deserializer<'de> for Shape<'_> {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ShapeError> {
         match &self.node.value {
             Value::Null => visitor.visit_none(),
-            Value::Text(text) if text.text.is_empty() && !text.variables.is_empty() => visitor.visit_none(),
+            Value::Text(text) if text.content.is_empty() && !text.variables.is_empty() => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
@@ -166,7 +166,7 @@ impl<'de> Deserializer<'de> for Shape<'_> {
         visitor: V,
     ) -> Result<V::Value, ShapeError> {
         let result = match &self.node.value {
-            Value::Text(text) => visitor.visit_enum(StrDeserializer::new(&text.text)),
+            Value::Text(text) => visitor.visit_enum(StrDeserializer::new(&text.content)),
             Value::Map(entries) if entries.len() == 1 => visitor.visit_enum(Variant { entry: &entries[0], parent: self }),
             _ => Err(ShapeError::no_variant(self.node, variants)),
         };
@@ -191,16 +191,16 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 
 /// The entries of a map, `type` first: what it says decides how the others are read.
 struct Entries<'a> {
-    entries: Vec<&'a Entry>,
+    list: Vec<&'a Entry>,
     current: usize,
     parent: Shape<'a>,
 }
 
 impl<'a> Entries<'a> {
     fn new(entries: &'a [Entry], parent: Shape<'a>) -> Self {
-        let mut entries: Vec<&Entry> = entries.iter().collect();
-        entries.sort_by_key(|entry| entry.key != "type");
-        Self { entries, current: 0, parent }
+        let mut list: Vec<&Entry> = entries.iter().collect();
+        list.sort_by_key(|entry| entry.key != "type");
+        Self { list, current: 0, parent }
     }
 }
 
@@ -208,13 +208,13 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     type Error = ShapeError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ShapeError> {
-        let Some(entry) = self.entries.get(self.current) else { return Ok(None) };
+        let Some(entry) = self.list.get(self.current) else { return Ok(None) };
         let key = seed.deserialize(StrDeserializer::<ShapeError>::new(&entry.key));
         key.map(Some).map_err(|error| error.at(&entry.key_place))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ShapeError> {
-        let Some(entry) = self.entries.get(self.current) else { return Err(de::Error::custom("a value without a key")) };
+        let Some(entry) = self.list.get(self.current) else { return Err(de::Error::custom("a value without a key")) };
         self.current += 1;
         entry_value(entry, self.parent, seed)
     }

@@ -32,15 +32,15 @@ pub(super) enum Value {
 /// A text, and the variables whose values are in it.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
-    pub(super) text: String,
+    pub(super) content: String,
     pub(super) variables: Vec<String>,
     /// Whether one of them has no value.
     pub(super) is_unset: bool,
 }
 
 impl Text {
-    pub(super) fn plain(text: impl Into<String>) -> Self {
-        Self { text: text.into(), variables: Vec::new(), is_unset: false }
+    pub(super) fn plain(content: impl Into<String>) -> Self {
+        Self { content: content.into(), variables: Vec::new(), is_unset: false }
     }
 }
 
@@ -147,7 +147,7 @@ impl Source<'_> {
     fn entry(self, key: Spanned<Raw>, value: Spanned<Raw>) -> Result<Entry, SyntaxError> {
         let key_place = place(self.file, key.defined);
         let key = match key.value {
-            Raw::Leaf(Value::Text(text)) => text.text,
+            Raw::Leaf(Value::Text(text)) => text.content,
             Raw::Leaf(_) => self.written(&key_place),
             Raw::List(_) | Raw::Map(_) => {
                 return Err(SyntaxError { message: "expected a name as the key".into(), place: key_place });
@@ -248,7 +248,7 @@ mod tests {
         let (b, _) = a.child("b").expect("b");
         let (second, place) = b.child("1").expect("two items");
         assert_eq!((place.to_string(), place.length), ("a.yaml:2:10".into(), 2));
-        assert!(matches!(&second.value, Value::Text(text) if text.text == "yz"));
+        assert!(matches!(&second.value, Value::Text(text) if text.content == "yz"));
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub(super) fn substitute(node: &mut Node, environment: &Environment<'_>, report:
 }
 
 fn replace(text: &mut Text, environment: &Environment<'_>) -> Result<(), VariableError> {
-    let mut out = String::with_capacity(text.text.len());
-    let mut rest = text.text.as_str();
+    let mut out = String::with_capacity(text.content.len());
+    let mut rest = text.content.as_str();
     while let Some(at) = rest.find("${") {
         if let Some(plain) = rest[..at].strip_suffix('$') {
             out.push_str(plain);
@@ -52,7 +52,7 @@ fn replace(text: &mut Text, environment: &Environment<'_>) -> Result<(), Variabl
         rest = after;
     }
     out.push_str(rest);
-    text.text = out;
+    text.content = out;
     Ok(())
 }
 
@@ -84,7 +84,7 @@ mod tests {
             _ => None,
         };
         let mut text = Text::plain(text);
-        replace(&mut text, &environment).map(|()| text.text)
+        replace(&mut text, &environment).map(|()| text.content)
     }
 
     #[test]

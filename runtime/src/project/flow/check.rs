@@ -63,7 +63,9 @@ impl<C> Checker<'_, C> {
         self.declared_topics();
         let ends: Vec<Ends<'_>> = pipelines.iter().map(Named::ends).collect();
         let (ordered, cyclic) = order(&ends);
-        cyclic.iter().for_each(|&number| self.cycle(&pipelines[number]));
+        for number in cyclic {
+            self.cycle(&pipelines[number]);
+        }
         for number in ordered {
             self.pipeline(&pipelines[number], pipelines);
         }
@@ -124,7 +126,9 @@ impl<C> Checker<'_, C> {
         let types = named.pipeline.types(&context, input.as_ref().map(|(_, schema)| schema));
         let failed = types.problems.iter().any(|problem| problem.severity == Severity::Error);
         let Types { output: derived, target, problems } = types;
-        problems.into_iter().for_each(|problem| self.problem(named, problem));
+        for problem in problems {
+            self.problem(named, problem);
+        }
         let (output, key) = match named.pipeline.output() {
             None => (None, None),
             Some(output) => match self.output(named, output, derived, failed) {
@@ -132,8 +136,8 @@ impl<C> Checker<'_, C> {
                 None => return self.fail_output(named),
             },
         };
-        let typed = TypedPipeline { section: named.section, input, output, key, target };
-        self.flow.pipelines.insert(named.name.to_owned(), typed);
+        let pipeline = TypedPipeline { section: named.section, input, output, key, target };
+        self.flow.pipelines.insert(named.name.to_owned(), pipeline);
     }
 
     /// The schema of a topic that is read.
@@ -160,14 +164,14 @@ impl<C> Checker<'_, C> {
 
     /// The schema and key of what is written; nothing if they can't be told.
     fn output(&mut self, named: &Named<'_, C>, output: &Output, derived: Option<Schema>, failed: bool) -> Option<(Schema, Option<Key>)> {
-        let declared = self.declared_schema(named, output)?;
+        let declared = self.declared_schema(named, output).ok()?;
         let schema = match (declared, derived) {
             (Some(declared), Some(made)) => {
                 self.misfits(named, &made, &declared);
                 declared
             }
             (Some(declared), None) => declared,
-            (None, Some(made)) => rename(made, &output.topic),
+            (None, Some(made)) => rename(&made, &output.topic),
             (None, None) => {
                 if !failed {
                     let help = "set `schema:` here, or under `topics:`".to_owned();
@@ -176,26 +180,30 @@ impl<C> Checker<'_, C> {
                 return None;
             }
         };
-        named.pipeline.misfits(&schema).into_iter().for_each(|problem| self.problem(named, problem));
+        for problem in named.pipeline.misfits(&schema) {
+            self.problem(named, problem);
+        }
         let key = self.key(named, output, &schema);
         self.write(named, output, &schema, key.clone());
         Some((schema, key))
     }
 
-    /// The schema that a file declares for an output, if one does; nothing at all if the file is wrong.
-    fn declared_schema(&mut self, named: &Named<'_, C>, output: &Output) -> Option<Option<Schema>> {
+    /// The schema that a file declares for an output, if one does.
+    fn declared_schema(&mut self, named: &Named<'_, C>, output: &Output) -> Result<Option<Schema>, Wrong> {
         let general = match self.shared.declared.get(&output.topic) {
-            Some(Topic { schema: Some(_), .. }) => Some(self.topics.get(&output.topic)?.as_ref()?.schema.clone()),
+            Some(Topic { schema: Some(_), .. }) => {
+                Some(self.topics.get(&output.topic).and_then(Option::as_ref).ok_or(Wrong)?.schema.clone())
+            }
             _ => None,
         };
-        let Some(file) = &output.schema else { return Some(general) };
-        let own = self.schema_file(file, [named.section, named.name, "to", "schema"])?;
+        let Some(file) = &output.schema else { return Ok(general) };
+        let own = self.schema_file(file, [named.section, named.name, "to", "schema"]).ok_or(Wrong)?;
         if general.is_some_and(|general| general != own) {
             let message = format!("`topics: {}:` declares another schema", output.topic);
             self.error(named, &["to", "schema"], message, Some("name the file in one place".into()));
-            return None;
+            return Err(Wrong);
         }
-        Some(Some(own))
+        Ok(Some(own))
     }
 
     fn schema_file(&mut self, file: &ProjectPath, at: [&str; 4]) -> Option<Schema> {
@@ -273,8 +281,11 @@ impl<C> Checker<'_, C> {
     }
 }
 
+/// That what declares a schema is wrong, which was said.
+struct Wrong;
+
 /// Names a schema that steps made after the topic that it is for.
-fn rename(schema: Schema, topic: &str) -> Schema {
+fn rename(schema: &Schema, topic: &str) -> Schema {
     let mut avro = schema.avro().clone();
     avro["name"] = Value::String(names::record_name(topic));
     Schema::new(avro, schema.arrow().clone())

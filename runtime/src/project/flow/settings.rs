@@ -13,7 +13,9 @@ impl<C> Checker<'_, C> {
     /// Looks at the settings of every pipeline.
     pub(super) fn settings(&mut self, pipelines: &[Named<'_, C>]) {
         self.project_name();
-        pipelines.iter().for_each(|named| self.pipeline_settings(named));
+        for named in pipelines {
+            self.pipeline_settings(named);
+        }
         self.unique_names(pipelines);
         self.exclusives(pipelines);
         self.dead_letters(pipelines);
