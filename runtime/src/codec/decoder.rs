@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{Array, RecordBatch};
 use millrace_model::{Batch, Code, Fault, Origin, Records, Rejection, Result, Schema};
@@ -9,6 +10,12 @@ use millrace_model::{Batch, Code, Fault, Origin, Records, Rejection, Result, Sch
 use super::types::{Type, Unsupported};
 use super::writer::{Reader, Rows, Writer};
 use super::{FRAME, form, schema_id};
+
+/// How long an id that the registry does not know stays unknown before it is asked for again: its schema may be
+/// registered late, so that the records can be replayed.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How many unknown ids are remembered: noise in the place of ids must not fill the memory.
+const MOST_UNKNOWN: usize = 1000;
 
 /// Decodes the records of one topic into batches of the topic's schema.
 ///
@@ -23,8 +30,10 @@ pub struct Decoder {
 #[derive(Debug)]
 enum Learnt {
     Readable(Box<Writer>),
-    /// No record of this id can be decoded, and why.
-    Refused(Code, String),
+    /// No record of this schema can be decoded, and why.
+    Unreadable(String),
+    /// The registry did not have it then.
+    Unknown(Instant),
 }
 
 /// What became of the records.
@@ -45,12 +54,17 @@ impl Decoder {
         Ok(Self { reader: Reader { kind, arrow: Arc::clone(reader.arrow()) }, writers: HashMap::new() })
     }
 
-    /// The schema ids in the framing of `records` that are not learnt yet, each once, in ascending order.
+    /// The schema ids in the framing of `records` that are not learnt yet, each once, in ascending order. An id that the
+    /// registry did not know is among them again after half a minute.
     pub fn unknown_ids(&self, records: &Records) -> Vec<u32> {
+        self.unknown_ids_at(records, Instant::now())
+    }
+
+    fn unknown_ids_at(&self, records: &Records, now: Instant) -> Vec<u32> {
         let mut unknown = BTreeSet::new();
         let mut last = None;
         for id in records.values().iter().flatten().filter_map(schema_id) {
-            if last != Some(id) && !self.writers.contains_key(&id) {
+            if last != Some(id) && !self.knows(id, now) {
                 unknown.insert(id);
             }
             last = Some(id);
@@ -58,17 +72,31 @@ impl Decoder {
         unknown.into_iter().collect()
     }
 
+    fn knows(&self, id: u32, now: Instant) -> bool {
+        match self.writers.get(&id) {
+            Some(Learnt::Unknown(asked)) => now.saturating_duration_since(*asked) < ASK_AGAIN,
+            learnt => learnt.is_some(),
+        }
+    }
+
     /// Learns the schema behind an id. `None`: the registry has none, and records of that id are rejected as
     /// [`Code::SchemaUnknown`]. Records of a schema that can't be read as the topic's are rejected as
     /// [`Code::SchemaIncompatible`].
     pub fn learn(&mut self, id: u32, writer: Option<&str>) {
         let learnt = match writer {
-            None => Learnt::Refused(Code::SchemaUnknown, format!("the registry has no schema of the id {id}")),
-            Some(text) => self.writer(id, text).unwrap_or_else(|reason| {
-                Learnt::Refused(Code::SchemaIncompatible, format!("schema {id} can't be read as the topic's: {reason}"))
-            }),
+            None => Learnt::Unknown(Instant::now()),
+            Some(text) => self.writer(id, text).unwrap_or_else(Learnt::Unreadable),
         };
         self.writers.insert(id, learnt);
+    }
+
+    /// Forgets unknown ids when they have become many. Not when one is learnt: the others are needed until the records that
+    /// they stand in are decoded.
+    fn forget(&mut self) {
+        let unknown = |learnt: &Learnt| matches!(learnt, Learnt::Unknown(_));
+        if self.writers.values().filter(|learnt| unknown(learnt)).count() > MOST_UNKNOWN {
+            self.writers.retain(|_, learnt| !unknown(learnt));
+        }
     }
 
     fn writer(&self, id: u32, text: &str) -> Result<Learnt, String> {
@@ -87,6 +115,7 @@ impl Decoder {
         for (id, group) in std::mem::take(&mut sorted.groups) {
             parts.extend(self.decode_group(id, group, records, &mut sorted.rejected)?);
         }
+        self.forget();
         sorted.rejected.sort_by_key(|rejection| rejection.record);
         Ok(Decoded { batch: self.merge(records, parts)?, tombstones: sorted.tombstones, rejected: sorted.rejected })
     }
@@ -94,8 +123,14 @@ impl Decoder {
     fn decode_group(&mut self, id: u32, group: Vec<u32>, records: &Records, rejected: &mut Vec<Rejection>) -> Result<Option<Rows>> {
         match self.writers.get_mut(&id) {
             Some(Learnt::Readable(writer)) => writer.decode(records.values(), group, &self.reader, rejected).map(Some),
-            Some(Learnt::Refused(code, reason)) => {
-                rejected.extend(group.into_iter().map(|record| Rejection::new(record, *code, reason.clone())));
+            Some(Learnt::Unreadable(reason)) => {
+                let reason = format!("schema {id} can't be read as the topic's: {reason}");
+                rejected.extend(group.into_iter().map(|record| Rejection::new(record, Code::SchemaIncompatible, reason.clone())));
+                Ok(None)
+            }
+            Some(Learnt::Unknown(_)) => {
+                let reason = format!("the registry has no schema of the id {id}");
+                rejected.extend(group.into_iter().map(|record| Rejection::new(record, Code::SchemaUnknown, reason.clone())));
                 Ok(None)
             }
             None => Err(Fault::fatal(Code::Internal, format!("records of schema {id} were to be decoded before it was learnt"))),
@@ -164,5 +199,52 @@ fn misframed(value: &[u8]) -> String {
     match value.first() {
         Some(0) | None => format!("the value has {} bytes; the framing alone takes {FRAME}", value.len()),
         Some(magic) => format!("the value begins with 0x{magic:02x}, not with the magic byte 0x00 and a schema id"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millrace_model::{Record, RecordsBuilder};
+    use serde_json::json;
+
+    fn of_ids(ids: impl IntoIterator<Item = u32>) -> Arc<Records> {
+        let mut records = RecordsBuilder::new("t".into(), 1);
+        for id in ids {
+            let value = [&[0], &id.to_be_bytes()[..], &[2]].concat();
+            records.push(&Record { topic: "t", partition: 0, offset: 0, timestamp: 0, key: None, value: Some(&value), headers: &[] });
+        }
+        Arc::new(records.finish())
+    }
+
+    fn decoder() -> Decoder {
+        let avro = json!({"type": "record", "name": "r", "fields": [{"name": "x", "type": "int"}]});
+        let schema = super::super::schema(avro).expect("is carried");
+        let mut decoder = Decoder::new(&schema).expect("has a decoder");
+        decoder.learn(1, Some(schema.text()));
+        decoder
+    }
+
+    #[test]
+    fn an_unknown_id_is_asked_for_again_after_a_while_and_a_known_one_is_not() {
+        let mut decoder = decoder();
+        assert_eq!(decoder.unknown_ids(&of_ids([3, 2, 1, 3])), [2, 3]);
+        decoder.learn(2, None);
+        decoder.learn(3, Some("{}"));
+        let now = Instant::now();
+        assert_eq!(decoder.unknown_ids_at(&of_ids([1, 2, 3]), now), [0; 0]);
+        assert_eq!(decoder.unknown_ids_at(&of_ids([1, 2, 3]), now + ASK_AGAIN), [2]);
+    }
+
+    #[test]
+    fn noise_in_the_place_of_ids_is_forgotten() {
+        let mut decoder = decoder();
+        let records = of_ids(1..3000);
+        for id in decoder.unknown_ids(&records) {
+            decoder.learn(id, None);
+        }
+        let decoded = decoder.decode(&records).expect("decodes");
+        assert_eq!((decoded.batch.len(), decoded.rejected.len()), (1, 2998));
+        assert_eq!(decoder.writers.len(), 1);
     }
 }

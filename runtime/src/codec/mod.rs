@@ -22,6 +22,7 @@
 //! the field.
 
 mod decoder;
+pub(crate) mod definitions;
 mod encoder;
 mod form;
 mod resolution;
@@ -32,7 +33,7 @@ mod wire;
 mod writer;
 
 use millrace_model::{Code, Fault, Result, Schema};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use decoder::{Decoded, Decoder};
 pub use encoder::{Encoded, Encoder};
@@ -53,6 +54,21 @@ pub fn schema(avro: Value) -> Result<Schema> {
     let decoder = writer::decoder(0, &text, &text);
     let wire = decoder.map_err(|error| Fault::operator(Code::SchemaUnsupported, "the schema can't be decoded").because(error))?.schema();
     Ok(Schema::new(avro, form::labelled(&wire, &kind)))
+}
+
+/// The schema of some columns of `whole`, in the given order: a record of its name with `suffix` added, in which each
+/// named type is defined where it is first mentioned, wherever it was defined in `whole`.
+///
+/// # Errors
+/// As those of [`schema`].
+///
+/// # Panics
+/// If `whole` has no such column.
+pub fn columns(whole: &Schema, columns: &[usize], suffix: &str) -> Result<Schema> {
+    let fields: Vec<&Value> = columns.iter().map(|&column| &whole.fields()[column]).collect();
+    let mut avro = json!({ "type": "record", "name": format!("{}{suffix}", whole.name()), "fields": fields });
+    definitions::define(&mut avro, &definitions::defined_in(whole.avro()));
+    schema(avro)
 }
 
 /// The type of a schema that [`schema`] has made.

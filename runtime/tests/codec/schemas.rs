@@ -90,6 +90,20 @@ fn a_named_type_may_be_referred_to() {
 }
 
 #[test]
+fn the_schema_of_some_columns_defines_what_they_refer_to() {
+    let suit = json!({"type": "enum", "name": "Suit", "symbols": ["A"]});
+    let card = json!({"type": "record", "name": "other.Card", "fields": [{"name": "suit", "type": "n.Suit"}]});
+    let whole = record(json!([{"name": "x", "type": suit}, {"name": "y", "type": ["null", "Suit"]}, {"name": "z", "type": card}]));
+    let whole = millrace_runtime::codec::schema(whole).expect("is carried");
+    for columns in [vec![1], vec![2, 1], vec![1, 0], vec![0, 1, 2]] {
+        let part = millrace_runtime::codec::columns(&whole, &columns, "Key").expect("is carried");
+        assert_eq!(part.name(), "n.rKey");
+        let expected: Vec<_> = columns.iter().map(|&column| whole.arrow().field(column).data_type().clone()).collect();
+        assert_eq!(part.arrow().fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
 fn each_type_has_its_one_arrow_form() {
     use arrow::datatypes::{DataType, TimeUnit};
     let logical = |base: &str, logical: &str| json!({"type": base, "logicalType": logical});
