@@ -1,7 +1,12 @@
 //! Requests that become one transaction.
 
+use std::collections::VecDeque;
+
+use axum::http::StatusCode;
+use millrace_model::Fault;
 use tokio::sync::mpsc;
 
+use super::answer::Refused;
 use super::request::{Reply, Request};
 
 /// The most requests in one transaction.
@@ -46,17 +51,18 @@ impl Group {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     requests: mpsc::Receiver<Request>,
-    unfinished: Option<Group>,
+    /// Groups that come before any new request.
+    unfinished: VecDeque<Group>,
 }
 
 impl Inbox {
     pub(super) fn new(requests: mpsc::Receiver<Request>) -> Self {
-        Self { requests, unfinished: None }
+        Self { requests, unfinished: VecDeque::new() }
     }
 
-    /// The group that was given back, else the requests that are there; waits for the first. `None` when the gateway has closed.
+    /// A group that was given back, else the requests that are there; waits for the first. `None` when the gateway has closed.
     pub(super) async fn next(&mut self) -> Option<Group> {
-        if let Some(group) = self.unfinished.take() {
+        if let Some(group) = self.unfinished.pop_front() {
             return Some(group);
         }
         let mut group = Group::of(self.requests.recv().await?);
@@ -70,6 +76,17 @@ impl Inbox {
 
     /// Takes a group back whose outcome is open.
     pub(super) fn give_back(&mut self, group: Group) {
-        self.unfinished = Some(group);
+        self.unfinished.push_front(group);
+    }
+
+    /// A group has a record that Kafka won't take: each request goes alone, and the one with that record is refused.
+    pub(super) fn isolate(&mut self, mut group: Group, fault: &Fault) {
+        if group.requests.len() == 1 {
+            group.replies = vec![Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, fault.code(), fault.message()))];
+            return group.answer();
+        }
+        for request in group.requests.into_iter().rev() {
+            self.unfinished.push_front(Group::of(request));
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use millrace_model::{Code, Fault, Rejected, Rejection, Result, Stage};
+use millrace_model::{Code, Rejected, Rejection, Result, Stage};
 use millrace_runtime::dead_letters::DeadLetters;
 use millrace_runtime::formats::Refusal;
 use millrace_runtime::kafka::{Cluster, Producer};
@@ -39,6 +39,10 @@ pub(crate) async fn run(ingest: &Ingest, inbox: &mut Inbox, cluster: &Cluster, r
     while let Some(mut group) = inbox.next().await {
         match worker.commit(&mut group) {
             Ok(()) => group.answer(),
+            Err(fault) if fault.code() == Code::KafkaTooLarge => {
+                inbox.isolate(group, &fault);
+                worker.producer.abort()?;
+            }
             Err(fault) => {
                 inbox.give_back(group);
                 return Err(fault);
@@ -80,13 +84,7 @@ impl Worker<'_> {
         group.drop_abandoned();
         let number = self.ledger.group + 1;
         group.number = Some(number);
-        match self.attempt(group, number) {
-            Err(fault) if fault.code() == Code::KafkaTooLarge => {
-                self.producer.abort()?;
-                self.isolate(group, &fault)
-            }
-            other => other,
-        }
+        self.attempt(group, number)
     }
 
     fn attempt(&mut self, group: &mut Group, number: u64) -> Result<()> {
@@ -154,25 +152,6 @@ impl Worker<'_> {
         let rejected: Vec<Rejected> =
             rejections.into_iter().map(|rejection| Rejected::new(&Arc::clone(records), stage.clone(), rejection)).collect();
         self.dead_letters.send(&mut self.producer, &rejected)
-    }
-
-    /// A group has a record that Kafka won't take: each request goes alone, and the one with that record is refused.
-    fn isolate(&mut self, group: &mut Group, fault: &Fault) -> Result<()> {
-        if group.requests.len() == 1 {
-            group.replies = vec![Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, fault.code(), fault.message()))];
-            return Ok(());
-        }
-        let mut waiting = std::mem::take(&mut group.requests).into_iter();
-        while let Some(request) = waiting.next() {
-            let mut alone = Group::of(request);
-            if let Err(fault) = self.commit(&mut alone) {
-                group.number = alone.number;
-                group.requests = alone.requests.into_iter().chain(waiting).collect();
-                return Err(fault);
-            }
-            alone.answer();
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,115 @@
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use millrace_ingest::Ingest;
+use millrace_runtime::service::State;
+use serde_json::json;
+
+use crate::world::{World, ingest};
+
+fn files(pattern: &Path) -> Ingest {
+    ingest(&json!({ "files": { "path": pattern, "null": ["NA"] } }), &json!({}))
+}
+
+fn csv(ids: impl IntoIterator<Item = i64>) -> String {
+    ids.into_iter().fold("id,customer,note\n".to_owned(), |mut text, id| {
+        writeln!(text, "{id},c{},\"two\nlines\"", id % 7).expect("writes");
+        text
+    })
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = std::fs::OpenOptions::new().append(true).open(path).expect("opens");
+    file.write_all(text.as_bytes()).expect("writes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_read_once_and_read_on_after_a_restart() {
+    let world = World::start().await;
+    let folder = world.folder("in");
+    std::fs::write(folder.join("a.csv"), csv(0..6000)).expect("writes");
+    std::fs::write(folder.join("b.csv"), csv([])).expect("writes");
+    std::fs::write(folder.join("c.csv"), "").expect("writes");
+    let service = world.run("one", vec![("in", files(&folder.join("*.csv")))]).await;
+    world.await_ids(0..6000).await;
+    service.stop().await;
+    append(&folder.join("a.csv"), "6000,c,NA\n");
+    std::fs::write(folder.join("d.csv"), csv([6001])).expect("writes");
+    let service = world.run("one", vec![("in", files(&folder.join("*.csv")))]).await;
+    world.await_ids(0..=6001).await;
+    append(&folder.join("d.csv"), "6002,c,\n");
+    world.await_ids(0..=6002).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_lines_become_dead_letters_and_everything_adds_up() {
+    let world = World::start().await;
+    let folder = world.folder("in");
+    let lines = [
+        "{\"id\":1,\"customer\":\"a\"}",
+        "{\"id\":2}",
+        "nonsense",
+        "{\"id\":3,\"customer\":\"b\",\"extra\":1}",
+        "{\"id\":4,\"customer\":\"c\"}",
+    ];
+    std::fs::write(folder.join("a.ndjson"), lines.join("\n") + "\n").expect("writes");
+    let service = world.run("one", vec![("in", files(&folder.join("*")))]).await;
+    world.await_ids([1, 4]).await;
+    service.stop().await;
+    let letters = world.dead_letters().await;
+    let codes: Vec<_> = letters.iter().map(|letter| letter.said("code")).collect();
+    assert_eq!(codes, ["MR0402", "MR0401", "MR0403"]);
+    assert_eq!(letters[1].value.as_deref(), Some(b"nonsense".as_slice()));
+    assert!(letters[1].said("message").starts_with("line 3: not valid JSON"), "{}", letters[1].said("message"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_share_the_files_and_take_over_from_one_another() {
+    let world = World::start().await;
+    let folder = world.folder("in");
+    for file in 0..20 {
+        std::fs::write(folder.join(format!("{file:02}.csv")), csv(file * 10..file * 10 + 10)).expect("writes");
+    }
+    let pattern = folder.join("*.csv");
+    let first = world.run("one", vec![("in", files(&pattern))]).await;
+    let second = world.run("two", vec![("in", files(&pattern))]).await;
+    world.await_ids(0..200).await;
+    first.stop().await;
+    for file in 0..20 {
+        append(&folder.join(format!("{file:02}.csv")), &format!("{},c,x\n", 200 + file));
+    }
+    world.await_ids(0..220).await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_does_not_fit_halts_alone_and_is_named() {
+    let world = World::start().await;
+    let folder = world.folder("in");
+    std::fs::write(folder.join("a.csv"), "id,costumer\n1,a\n").expect("writes");
+    std::fs::write(folder.join("b.csv"), csv([2])).expect("writes");
+    let service = world.run("one", vec![("in", files(&folder.join("*.csv")))]).await;
+    world.await_ids([2]).await;
+    let state = service.await_state("in", |state| matches!(state, State::Halted { .. })).await;
+    let State::Halted { code, fault, .. } = state else { panic!("halted") };
+    assert_eq!(code, "MR0405");
+    assert!(fault.contains("a.csv: the column `costumer` of the header is not in the schema; did you mean `customer`?"), "{fault}");
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_goes_away_and_comes_back_loses_and_doubles_nothing() {
+    let mut world = World::start().await;
+    let folder = world.folder("in");
+    std::fs::write(folder.join("a.csv"), csv(0..10)).expect("writes");
+    let service = world.run("one", vec![("in", files(&folder.join("*.csv")))]).await;
+    world.await_ids(0..10).await;
+    world.stop_broker().await;
+    append(&folder.join("a.csv"), "10,c,x\n");
+    service.await_state("in", |state| !matches!(state, State::Starting)).await;
+    world.start_broker().await;
+    world.await_ids(0..=10).await;
+    service.stop().await;
+}

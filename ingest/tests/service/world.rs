@@ -1,0 +1,211 @@
+//! A broker, a registry and ingest services on them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use millrace_devkit::{broker, registry};
+use millrace_ingest::{Ingest, Running};
+use millrace_model::{Header, Record, RecordsBuilder, Schema};
+use millrace_runtime::codec::{self, Decoder};
+use millrace_runtime::dead_letters::{self, DeadLetter};
+use millrace_runtime::kafka::topics::Declared;
+use millrace_runtime::kafka::{Cluster, compacted};
+use millrace_runtime::pipeline::Pipeline;
+use millrace_runtime::project::{KafkaConfig, RegistryConfig};
+use millrace_runtime::registry::Registry;
+use millrace_runtime::service::{Health, Shutdown, State};
+use serde_json::{Value, json};
+
+pub(crate) const TOPIC: &str = "orders";
+pub(crate) const DEAD_LETTERS: &str = "dead";
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Orders: `id` (long) and `customer` (string).
+pub(crate) fn schema() -> Schema {
+    let fields = json!([{ "name": "id", "type": "long" }, { "name": "customer", "type": "string" }, { "name": "note", "type": ["null", "string"], "default": null }]);
+    codec::schema(json!({ "type": "record", "name": "Order", "fields": fields })).expect("a schema")
+}
+
+/// A pipeline from `from` into [`TOPIC`].
+pub(crate) fn ingest(from: &Value, more: &Value) -> Ingest {
+    let mut config = json!({ "from": from, "to": { "topic": TOPIC, "key": "customer" }, "dead_letters": DEAD_LETTERS });
+    config.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+    let topic = Declared { name: TOPIC.into(), partitions: Some(3), ..Declared::default() };
+    let config = serde_json::from_value(config).expect("a configuration");
+    Ingest { config, schema: schema(), key: vec!["customer".into()], topics: vec![topic, Declared::named(DEAD_LETTERS)] }
+}
+
+pub(crate) struct World {
+    folder: tempfile::TempDir,
+    broker: Option<broker::Running>,
+    address: SocketAddr,
+    _registry: registry::Running,
+    pub(crate) registry: Registry,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kept = registry::start(registry::Config { addr: ([127, 0, 0, 1], 0).into(), data_dir: None }).await.expect("a registry");
+        let registry = Registry::new(&RegistryConfig { url: kept.url(), ..RegistryConfig::default() }).expect("a client");
+        let address = ([127, 0, 0, 1], 0).into();
+        let mut world = Self { folder, broker: None, address, _registry: kept, registry };
+        world.start_broker().await;
+        world
+    }
+
+    pub(crate) async fn start_broker(&mut self) {
+        let data_dir = Some(self.folder.path().join("broker"));
+        let broker = broker::start(broker::Config { addr: self.address, data_dir, ..broker::Config::default() }).await.expect("a broker");
+        self.address = broker.addr;
+        self.broker = Some(broker);
+    }
+
+    pub(crate) async fn stop_broker(&mut self) {
+        self.broker.take().expect("it runs").stop().await;
+    }
+
+    pub(crate) fn cluster(&self, instance: &str) -> Cluster {
+        Cluster::new(&KafkaConfig { brokers: self.address.to_string(), ..KafkaConfig::default() }, instance)
+    }
+
+    /// A folder for input files.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir_all(&folder).expect("makes a folder");
+        folder
+    }
+
+    pub(crate) async fn run(&self, instance: &str, pipelines: Vec<(&str, Ingest)>) -> Service {
+        let (health, shutdown) = (Health::new(), Shutdown::new());
+        let pipelines = pipelines.into_iter().map(|(name, ingest)| (ingest, Pipeline::new("ingest", "shop", name, &health, &shutdown)));
+        let address = ([127, 0, 0, 1], 0).into();
+        let running = millrace_ingest::start(pipelines.collect(), address, &self.cluster(instance), &self.registry, &shutdown).await;
+        Service { running: running.expect("starts"), health, shutdown, client: reqwest::Client::new() }
+    }
+
+    /// A service with the push pipeline `/orders`.
+    pub(crate) async fn gateway(&self) -> Service {
+        self.run("one", vec![("web", ingest(&json!({ "http": { "path": "/orders" } }), &json!({})))]).await
+    }
+
+    /// Every committed record of [`TOPIC`]. The topic may not be there yet.
+    pub(crate) async fn orders(&self) -> Vec<Order> {
+        let (sender, receiver) = channel();
+        let read =
+            compacted::read_to_end(&self.cluster("reader"), TOPIC, move |record| sender.send(owned(record)).unwrap_or_default()).await;
+        if read.is_err() {
+            return Vec::new();
+        }
+        self.decoded(receiver.into_iter().collect()).await
+    }
+
+    async fn decoded(&self, raw: Vec<Raw>) -> Vec<Order> {
+        let mut records = RecordsBuilder::new(TOPIC.into(), raw.len());
+        for raw in &raw {
+            let (key, value) = (Some(raw.key.as_slice()), Some(raw.value.as_slice()));
+            records.push(&Record { topic: TOPIC, partition: raw.partition, offset: 0, timestamp: 1, key, value, headers: &[] });
+        }
+        let records = Arc::new(records.finish());
+        let mut decoder = Decoder::new(&schema()).expect("a decoder");
+        millrace_runtime::input::learn(&mut decoder, &self.registry, &records).await.expect("learns");
+        let decoded = decoder.decode(&records).expect("decodes");
+        assert_eq!(decoded.rejected, []);
+        let ids = decoded.batch.columns().column(0).as_primitive::<Int64Type>().values().to_vec();
+        raw.into_iter()
+            .zip(ids)
+            .map(|(raw, id)| Order { id, key: String::from_utf8(raw.key).expect("text"), partition: raw.partition, headers: raw.headers })
+            .collect()
+    }
+
+    pub(crate) async fn ids(&self) -> Vec<i64> {
+        let mut ids: Vec<i64> = self.orders().await.into_iter().map(|order| order.id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Waits until [`TOPIC`] has exactly the orders of these ids, each once.
+    pub(crate) async fn await_ids(&self, expected: impl IntoIterator<Item = i64>) {
+        let expected: Vec<i64> = expected.into_iter().collect();
+        let started = Instant::now();
+        loop {
+            let ids = self.ids().await;
+            if ids == expected {
+                return;
+            }
+            assert!(ids.len() <= expected.len() && started.elapsed() < DEADLINE, "{} of {}: {ids:?}", ids.len(), expected.len());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    pub(crate) async fn dead_letters(&self) -> Vec<DeadLetter> {
+        dead_letters::read(&self.cluster("reader"), DEAD_LETTERS).await.expect("reads")
+    }
+}
+
+pub(crate) struct Order {
+    pub(crate) id: i64,
+    pub(crate) key: String,
+    pub(crate) partition: i32,
+    pub(crate) headers: Vec<Header>,
+}
+
+struct Raw {
+    partition: i32,
+    key: Vec<u8>,
+    value: Vec<u8>,
+    headers: Vec<Header>,
+}
+
+fn owned(record: &Record<'_>) -> Raw {
+    let bytes = |bytes: Option<&[u8]>| bytes.unwrap_or_default().to_vec();
+    Raw { partition: record.partition, key: bytes(record.key), value: bytes(record.value), headers: record.headers.to_vec() }
+}
+
+pub(crate) struct Service {
+    running: Running,
+    pub(crate) health: Health,
+    shutdown: Shutdown,
+    client: reqwest::Client,
+}
+
+impl Service {
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.running.address().expect("a gateway"))
+    }
+
+    pub(crate) fn post(&self, body: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
+        self.client.post(self.url("/orders")).body(body)
+    }
+
+    pub(crate) async fn stop(self) {
+        self.shutdown.request();
+        self.running.ended().await;
+    }
+
+    pub(crate) async fn await_state(&self, pipeline: &str, wanted: impl Fn(&State) -> bool) -> State {
+        let started = Instant::now();
+        loop {
+            let states: BTreeMap<String, State> = self.health.states();
+            let state = &states[&format!("ingest/{pipeline}")];
+            if wanted(state) {
+                return state.clone();
+            }
+            assert!(started.elapsed() < DEADLINE, "{state:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Status and body of an answer.
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.expect("answers");
+    let status = response.status().as_u16();
+    (status, serde_json::from_str(&response.text().await.expect("a body")).expect("JSON"))
+}
