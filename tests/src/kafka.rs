@@ -7,6 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseRecord, FutureProducer, Producer as _, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
@@ -57,13 +58,16 @@ pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) {
     let admin: AdminClient<_> = client(brokers).create().expect("an admin client");
     let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
     let results = admin.create_topics([&topic], &AdminOptions::new()).await.expect("the broker answers");
-    results.into_iter().for_each(|result| {
+    for result in results {
         result.expect("the topic is created");
-    });
+    }
 }
 
+/// A key and a value, each of them or null.
+pub type KeyAndValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// Writes values with their keys, in order, and waits until they are stored.
-pub async fn write(brokers: &str, topic: &str, records: &[(Option<&[u8]>, Option<&[u8]>)]) {
+pub async fn write(brokers: &str, topic: &str, records: &[KeyAndValue<'_>]) {
     let producer: ThreadedProducer<_> = client(brokers).set("acks", "all").create().expect("a producer");
     for (key, value) in records {
         let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(0);
@@ -110,7 +114,7 @@ fn read_to_the_end(mut config: ClientConfig, topic: &str) -> Vec<Read> {
 
 fn assign_all(consumer: &BaseConsumer, topic: &str) -> BTreeSet<i32> {
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
-    let partitions: BTreeSet<i32> = metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()).collect();
+    let partitions: BTreeSet<i32> = metadata.topics().iter().flat_map(MetadataTopic::partitions).map(MetadataPartition::id).collect();
     let mut assignment = TopicPartitionList::new();
     for partition in &partitions {
         assignment.add_partition_offset(topic, *partition, Offset::Beginning).expect("an offset");

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{Project, until};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A process of `millrace run <service>`. It dies with this value; when the test fails its log is printed.
 #[derive(Debug)]

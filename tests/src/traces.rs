@@ -1,5 +1,6 @@
 //! A collector of traces: OTLP over HTTP, kept in memory.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -52,7 +53,10 @@ impl Collector {
 
 /// Bytes as hexadecimal text.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a text takes more text");
+        text
+    })
 }
 
 async fn take(State(spans): State<Spans>, body: Bytes) -> StatusCode {

@@ -69,7 +69,7 @@ impl Health {
             states: self.clone(),
             metrics: PipelineMetrics::new(service, pipeline),
         };
-        health.become_(State::Starting);
+        health.become_(&State::Starting);
         health
     }
 
@@ -111,9 +111,9 @@ impl Health {
     }
 
     /// Sets a state; returns the one before when it was another.
-    fn replace(&self, name: &str, state: State) -> Option<State> {
+    fn replace(&self, name: &str, state: &State) -> Option<State> {
         let mut states = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        states.insert(name.to_owned(), state.clone()).filter(|before| *before != state)
+        states.insert(name.to_owned(), state.clone()).filter(|before| before != state)
     }
 }
 
@@ -149,7 +149,7 @@ pub struct PipelineHealth {
 impl PipelineHealth {
     /// It works.
     pub fn running(&self) {
-        if self.become_(State::Running).is_some() {
+        if self.become_(&State::Running).is_some() {
             info!(pipeline = %self.name, "running");
         }
     }
@@ -157,19 +157,19 @@ impl PipelineHealth {
     /// Something it needs is away.
     pub fn waiting(&self, reason: impl Into<String>) {
         let reason = reason.into();
-        if self.become_(State::Waiting { reason: reason.clone() }).is_some() {
+        if self.become_(&State::Waiting { reason: reason.clone() }).is_some() {
             warn!(pipeline = %self.name, %reason, "waiting; it goes on by itself");
         }
     }
 
     /// It stands until an operator acts.
     pub fn halted(&self, fault: &Fault) {
-        if self.become_(State::halted(fault)).is_some() {
+        if self.become_(&State::halted(fault)).is_some() {
             error!(pipeline = %self.name, code = fault.code().as_str(), help = fault.code().help(), "halted: {fault}");
         }
     }
 
-    fn become_(&self, state: State) -> Option<State> {
+    fn become_(&self, state: &State) -> Option<State> {
         self.metrics.state(matches!(state, State::Halted { .. }), matches!(state, State::Waiting { .. }));
         self.states.replace(&self.name, state)
     }
@@ -178,8 +178,8 @@ impl PipelineHealth {
 async fn ready(Shared(health): Shared<Health>) -> Response {
     let states = health.states();
     let ready = states.values().all(State::is_ready);
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(serde_json::json!({ "ready": ready, "pipelines": states }))).into_response()
+    let answer = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (answer, Json(serde_json::json!({ "ready": ready, "pipelines": states }))).into_response()
 }
 
 fn scrape() -> Response {

@@ -3,7 +3,7 @@
 use millrace_model::Header;
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
-use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags};
+use opentelemetry::trace::{SpanContext, TraceFlags};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 /// The header that carries a record's trace context (W3C Trace Context, level 1), in Kafka and in HTTP.
@@ -34,11 +34,6 @@ pub(super) fn text(span: &SpanContext) -> String {
     format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags() & TraceFlags::SAMPLED)
 }
 
-/// Whether the context holds a valid parent.
-pub(super) fn has_parent(context: &Context) -> bool {
-    context.span().span_context().is_valid()
-}
-
 struct Headers<'a>(&'a [Header]);
 
 impl Extractor for Headers<'_> {
@@ -55,6 +50,7 @@ impl Extractor for Headers<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use opentelemetry::trace::TraceContextExt as _;
 
     const KEPT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -72,7 +68,7 @@ mod tests {
     #[test]
     fn a_header_that_is_no_context_is_no_parent() {
         for value in ["", "00", "00-zz-yy-01", &"x".repeat(55)] {
-            assert!(!has_parent(&of_text(value)), "{value}");
+            assert!(!of_text(value).span().span_context().is_valid(), "{value}");
         }
         assert!(!is_sampled(&[Header { key: TRACEPARENT.to_owned(), value: None }]));
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use millrace_tests::flights::{Flights, SCHEMA};
-use millrace_tests::kafka::{self, Read};
+use millrace_tests::kafka::{self, KeyAndValue, Read};
 use millrace_tests::postgres::Warehouse;
 use millrace_tests::{Project, Servers, Service, until};
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const PIPELINES: &str = r#"
 topics:
@@ -21,7 +21,7 @@ ingest:
     to: { topic: "{name}.raw", schema: flight.avsc, key: carrier }
     dead_letters: "{name}.dead"
   files:
-    from: { files: { path: "in/*.csv", "null": [NA] } }
+    from: { files: { path: "in/*.csv", null: [NA] } }
     to: { topic: "{name}.raw", schema: flight.avsc, key: carrier }
     dead_letters: "{name}.dead"
 transform:
@@ -109,7 +109,7 @@ async fn records_that_are_not_avro_of_the_topic_are_rejected_alone() {
     let surplus = [&good[..], b"\0"].concat();
     let unframed = [b"\x01", &good[1..]].concat();
     let unknown = [&[0, 0x7f, 0xff, 0xff, 0xff][..], &good[5..]].concat();
-    let records: [(Option<&[u8]>, Option<&[u8]>); 8] = [
+    let records: [KeyAndValue<'_>; 8] = [
         (Some(b"UA"), Some(truncated)),
         (Some(b"UA"), Some(&surplus)),
         (Some(b"UA"), Some(&unframed)),

@@ -16,7 +16,7 @@ topics:
   "{name}.checked": { partitions: 3 }
 ingest:
   files:
-    from: { files: { path: "in/*.csv", "null": [NA] } }
+    from: { files: { path: "in/*.csv", null: [NA] } }
     to: { topic: "{name}.files", schema: flight.avsc, key: [carrier, flight] }
   posted:
     from: { http: { path: /flights, max_body: 8MiB } }
@@ -47,7 +47,7 @@ const TIME_HOUR: &str = r#"to_char(time_hour, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"#;
 const PARTS: usize = 15;
 const TABLES: [&str; 3] = ["appended", "latest", "posted"];
 const SERVICES: [&str; 3] = ["ingest", "transform", "loader"];
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// 80,789 flights are read from files, worked on, appended and upserted, and the same ones, posted, are appended, while
 /// ingest, transform and loader are killed in turn, five times each, at a random instant of the work.

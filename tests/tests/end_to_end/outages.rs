@@ -9,7 +9,7 @@ use millrace_tests::service::free_address;
 use millrace_tests::{Project, Servers, Service, kafka, until};
 use reqwest::StatusCode;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const PIPELINES: &str = r#"
 ingest:

@@ -49,7 +49,7 @@ async fn goes_all_the_way(mechanism: &str) {
     services[0].ready().await;
     let answer = services[0].post("/flights", "application/json", &[], Flights::all().first_json().to_string()).await;
     assert!(answer.expect("the gateway answers").status().is_success());
-    until("the row is loaded", Duration::from_secs(60), async || (warehouse.count("flights").await == 1).then_some(())).await;
+    until("the row is loaded", Duration::from_mins(1), async || (warehouse.count("flights").await == 1).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
