@@ -26,7 +26,8 @@ impl Bench {
         if let Ok(brokers) = std::env::var("MILLRACE_TEST_KAFKA") {
             return Self { brokers, _development: None, suffix };
         }
-        let broker = millrace_devkit::broker::start(millrace_devkit::broker::Config::default()).await.expect("the development broker starts");
+        let broker =
+            millrace_devkit::broker::start(millrace_devkit::broker::Config::default()).await.expect("the development broker starts");
         Self { brokers: broker.addr.to_string(), _development: Some(broker), suffix }
     }
 
@@ -69,10 +70,8 @@ async fn next(consumer: &mut Consumer) -> Event {
 
 async fn assigned(consumer: &mut Consumer) -> Assigned {
     loop {
-        match next(consumer).await {
-            Event::Assigned(assigned) if !assigned.partitions.is_empty() => return assigned,
-            Event::Assigned(nothing) => nothing.resume(),
-            _ => {}
+        if let Event::Assigned(assigned) = next(consumer).await {
+            return assigned;
         }
     }
 }
@@ -216,7 +215,7 @@ async fn assigned_and_resumed(consumer: &mut Consumer) -> usize {
 async fn revoked(consumer: &mut Consumer) -> usize {
     loop {
         match next(consumer).await {
-            Event::Revoked(revoked) if !revoked.partitions.is_empty() => return revoked.partitions.len(),
+            Event::Revoked(revoked) => return revoked.partitions.len(),
             Event::Assigned(assigned) => assigned.resume(),
             _ => {}
         }

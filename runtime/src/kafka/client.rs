@@ -98,11 +98,17 @@ impl Troubles {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Keeps a trouble for whoever takes it.
+    pub(super) fn set(&self, fault: Fault) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    }
+
+    /// Keeps what librdkafka tells, if it is a refusal: everything else it mends itself.
     pub(super) fn note(&self, error: &KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
         if is_refusal(code) {
             let message = format!("Kafka refused the connection ({reason}); {}", Code::KafkaAuthentication.help());
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Fault::operator(Code::KafkaAuthentication, message));
+            self.set(Fault::operator(Code::KafkaAuthentication, message));
         }
     }
 }

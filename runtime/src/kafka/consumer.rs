@@ -102,9 +102,10 @@ pub struct Revoked {
 
 /// A member of a consumer group. Dropping it leaves the group without waiting; [`Consumer::close`] waits.
 pub struct Consumer {
+    // Dropped in this order, as in `close`.
     client: Arc<BaseConsumer<Context>>,
     events: mpsc::Receiver<Result<Event>>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<()>,
 }
 
 impl Consumer {
@@ -114,7 +115,7 @@ impl Consumer {
     /// Must be called within a tokio runtime.
     pub fn subscribe(cluster: &Cluster, subscription: &Subscription) -> Result<Self> {
         let (sender, events) = mpsc::channel(1);
-        let context = Context { sender: sender.clone(), pending: Mutex::default(), troubles: Troubles::default() };
+        let context = Context { sender: sender.downgrade(), pending: Mutex::default(), troubles: Troubles::default() };
         let client: BaseConsumer<Context> = member_config(cluster, &subscription.group)
             .create_with_context(context)
             .map_err(|error| super::fault::fault("opening a consumer", error))?;
@@ -126,7 +127,7 @@ impl Consumer {
             .name(format!("consumer {topic}"))
             .spawn(move || reader.run())
             .map_err(|error| Fault::passing(Code::Io, "starting a thread failed").because(error))?;
-        Ok(Self { client, events, thread: Some(thread) })
+        Ok(Self { client, events, thread })
     }
 
     /// What happens next. A fault ends the consumer.
@@ -166,13 +167,14 @@ impl Consumer {
     }
 
     /// Leaves: no further record comes, and the thread has ended when this returns.
-    pub async fn close(mut self) {
-        self.events.close();
-        if let Some(thread) = self.thread.take() {
-            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-            if !matches!(joined, Ok(Ok(()))) {
-                tracing::error!("the consumer's thread panicked");
-            }
+    pub async fn close(self) {
+        let Self { client, events, thread } = self;
+        // In this order, so that the reader's reference is the last: closing blocks, and belongs on its thread.
+        drop(client);
+        drop(events);
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the consumer's thread panicked");
         }
     }
 }
@@ -220,6 +222,8 @@ impl Reader {
                 break;
             }
         }
+        // The loop lets go of the client before it lets go of the channel: here it is closed, and nowhere else.
+        self.runtime.block_on(self.sender.closed());
     }
 
     /// Reads until a batch is full or no record is there, and hands it out.
@@ -298,7 +302,7 @@ impl Reader {
 
     /// Whether the loop can take a batch, or has gone.
     fn has_room_within(&self, patience: Duration) -> bool {
-        self.runtime.block_on(tokio::time::timeout(patience, self.sender.reserve())).is_ok()
+        self.runtime.block_on(async { tokio::time::timeout(patience, self.sender.reserve()).await }).is_ok()
     }
 
     fn on_assignment(
@@ -314,7 +318,8 @@ impl Reader {
 /// What the consumer's callbacks work with. All of it runs on the reader's thread, inside `poll`: the lock around the
 /// pending records is there for the compiler and is never contended.
 struct Context {
-    sender: mpsc::Sender<Result<Event>>,
+    /// Weak, so that the loop sees the end of the reader's thread, however that comes.
+    sender: mpsc::WeakSender<Result<Event>>,
     pending: Mutex<Option<RecordsBuilder>>,
     troubles: Troubles,
 }
@@ -357,14 +362,17 @@ impl Context {
     /// Tells the loop, after the records that came before; waits until it can listen.
     fn tell(&self, event: Event) -> bool {
         let before = self.take().map(Event::Records);
-        before.into_iter().chain([event]).all(|event| self.sender.blocking_send(Ok(event)).is_ok())
+        let Some(sender) = self.sender.upgrade() else { return false };
+        before.into_iter().chain([event]).all(|event| sender.blocking_send(Ok(event)).is_ok())
     }
 
     /// Asks the loop where to start, and starts there.
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> Result<(), KafkaError> {
         let (reply, answer) = sync_channel(1);
         let assigned = Assigned { partitions: partitions(list), reply };
-        if self.tell(Event::Assigned(assigned))
+        // A cooperative rebalance that changes nothing for this member is told as an assignment of no partition.
+        if list.count() > 0
+            && self.tell(Event::Assigned(assigned))
             && let Ok(Start::At(offsets)) = answer.recv()
         {
             set_starts(list, &offsets)?;
@@ -379,7 +387,7 @@ impl Context {
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
         let (reply, answer) = sync_channel(1);
         let lost = consumer.assignment_lost();
-        if self.tell(Event::Revoked(Revoked { partitions: partitions(list), lost, _reply: reply })) {
+        if list.count() > 0 && self.tell(Event::Revoked(Revoked { partitions: partitions(list), lost, _reply: reply })) {
             // Answered by being dropped: there is nothing to say but that it is done.
             answer.recv().ok();
         }
@@ -424,8 +432,8 @@ impl ConsumerContext for Context {
         };
         if let Err(error) = done {
             let fault = super::fault::fault("taking part in a rebalance", error);
-            // Without its assignment the consumer stands still; the loop starts over. If it has gone, so has the need.
-            self.sender.blocking_send(Err(fault)).ok();
+            // Without its assignment the consumer stands still: the reader tells the loop, which starts over.
+            self.troubles.set(fault);
         }
     }
 
