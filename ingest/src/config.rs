@@ -113,28 +113,28 @@ mod tests {
     use super::*;
     use serde_json::{from_value, json};
 
-    fn pipeline(from: serde_json::Value) -> Result<Pipeline, String> {
+    fn pipeline(from: &serde_json::Value) -> Result<Pipeline, String> {
         let settings = json!({ "from": from, "to": { "topic": "flights.raw", "schema": "schemas/flight.avsc", "key": "carrier" } });
         from_value(settings).map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_push_pipeline_has_a_path_and_a_limit() {
-        let Input::Http(http) = pipeline(json!({ "http": { "path": "/flights" } })).expect("reads").from else { panic!("not http") };
+        let Input::Http(http) = pipeline(&json!({ "http": { "path": "/flights" } })).expect("reads").from else { panic!("not http") };
         assert_eq!((http.path.as_str(), http.max_body.bytes()), ("/flights", 1_048_576));
     }
 
     #[test]
     fn a_source_is_named_by_its_kind() {
-        let pipeline = pipeline(json!({ "files": { "path": "in/*.csv", "null": ["NA"] } })).expect("reads");
+        let pipeline = pipeline(&json!({ "files": { "path": "in/*.csv", "null": ["NA"] } })).expect("reads");
         assert!(matches!(pipeline.from, Input::Source(SourceConfig::Files(files)) if files.null == ["NA"] && files.delimiter == ','));
     }
 
     #[test]
     fn a_pipeline_has_one_input_of_a_known_kind() {
-        assert_eq!(pipeline(json!({})).expect_err("none"), "invalid length 0, expected one of `http`, `files` with its settings");
-        assert!(pipeline(json!({ "ftp": {} })).expect_err("unknown").starts_with("unknown variant `ftp`"));
+        assert_eq!(pipeline(&json!({})).expect_err("none"), "invalid length 0, expected one of `http`, `files` with its settings");
+        assert!(pipeline(&json!({ "ftp": {} })).expect_err("unknown").starts_with("unknown variant `ftp`"));
         let two = json!({ "files": { "path": "a.csv" }, "http": { "path": "/a" } });
-        assert_eq!(pipeline(two).expect_err("two"), "`http` is one input too many: a pipeline has one");
+        assert_eq!(pipeline(&two).expect_err("two"), "`http` is one input too many: a pipeline has one");
     }
 }

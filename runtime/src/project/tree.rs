@@ -277,7 +277,7 @@ mod tests {
         let mut text = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for level in 1..12 {
             let aliases = vec![format!("*a{}", level - 1); 10].join(",");
-            text += &format!("a{level}: &a{level} [{aliases}]\n");
+            text = format!("{text}a{level}: &a{level} [{aliases}]\n");
         }
         assert!(error(&text).contains("budget breached"));
     }

@@ -389,7 +389,7 @@ mod tests {
         assert_eq!(size(json!("99999999999999999999GiB")), None);
         let time = |value| from_value::<Millis>(value).map(Millis::duration).ok();
         assert_eq!(time(json!("100ms")), Some(Duration::from_millis(100)));
-        assert_eq!(time(json!("2m")), Some(Duration::from_secs(120)));
+        assert_eq!(time(json!("2m")), Some(Duration::from_mins(2)));
         assert_eq!(time(json!(100)), None);
         let written = (serde_json::to_string(&Millis::new(100)).ok(), serde_json::to_string(&ByteSize::new(1 << 20)).ok());
         assert_eq!(written, (Some("\"100ms\"".into()), Some("\"1MiB\"".into())));
