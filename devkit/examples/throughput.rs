@@ -66,7 +66,7 @@ fn produce(brokers: &str, records: usize) -> Result<()> {
             record = refused;
         }
     }
-    Ok(producer.flush(Duration::from_secs(60))?)
+    Ok(producer.flush(Duration::from_mins(1))?)
 }
 
 fn consume(brokers: &str, records: usize) -> Result<()> {

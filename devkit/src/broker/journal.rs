@@ -224,7 +224,9 @@ mod tests {
     #[test]
     fn a_deleted_topic_takes_its_offsets_with_it() {
         let mut image = Image::default();
-        some_events().into_iter().for_each(|event| image.apply(event));
+        for event in some_events() {
+            image.apply(event);
+        }
         image.apply(Event::TopicDeleted { name: "topic".to_owned() });
         assert!(image.topics.is_empty() && image.starts.is_empty() && image.groups["group"].get(&("topic".to_owned(), 0)).is_none());
     }

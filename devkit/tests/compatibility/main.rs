@@ -3,6 +3,8 @@
 //! It runs against the brokers that `MILLRACE_TEST_KAFKA` names, if it is set, else against a development broker in this process. Each
 //! test makes its own topics, groups and transactional ids.
 
+#![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
+
 mod clients;
 mod groups;
 mod java;

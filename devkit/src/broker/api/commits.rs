@@ -20,7 +20,7 @@ use crate::broker::groups::group::Caller;
 use crate::broker::groups::offsets::{Commits, Committed, Offsets, TopicPartition};
 
 /// Commits offsets; those of partitions that do not exist are refused, the others stand.
-pub(super) fn offset_commit(call: &Call<'_>, request: OffsetCommitRequest) -> OffsetCommitResponse {
+pub(super) fn offset_commit(call: &Call<'_>, request: &OffsetCommitRequest) -> OffsetCommitResponse {
     let caller = Caller { member_id: &request.member_id, instance: request.group_instance_id.as_deref() };
     let generation = request.generation_id_or_member_epoch;
     let commits = request.topics.iter().flat_map(|topic| topic.partitions.iter().filter_map(|asked| to_commit(call, topic, asked)));

@@ -32,7 +32,7 @@ struct Call<'a> {
 
 /// What a request is answered with.
 enum Answer {
-    Message(ResponseKind),
+    Message(Box<ResponseKind>),
     /// A body in parts, so that records are not copied.
     Parts(Vec<Bytes>),
     /// The client wants none.
@@ -41,7 +41,7 @@ enum Answer {
 
 impl<R: Into<ResponseKind>> From<R> for Answer {
     fn from(response: R) -> Self {
-        Self::Message(response.into())
+        Self::Message(Box::new(response.into()))
     }
 }
 
@@ -97,7 +97,7 @@ async fn dispatch(call: &Call<'_>, request: RequestKind) -> Result<Answer, Conne
         RequestKind::ListGroups(request) => groups::list_groups(call, &request).into(),
         RequestKind::DescribeGroups(request) => groups::describe_groups(call, request).into(),
         RequestKind::DeleteGroups(request) => groups::delete_groups(call, request).into(),
-        RequestKind::OffsetCommit(request) => commits::offset_commit(call, request).into(),
+        RequestKind::OffsetCommit(request) => commits::offset_commit(call, &request).into(),
         RequestKind::OffsetFetch(request) => commits::offset_fetch(call, request).into(),
         RequestKind::OffsetDelete(request) => commits::offset_delete(call, request).into(),
         RequestKind::InitProducerId(request) => transactions::init_producer_id(call, request).into(),

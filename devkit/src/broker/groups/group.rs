@@ -298,7 +298,7 @@ impl Group {
         answer.skip_assignment = led && may_skip;
         if led && !may_skip {
             // A client that can't skip would assign anew: it is told that its former self leads.
-            answer.leader = old_id.to_owned();
+            old_id.clone_into(&mut answer.leader);
             answer.members.clear();
         }
         self.answer(&new_id, answer);

@@ -4,12 +4,10 @@
 
 use std::ops::Range;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::indexmap::IndexMap;
-use kafka_protocol::records::{
-    Compression, NO_SEQUENCE, Record, RecordBatchDecoder, RecordBatchEncoder, RecordEncodeOptions, TimestampType,
-};
+use kafka_protocol::records::{Compression, NO_SEQUENCE, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 
 /// Bytes of a batch's header, from base offset to record count.
 pub(crate) const HEADER: usize = 61;
@@ -19,6 +17,8 @@ const PREFIX: usize = 16;
 const LENGTH_END: usize = 12;
 /// Where the part that the checksum covers begins.
 const CHECKED: usize = 21;
+/// Where the timestamp stands to which those of its records are differences.
+const BASE_TIMESTAMP: usize = 27;
 /// The fewest bytes that a record without compression takes.
 const SMALLEST_RECORD: usize = 7;
 
@@ -207,13 +207,37 @@ fn marker_record(producer_id: i64, producer_epoch: i16, committed: bool, time: i
 
 /// The offset and timestamp of the first record of a batch whose timestamp is `time` or later.
 /// `None` when its records can't be read here, as compressed ones can't.
-pub(crate) fn first_at_or_after(mut batch: Bytes, time: i64) -> Option<(i64, i64)> {
-    let header = Header::read(&batch)?;
-    if header.is_compressed() || !header.is_consistent() {
-        return None;
+pub(crate) fn first_at_or_after(batch: &Bytes, time: i64) -> Option<(i64, i64)> {
+    let header = Header::read(batch).filter(|header| !header.is_compressed())?;
+    let base_timestamp = i64_at(batch, BASE_TIMESTAMP);
+    let mut records = batch.slice(HEADER..);
+    let record = || next_record(&mut records);
+    let found = std::iter::from_fn(record).find(|(_, timestamp_delta)| base_timestamp.saturating_add(*timestamp_delta) >= time);
+    found.map(|(offset_delta, timestamp_delta)| {
+        (header.base_offset.saturating_add(offset_delta), base_timestamp.saturating_add(timestamp_delta))
+    })
+}
+
+/// Offset and timestamp of the next record, as differences to the batch's first. What else is in it stays unread.
+fn next_record(records: &mut Bytes) -> Option<(i64, i64)> {
+    let length = usize::try_from(varint(records)?).ok()?;
+    let mut record = (length <= records.len()).then(|| records.split_to(length))?;
+    record.try_get_u8().ok()?; // attributes, none of which exists yet
+    let timestamp_delta = varint(&mut record)?;
+    Some((varint(&mut record)?, timestamp_delta))
+}
+
+/// A number of variable length, as in Protocol Buffers (`sint64`).
+fn varint(bytes: &mut Bytes) -> Option<i64> {
+    let mut zigzag = 0_u64;
+    for shift in (0..u64::BITS).step_by(7) {
+        let byte = bytes.try_get_u8().ok()?;
+        zigzag |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64));
+        }
     }
-    let decoded = RecordBatchDecoder::decode(&mut batch).ok()?;
-    decoded.records.iter().find(|record| record.timestamp >= time).map(|record| (record.offset, record.timestamp))
+    None
 }
 
 #[cfg(test)]
@@ -266,8 +290,16 @@ pub(crate) mod tests {
     #[test]
     fn a_record_is_found_by_time_inside_a_batch() {
         let placed = Batch::produced(batch(-1, -1, -1, &[10, 20, 30], false), 1 << 20).unwrap().placed(100);
-        assert_eq!(first_at_or_after(placed.concat().into(), 15), Some((101, 20)));
-        assert_eq!(first_at_or_after(placed.concat().into(), 31), None);
+        assert_eq!(first_at_or_after(&placed.concat().into(), 15), Some((101, 20)));
+        assert_eq!(first_at_or_after(&placed.concat().into(), 31), None);
+    }
+
+    #[test]
+    fn records_that_can_not_be_read_are_not_found_by_time() {
+        let mut bytes = Batch::produced(batch(-1, -1, -1, &[10, 20], false), 1 << 20).unwrap().placed(0).concat();
+        bytes.truncate(HEADER);
+        bytes.extend_from_slice(&[0xff; 12]);
+        assert_eq!(first_at_or_after(&bytes.into(), 0), None);
     }
 
     #[test]

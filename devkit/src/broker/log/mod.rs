@@ -248,7 +248,7 @@ impl PartitionLog {
         let Some(entry) = below.find(|entry| entry.max_timestamp >= time) else {
             return Ok(None);
         };
-        let exact = first_at_or_after(entry.bytes()?, time);
+        let exact = first_at_or_after(&entry.bytes()?, time);
         let (offset, timestamp) = exact.unwrap_or((entry.base, entry.max_timestamp));
         Ok(Some((offset.max(self.start), timestamp)))
     }

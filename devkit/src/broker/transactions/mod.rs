@@ -22,7 +22,7 @@ use transaction::{Producer, Stage, Transaction};
 /// Producer ids are reserved by so many, so that giving one out seldom writes.
 const RESERVED_AT_ONCE: i64 = 1000;
 /// The longest that a transaction may stay open, as in Apache Kafka (`transaction.max.timeout.ms`).
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const LONGEST: Duration = Duration::from_mins(15);
 
 #[derive(Debug, Default)]
 struct ProducerIds {

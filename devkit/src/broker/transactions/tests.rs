@@ -5,7 +5,7 @@ use crate::broker::log::batch::Batch;
 use crate::broker::log::batch::tests::batch;
 use crate::broker::log::{Isolation, Offsets};
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A broker in memory with the topic `topic` of one partition.
 struct Room {

@@ -155,7 +155,7 @@ impl Transaction {
 mod tests {
     use super::*;
 
-    const TIMEOUT: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_mins(1);
 
     fn open(now: Instant) -> Transaction {
         let mut transaction = Transaction::new(7, TIMEOUT);
