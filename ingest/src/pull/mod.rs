@@ -9,14 +9,14 @@
 //! A source's splits hash to shares of the work; the pipeline's consumer group divides the shares among instances. Whoever
 //! gets a share first fences the one who had it, so a split is read by one instance only, and from where the records end.
 
+mod oversize;
 mod shares;
 mod splits;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millrace_connectors::SourceConfig;
-use millrace_model::{Code, Fault, Position, Pulled, Rejected, Result, Stage};
+use millrace_model::{Batch, Code, Fault, Position, Pulled, Rejected, Result, Stage};
 use millrace_runtime::dead_letters::{DeadLetters, halt_at};
 use millrace_runtime::kafka::{Cluster, Consumer, Event, Subscription};
 use millrace_runtime::pipeline::{Pipeline, until};
@@ -147,30 +147,41 @@ impl Puller<'_> {
 
     /// Makes what was pulled and its position durable, together.
     async fn commit(&mut self, split: &str, pulled: Pulled) -> Result<()> {
+        let Pulled { batch, rejected, position } = pulled;
+        match self.write(split, &batch, rejected.clone(), &position) {
+            Err(fault) if fault.code() == Code::KafkaTooLarge => {
+                let (batch, too_large) = oversize::sift(self.ingest, &self.pipeline.hop, self.shares.of(split)?, &batch)?;
+                self.write(split, &batch, rejected.into_iter().chain(too_large).collect(), &position)?;
+            }
+            other => other?,
+        }
+        self.splits.settled(split, &position).await
+    }
+
+    fn write(&mut self, split: &str, batch: &Batch, mut rejected: Vec<Rejected>, position: &Position) -> Result<()> {
         let started = Instant::now();
-        let records = Arc::clone(pulled.batch.origin().records());
-        let metrics = &self.pipeline.metrics;
-        metrics.read(records.len() as u64, records.values().value_data().len() as u64);
-        let mut trace = self.pipeline.hop.pulled(&records);
+        let records = batch.origin().records();
+        let mut trace = self.pipeline.hop.pulled(records);
         let Share { producer, writer } = self.shares.of(split)?;
         self.ingest.begin(producer)?;
-        let written = writer.write(producer, &pulled.batch, &[], &trace)?;
+        let written = writer.write(producer, batch, &[], &trace)?;
         written.rejected.iter().for_each(|rejection| trace.rejected(rejection));
-        let unkeyed = written.rejected.into_iter().map(|rejection| Rejected::new(&records, Stage::Encode, rejection));
-        let rejected: Vec<Rejected> = pulled.rejected.into_iter().chain(unkeyed).collect();
-        rejected.iter().for_each(|rejected| metrics.rejected(rejected.code(), 1));
+        rejected.extend(written.rejected.into_iter().map(|rejection| Rejected::new(records, Stage::Encode, rejection)));
         if let (OnError::Halt, Some(first)) = (self.ingest.config.on_error, rejected.first()) {
             return Err(halt_at(first));
         }
         self.dead_letters.send(producer, &rejected)?;
-        positions::send(producer, &self.pipeline.id, split, Some(&pulled.position))?;
+        positions::send(producer, &self.pipeline.id, split, Some(position))?;
         let committing = Instant::now();
         self.ingest.commit(producer)?;
+        let metrics = &self.pipeline.metrics;
+        metrics.read(records.len() as u64, records.values().value_data().len() as u64);
         metrics.written(written.records, written.bytes);
+        rejected.iter().for_each(|rejected| metrics.rejected(rejected.code(), 1));
         metrics.commit_seconds(committing.elapsed().as_secs_f64());
         metrics.batch_seconds(started.elapsed().as_secs_f64());
         trace.end(&Outcome::Committed);
-        self.splits.settled(split, &pulled.position).await
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use millrace_ingest::Ingest;
 use millrace_runtime::service::State;
 use serde_json::json;
 
-use crate::world::{World, ingest};
+use crate::world::{World, inflated, ingest};
 
 fn files(pattern: &Path) -> Ingest {
     ingest(&json!({ "files": { "path": pattern, "null": ["NA"] } }), &json!({}))
@@ -63,6 +63,20 @@ async fn bad_lines_become_dead_letters_and_everything_adds_up() {
     assert_eq!(codes, ["MR0402", "MR0401", "MR0403"]);
     assert_eq!(letters[1].value.as_deref(), Some(b"nonsense".as_slice()));
     assert!(letters[1].said("message").starts_with("line 3: not valid JSON"), "{}", letters[1].said("message"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_kafka_would_not_take_becomes_a_dead_letter_alone() {
+    let world = World::start().await;
+    let folder = world.folder("in");
+    let lines = ["{\"id\":1,\"customer\":\"a\"}".to_owned(), inflated(2), "{\"id\":3,\"customer\":\"a\"}".to_owned()];
+    std::fs::write(folder.join("a.ndjson"), lines.join("\n") + "\n").expect("writes");
+    let service = world.run("one", vec![("in", files(&folder.join("*")))]).await;
+    world.await_ids([1, 3]).await;
+    let letters = world.dead_letters().await;
+    assert_eq!((letters.len(), letters[0].said("code"), letters[0].said("stage")), (1, "MR0207", "encode"));
+    assert_eq!(letters[0].value.as_deref(), Some(lines[1].as_bytes()));
+    service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

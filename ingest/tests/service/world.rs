@@ -26,10 +26,20 @@ pub(crate) const TOPIC: &str = "orders";
 pub(crate) const DEAD_LETTERS: &str = "dead";
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Orders: `id` (long) and `customer` (string).
+/// Orders: `id` and `customer`, and if need be more.
 pub(crate) fn schema() -> Schema {
-    let fields = json!([{ "name": "id", "type": "long" }, { "name": "customer", "type": "string" }, { "name": "note", "type": ["null", "string"], "default": null }]);
+    let fields = json!([
+        { "name": "id", "type": "long" },
+        { "name": "customer", "type": "string" },
+        { "name": "note", "type": ["null", "string"], "default": null },
+        { "name": "weights", "type": { "type": "array", "items": "double" }, "default": [] },
+    ]);
     codec::schema(json!({ "type": "record", "name": "Order", "fields": fields })).expect("a schema")
+}
+
+/// An order that fits a line and, with eight bytes for each of its weights, no record.
+pub(crate) fn inflated(id: i64) -> String {
+    json!({ "id": id, "customer": "c", "weights": vec![1; 200_000] }).to_string()
 }
 
 /// A pipeline from `from` into [`TOPIC`].

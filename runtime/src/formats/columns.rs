@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use arrow::array::builder::{
-    ArrayBuilder, BinaryBuilder, BooleanBuilder, Decimal256Builder, FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int32Builder,
-    Int64Builder, NullBufferBuilder, StringBuilder,
+    BinaryBuilder, BooleanBuilder, Decimal128Builder, FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int32Builder, Int64Builder,
+    NullBufferBuilder, StringBuilder,
 };
 use arrow::array::{
-    Array, ArrayRef, DictionaryArray, ListArray, MapArray, NullArray, RecordBatch, RecordBatchOptions, StringArray, StructArray,
-    UnionArray, make_array,
+    Array, ArrayRef, DictionaryArray, ListArray, MapArray, RecordBatch, RecordBatchOptions, StringArray, StructArray, make_array,
 };
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, FieldRef, Fields, SchemaRef, UnionFields};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, FieldRef, Fields, SchemaRef};
 use arrow::error::ArrowError;
 use millrace_model::{Code, Fault, Result};
 
@@ -66,7 +65,6 @@ struct Column {
 
 #[derive(Debug)]
 enum Values {
-    Null(usize),
     Boolean(BooleanBuilder),
     Int32(Int32Builder),
     Int64(Int64Builder),
@@ -75,12 +73,11 @@ enum Values {
     Text(StringBuilder),
     Binary(BinaryBuilder),
     Fixed(FixedSizeBinaryBuilder),
-    Decimal(Decimal256Builder),
+    Decimal(Decimal128Builder),
     Enum(Int32Builder, Arc<[String]>),
     List(Nested, FieldRef, Box<Column>),
     Map(Nested, FieldRef, StringBuilder, Box<Column>),
     Struct(NullBufferBuilder, Fields, Vec<Column>),
-    Union(Branches),
 }
 
 /// Offsets and nulls of a list or map.
@@ -106,28 +103,10 @@ impl Nested {
     }
 }
 
-#[derive(Debug)]
-struct Branches {
-    fields: UnionFields,
-    ids: Vec<i8>,
-    offsets: Vec<i32>,
-    children: Vec<Column>,
-}
-
-impl Branches {
-    fn append(&mut self, branch: usize, datum: Datum<'_>) {
-        let id = self.fields.iter().nth(branch).map_or(0, |(id, _)| id);
-        self.ids.push(id);
-        self.offsets.push(self.children[branch].len() as i32);
-        self.children[branch].append(datum);
-    }
-}
-
 impl Column {
     fn new(kind: &Kind, field: &FieldRef) -> Result<Self> {
         let data_type = field.data_type().clone();
         let values = match (kind, &data_type) {
-            (Kind::Null, _) => Values::Null(0),
             (Kind::Boolean, _) => Values::Boolean(BooleanBuilder::new()),
             (Kind::Float, _) => Values::Float32(Float32Builder::new()),
             (Kind::Double, _) => Values::Float64(Float64Builder::new()),
@@ -146,37 +125,13 @@ impl Column {
             (Kind::Record(shape), DataType::Struct(fields)) => {
                 Values::Struct(NullBufferBuilder::new(0), fields.clone(), columns(shape, fields)?)
             }
-            (Kind::Union(slots), DataType::Union(fields, _)) => {
-                let children =
-                    slots.iter().zip(fields.iter()).map(|(slot, (_, field))| Self::new(&slot.kind, field)).collect::<Result<_>>()?;
-                Values::Union(Branches { fields: fields.clone(), ids: Vec::new(), offsets: Vec::new(), children })
-            }
             (kind, arrow) => return Err(Fault::fatal(Code::Internal, format!("{} has the Arrow form {arrow}", kind.name()))),
         };
         Ok(Self { data_type, values })
     }
 
-    fn len(&self) -> usize {
-        match &self.values {
-            Values::Null(count) => *count,
-            Values::Boolean(builder) => builder.len(),
-            Values::Int32(builder) | Values::Enum(builder, _) => builder.len(),
-            Values::Int64(builder) => builder.len(),
-            Values::Float32(builder) => builder.len(),
-            Values::Float64(builder) => builder.len(),
-            Values::Decimal(builder) => builder.len(),
-            Values::Text(builder) => builder.len(),
-            Values::Binary(builder) => builder.len(),
-            Values::Fixed(builder) => builder.len(),
-            Values::List(nested, ..) | Values::Map(nested, ..) => nested.offsets.len() - 1,
-            Values::Struct(nulls, ..) => nulls.len(),
-            Values::Union(branches) => branches.ids.len(),
-        }
-    }
-
     fn append(&mut self, datum: Datum<'_>) {
         match (&mut self.values, datum) {
-            (Values::Null(count), _) => *count += 1,
             (Values::Boolean(builder), Datum::Boolean(value)) => builder.append_value(value),
             (Values::Int32(builder), Datum::Integer(value)) => builder.append_value(value as i32),
             (Values::Int64(builder), Datum::Integer(value)) => builder.append_value(value),
@@ -202,7 +157,6 @@ impl Column {
                 nulls.append_non_null();
                 columns.iter_mut().zip(row).for_each(|(column, value)| column.append(value));
             }
-            (Values::Union(branches), Datum::Branch(branch, value)) => branches.append(branch, *value),
             (_, datum) => {
                 debug_assert_eq!(datum, Datum::Null, "only null is left");
                 self.append_null();
@@ -213,7 +167,6 @@ impl Column {
     /// A null, or what stands below a null record.
     fn append_null(&mut self) {
         match &mut self.values {
-            Values::Null(count) => *count += 1,
             Values::Boolean(builder) => builder.append_null(),
             Values::Int32(builder) | Values::Enum(builder, _) => builder.append_null(),
             Values::Int64(builder) => builder.append_null(),
@@ -228,13 +181,11 @@ impl Column {
                 nulls.append_null();
                 columns.iter_mut().for_each(Self::append_null);
             }
-            Values::Union(branches) => branches.append(0, Datum::Null),
         }
     }
 
     fn finish(self) -> Result<ArrayRef, ArrowError> {
         let array: ArrayRef = match self.values {
-            Values::Null(count) => Arc::new(NullArray::new(count)),
             Values::Boolean(mut builder) => Arc::new(builder.finish()),
             Values::Int32(mut builder) => retyped(&builder.finish(), &self.data_type)?,
             Values::Int64(mut builder) => retyped(&builder.finish(), &self.data_type)?,
@@ -258,15 +209,14 @@ impl Column {
                 let arrays = columns.into_iter().map(Self::finish).collect::<Result<_, _>>()?;
                 Arc::new(StructArray::try_new_with_length(fields, arrays, nulls.finish(), length)?)
             }
-            Values::Union(branches) => finish_union(branches)?,
         };
-        // A decimal is collected in the widest form, and a text column may be one of views.
+        // A text column may be one of views.
         if array.data_type() == &self.data_type { Ok(array) } else { arrow::compute::cast(&array, &self.data_type) }
     }
 }
 
-fn decimals(precision: u8, scale: i8) -> Result<Decimal256Builder> {
-    Decimal256Builder::new().with_precision_and_scale(precision, scale).map_err(|error| defect(&error))
+fn decimals(precision: u8, scale: i8) -> Result<Decimal128Builder> {
+    Decimal128Builder::new().with_precision_and_scale(precision, scale).map_err(|error| defect(&error))
 }
 
 fn map(values: &Kind, entries: &FieldRef) -> Result<Values> {
@@ -295,10 +245,4 @@ fn finish_map(mut nested: Nested, entries: FieldRef, mut keys: StringBuilder, va
     let pairs = StructArray::try_new(fields.clone(), vec![Arc::new(keys.finish()), values.finish()?], None)?;
     let offsets = nested.offsets();
     Ok(Arc::new(MapArray::try_new(entries, offsets, pairs, nested.nulls.finish(), false)?))
-}
-
-fn finish_union(branches: Branches) -> Result<ArrayRef, ArrowError> {
-    let children = branches.children.into_iter().map(Column::finish).collect::<Result<_, _>>()?;
-    let (ids, offsets) = (ScalarBuffer::from(branches.ids), ScalarBuffer::from(branches.offsets));
-    Ok(Arc::new(UnionArray::try_new(branches.fields, ids, Some(offsets), children)?))
 }

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use arrow::datatypes::i256;
-
 /// A checked value. Which variant a type has is fixed: see [`super::shape::Kind`].
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Datum<'a> {
@@ -17,13 +15,11 @@ pub(super) enum Datum<'a> {
     /// bytes, fixed and uuid.
     Bytes(Cow<'a, [u8]>),
     /// The unscaled value.
-    Decimal(i256),
+    Decimal(i128),
     /// The index of an enum's symbol.
     Symbol(usize),
     Array(Vec<Datum<'a>>),
     Map(Vec<(Cow<'a, str>, Datum<'a>)>),
     /// A value for each field in the schema's order.
     Record(Vec<Datum<'a>>),
-    /// The branch of a union of several types, and the value.
-    Branch(usize, Box<Datum<'a>>),
 }

@@ -105,7 +105,6 @@ fn found(raw: &RawValue) -> String {
 
 fn value<'a>(slot: &Slot, raw: &'a RawValue) -> Result<Datum<'a>, Problem> {
     match (JsonType::of(raw), &slot.kind) {
-        (_, Kind::Union(branches)) => union(branches, &slot.kind, raw),
         (JsonType::Null, _) if slot.nullable => Ok(Datum::Null),
         (JsonType::Boolean, Kind::Boolean) => Ok(Datum::Boolean(raw.get() == "true")),
         (JsonType::Number, kind) => fitted(scalar::of_number(kind, raw.get()), kind, raw),
@@ -178,20 +177,6 @@ fn twice(name: &str) -> Problem {
     Problem::new(Code::JsonInvalid, "the name occurs twice in one object").in_field(name)
 }
 
-/// The first branch that the value fits.
-fn union<'a>(branches: &[Slot], kind: &Kind, raw: &'a RawValue) -> Result<Datum<'a>, Problem> {
-    let mut nearest = None;
-    for (index, branch) in branches.iter().enumerate() {
-        match value(branch, raw) {
-            Ok(datum) => return Ok(Datum::Branch(index, Box::new(datum))),
-            // A branch that fails deeper inside was the one that was meant.
-            Err(problem) if !problem.path.is_empty() => nearest = Some(problem),
-            Err(_) => {}
-        }
-    }
-    Err(nearest.unwrap_or_else(|| Problem::expected(&kind.name(), &found(raw))))
-}
-
 /// The members of an object in their order, names that occur twice included.
 fn members(raw: &RawValue) -> Result<Vec<(Cow<'_, str>, &RawValue)>, Problem> {
     let Members(members) = serde_json::from_str(raw.get()).map_err(|error| syntax(&error))?;
@@ -233,7 +218,6 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 pub(super) fn default_value(default: &serde_json::Value, slot: &Slot) -> Result<Datum<'static>, String> {
     use serde_json::Value;
     match (default, &slot.kind) {
-        (_, Kind::Union(branches)) => default_of_union(default, branches),
         (Value::Null, _) if slot.nullable => Ok(Datum::Null),
         (Value::Bool(value), Kind::Boolean) => Ok(Datum::Boolean(*value)),
         (Value::Number(number), Kind::Date | Kind::Time(_)) => {
@@ -259,11 +243,6 @@ fn misfit(default: &serde_json::Value, kind: &Kind) -> String {
     format!("expected {}, found {}", kind.name(), shortened(&default.to_string()))
 }
 
-fn default_of_union(default: &serde_json::Value, branches: &[Slot]) -> Result<Datum<'static>, String> {
-    let fit = branches.iter().enumerate().find_map(|(index, branch)| Some((index, default_value(default, branch).ok()?)));
-    fit.map(|(index, datum)| Datum::Branch(index, Box::new(datum))).ok_or_else(|| format!("no branch takes {default}"))
-}
-
 fn default_of_record(object: &serde_json::Map<String, serde_json::Value>, shape: &Shape) -> Result<Datum<'static>, String> {
     let field = |field: &super::shape::Member| match object.get(&*field.name) {
         Some(value) => default_value(value, &field.slot),
@@ -276,14 +255,14 @@ fn characters(text: &str) -> Result<Vec<u8>, String> {
     text.chars().map(|c| u8::try_from(u32::from(c)).map_err(|_| format!("`{c}` is not a byte"))).collect()
 }
 
-/// A number in two's complement of any length up to 32 bytes; longer ones exceed every precision.
-fn big_endian(bytes: &[u8]) -> arrow::datatypes::i256 {
-    const WIDTH: usize = 32;
+/// A number in two's complement; longer ones than 16 bytes exceed every precision.
+fn big_endian(bytes: &[u8]) -> i128 {
+    const WIDTH: usize = size_of::<i128>();
     let sign = if bytes.first().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
     let mut wide = [sign; WIDTH];
     let kept = &bytes[bytes.len().saturating_sub(WIDTH)..];
     wide[WIDTH - kept.len()..].copy_from_slice(kept);
-    arrow::datatypes::i256::from_be_bytes(wide)
+    i128::from_be_bytes(wide)
 }
 
 #[cfg(test)]
@@ -430,6 +409,66 @@ mod tests {
         assert!(columns.column(0).is_null(0));
         let columns = accepted(&one(&json!(["null", inner])), r#"{"a":{"x":1,"m":{"k":"v"}}}"#);
         assert_eq!(columns.column(0).as_struct().column(0).as_primitive::<Int32Type>().value(0), 1);
+    }
+
+    /// A field of every type, with a value in JSON.
+    fn every_type() -> (Value, Value) {
+        let fixed = |name: &str, size: u32, more: Value| {
+            let mut avro = json!({ "type": "fixed", "name": name, "size": size });
+            avro.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+            avro
+        };
+        let logical = |base: &str, logical: &str| json!({ "type": base, "logicalType": logical });
+        let inner = json!({ "type": "record", "name": "In", "fields": [{ "name": "deep", "type": { "type": "array", "items": ["null", "string"] } }] });
+        let types = [
+            ("boolean", json!("boolean"), json!(true)),
+            ("int", json!("int"), json!(-7)),
+            ("long", json!("long"), json!(i64::MIN)),
+            ("float", json!("float"), json!(1.5)),
+            ("double", json!("double"), json!(-0.1)),
+            ("string", json!("string"), json!("a\"\u{e9}\n")),
+            ("bytes", json!("bytes"), json!("AAH/")),
+            ("fixed", fixed("F", 2, json!({})), json!("AAE=")),
+            ("enum", json!({ "type": "enum", "name": "E", "symbols": ["A", "B"] }), json!("B")),
+            ("decimal", json!({ "type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2 }), json!("-12.34")),
+            (
+                "wide",
+                json!({ "type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 3 }),
+                json!("12345678901234567890123456789012345.678"),
+            ),
+            ("fixed_decimal", fixed("D", 8, json!({ "logicalType": "decimal", "precision": 12, "scale": 0 })), json!(5)),
+            ("date", logical("int", "date"), json!("2013-01-31")),
+            ("time_millis", logical("int", "time-millis"), json!("17:05:00.250")),
+            ("time_micros", logical("long", "time-micros"), json!("17:05:00.250001")),
+            ("at_millis", logical("long", "timestamp-millis"), json!("2013-01-31T17:05:00Z")),
+            ("at_micros", logical("long", "timestamp-micros"), json!(1)),
+            ("local", logical("long", "local-timestamp-micros"), json!("2013-01-31T17:05:00")),
+            ("uuid", logical("string", "uuid"), json!("550e8400-e29b-41d4-a716-446655440000")),
+            ("array", json!({ "type": "array", "items": "int" }), json!([1, 2])),
+            ("map", json!({ "type": "map", "values": ["null", "long"] }), json!({ "a": 1, "b": null })),
+            ("record", inner.clone(), json!({ "deep": ["x", null] })),
+            ("nothing", json!(["null", "In"]), json!(null)),
+        ];
+        let fields = types.iter().map(|(name, avro, _)| json!({ "name": name, "type": avro })).collect();
+        (fields, types.into_iter().map(|(name, _, value)| (name.to_owned(), value)).collect())
+    }
+
+    #[test]
+    fn every_type_comes_out_of_avro_as_it_went_in() {
+        let (fields, value) = every_type();
+        let schema = schema(&fields);
+        let parsed = parse(&schema, &[value.to_string()]);
+        assert_eq!(parsed.refused, []);
+        let encoded = crate::codec::Encoder::new(&schema, 1).expect("an encoder").encode(parsed.batch.columns()).expect("encodes");
+        let mut decoder = crate::codec::Decoder::new(&schema).expect("a decoder");
+        decoder.learn(1, Some(schema.text()));
+        let decoded = decoder.decode(&records(&[encoded.value(0)])).expect("decodes");
+        assert_eq!(decoded.rejected, []);
+        for (field, (ours, theirs)) in
+            schema.arrow().fields().iter().zip(parsed.batch.columns().columns().iter().zip(decoded.batch.columns().columns()))
+        {
+            assert_eq!(ours, theirs, "{}", field.name());
+        }
     }
 
     fn wide() -> Schema {

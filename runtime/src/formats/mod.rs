@@ -20,7 +20,6 @@
 //! | local-timestamp | the same without an offset | the same |
 //! | uuid | a string with hyphens | the same |
 //! | array, map, record | array, object, object | not carried |
-//! | union of several types | the first branch that the value fits | not carried |
 //!
 //! A field that is left out takes its default; without one it is null where the schema allows it, else the
 //! record is refused. A field that the schema has not is refused, as is a name that occurs twice.

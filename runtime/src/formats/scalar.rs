@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use arrow::datatypes::i256;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::civil::{Date, DateTime, Time};
@@ -170,7 +169,7 @@ fn in_unit(nanos: i128, unit: Unit) -> Fit<i64> {
 }
 
 /// The unscaled value of a decimal number in any notation, if it is exact in `scale` and has no more than `precision` digits.
-fn decimal(text: &str, precision: u8, scale: i8) -> Fit<i256> {
+fn decimal(text: &str, precision: u8, scale: i8) -> Fit<i128> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -185,9 +184,9 @@ fn decimal(text: &str, precision: u8, scale: i8) -> Fit<i256> {
     let shift = i64::from(scale) + i64::from(exponent) - fraction.len() as i64;
     let unscaled = shifted(digits.trim_start_matches('0'), shift, precision, scale)?;
     if unscaled.is_empty() {
-        return Ok(i256::ZERO);
+        return Ok(0);
     }
-    let value = i256::from_string(&unscaled).ok_or(OUT_OF_RANGE)?;
+    let value: i128 = unscaled.parse().map_err(|_| OUT_OF_RANGE)?;
     Ok(if negative { -value } else { value })
 }
 

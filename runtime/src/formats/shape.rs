@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use apache_avro::schema::{Name, NamesRef, RecordSchema, ResolvedSchema, Schema as Avro};
+use apache_avro::schema::{NamesRef, RecordSchema, ResolvedSchema, Schema as Avro};
 use arrow::datatypes::{DataType, FieldRef, Fields, TimeUnit};
 use millrace_model::{Code, Fault, Result, Schema};
 
@@ -35,7 +35,6 @@ pub(super) struct Slot {
 /// The types.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
-    Null,
     Boolean,
     Int,
     Long,
@@ -60,7 +59,6 @@ pub(super) enum Kind {
     Array(Box<Slot>),
     Map(Box<Slot>),
     Record(Shape),
-    Union(Vec<Slot>),
 }
 
 /// The unit of a time or timestamp.
@@ -97,7 +95,7 @@ impl Shape {
         let Avro::Record(record) = &avro else {
             return Err(Fault::operator(Code::SchemaInvalid, format!("the schema {} is not a record", schema.name())));
         };
-        Compiler { names: names.get_names(), open: Vec::new() }.record(record, schema.arrow().fields())
+        Compiler { names: names.get_names() }.record(record, schema.arrow().fields())
     }
 
     /// The index of the field of that name.
@@ -129,7 +127,6 @@ impl Kind {
     /// The type in words, as messages say it.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Null => "null".into(),
             Self::Boolean => "boolean".into(),
             Self::Int => "int".into(),
             Self::Long => "long".into(),
@@ -147,13 +144,12 @@ impl Kind {
             Self::LocalTimestamp(_) => "local timestamp such as 2013-01-31T17:05:00".into(),
             Self::Array(_) => "array".into(),
             Self::Map(_) | Self::Record(_) => "object".into(),
-            Self::Union(branches) => branches.iter().map(|slot| slot.kind.name()).collect::<Vec<_>>().join(" or "),
         }
     }
 
     /// Whether a value of it is an array or object, which one CSV field can't be.
     pub(super) fn is_nested(&self) -> bool {
-        matches!(self, Self::Array(_) | Self::Map(_) | Self::Record(_) | Self::Union(_))
+        matches!(self, Self::Array(_) | Self::Map(_) | Self::Record(_))
     }
 }
 
@@ -168,27 +164,19 @@ fn mismatch(avro: &Avro, arrow: &DataType) -> Fault {
 /// Walks the Avro schema and its Arrow form side by side.
 struct Compiler<'a> {
     names: &'a NamesRef<'a>,
-    /// The named types that are being compiled: one that comes again is recursive.
-    open: Vec<&'a Name>,
 }
 
 impl<'a> Compiler<'a> {
-    fn record(&mut self, record: &'a RecordSchema, arrow: &Fields) -> Result<Shape> {
-        if self.open.contains(&&record.name) {
-            let message = format!("the schema's type {} contains itself, which columns can't carry", record.name.name());
-            return Err(Fault::operator(Code::SchemaUnsupported, message));
-        }
+    fn record(&self, record: &'a RecordSchema, arrow: &Fields) -> Result<Shape> {
         if record.fields.len() != arrow.len() {
             return Err(Fault::fatal(Code::Internal, format!("{} has {} Arrow fields", record.name.name(), arrow.len())));
         }
-        self.open.push(&record.name);
         let fields: Vec<Member> = record.fields.iter().zip(arrow).map(|(field, arrow)| self.member(field, arrow)).collect::<Result<_>>()?;
-        self.open.pop();
         let by_name = fields.iter().enumerate().map(|(index, field)| (field.name.clone(), index)).collect();
         Ok(Shape { fields, by_name })
     }
 
-    fn member(&mut self, field: &'a apache_avro::schema::RecordField, arrow: &FieldRef) -> Result<Member> {
+    fn member(&self, field: &'a apache_avro::schema::RecordField, arrow: &FieldRef) -> Result<Member> {
         let slot = self.slot(&field.schema, arrow)?;
         let default = match &field.default {
             Some(default) => Some(Self::default(&field.name, default, &slot)?),
@@ -209,34 +197,27 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn slot(&mut self, avro: &'a Avro, arrow: &FieldRef) -> Result<Slot> {
+    fn slot(&self, avro: &'a Avro, arrow: &FieldRef) -> Result<Slot> {
         if let Avro::Union(union) = self.resolved(avro)
             && let [Avro::Null, other] | [other, Avro::Null] = union.variants()
         {
             return Ok(Slot { nullable: true, kind: self.kind(other, arrow.data_type())? });
         }
-        let kind = self.kind(avro, arrow.data_type())?;
-        let nullable =
-            matches!(&kind, Kind::Null) || matches!(&kind, Kind::Union(slots) if slots.iter().any(|slot| matches!(slot.kind, Kind::Null)));
-        Ok(Slot { nullable, kind })
+        Ok(Slot { nullable: false, kind: self.kind(avro, arrow.data_type())? })
     }
 
-    fn kind(&mut self, avro: &'a Avro, arrow: &DataType) -> Result<Kind> {
+    fn kind(&self, avro: &'a Avro, arrow: &DataType) -> Result<Kind> {
         let avro = self.resolved(avro);
         Ok(match (avro, arrow) {
             (Avro::Array(array), DataType::List(item)) => Kind::Array(Box::new(self.slot(&array.items, item)?)),
             (Avro::Map(map), DataType::Map(entries, _)) => Kind::Map(Box::new(self.map_values(&map.types, entries, avro)?)),
             (Avro::Record(record), DataType::Struct(fields)) => Kind::Record(self.record(record, fields)?),
-            (Avro::Union(union), DataType::Union(fields, _)) => {
-                let branches = union.variants().iter().zip(fields.iter()).map(|(avro, (_, field))| self.slot(avro, field));
-                Kind::Union(branches.collect::<Result<_>>()?)
-            }
             (Avro::Enum(symbols), _) => Kind::Enum(symbols.symbols.clone().into()),
             _ => scalar(avro, arrow)?,
         })
     }
 
-    fn map_values(&mut self, values: &'a Avro, entries: &FieldRef, avro: &Avro) -> Result<Slot> {
+    fn map_values(&self, values: &'a Avro, entries: &FieldRef, avro: &Avro) -> Result<Slot> {
         match entries.data_type() {
             DataType::Struct(fields) if fields.len() == 2 => self.slot(values, &fields[1]),
             other => Err(mismatch(avro, other)),
@@ -247,7 +228,6 @@ impl<'a> Compiler<'a> {
 /// The kind of a type without parts. The Arrow form decides: it is what a column must be in the end.
 fn scalar(avro: &Avro, arrow: &DataType) -> Result<Kind> {
     Ok(match arrow {
-        DataType::Null => Kind::Null,
         DataType::Boolean => Kind::Boolean,
         DataType::Int32 => Kind::Int,
         DataType::Int64 => Kind::Long,
@@ -258,9 +238,7 @@ fn scalar(avro: &Avro, arrow: &DataType) -> Result<Kind> {
         DataType::Binary => Kind::Bytes,
         DataType::FixedSizeBinary(16) if matches!(avro, Avro::Uuid(_)) => Kind::Uuid,
         DataType::FixedSizeBinary(size) => Kind::Fixed(*size as usize),
-        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
-            Kind::Decimal { precision: *precision, scale: *scale }
-        }
+        DataType::Decimal128(precision, scale) => Kind::Decimal { precision: *precision, scale: *scale },
         DataType::Date32 => Kind::Date,
         DataType::Time32(unit) | DataType::Time64(unit) => Kind::Time(self::unit(*unit, arrow)?),
         DataType::Timestamp(unit, Some(_)) => Kind::Timestamp(self::unit(*unit, arrow)?),

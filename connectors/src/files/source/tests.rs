@@ -93,6 +93,19 @@ fn rows_of_csv_are_read_under_their_header() {
 }
 
 #[test]
+fn a_file_without_a_header_has_its_columns_from_the_configuration() {
+    let file = File::new("a.txt", b"x;y\n\"a;b\";1\n");
+    let settings = json!({ "path": file.path, "format": "csv", "delimiter": ";", "columns": ["s", "t"] });
+    let config: Config = serde_json::from_value(settings).expect("a configuration");
+    let avro =
+        json!({ "type": "record", "name": "Test", "fields": [{ "name": "s", "type": "string" }, { "name": "t", "type": "string" }] });
+    let fields = ["s", "t"].map(|name| Field::new(name, DataType::Utf8, false));
+    let schema = Schema::new(avro, Arc::new(arrow::datatypes::Schema::new(fields.to_vec())));
+    let mut source = config.open(&file.path, &schema, None).expect("opens");
+    assert_eq!(texts(drain(&mut source)), ["x", "a;b"]);
+}
+
+#[test]
 fn empty_files_and_files_of_a_header_only_are_fine() {
     for text in ["", "\n", "s", "s\n", "\u{feff}", "\u{feff}s\r\n"] {
         assert!(read("a.csv", text.as_bytes()).is_empty(), "{text:?}");
