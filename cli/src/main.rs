@@ -5,10 +5,12 @@ mod commands;
 mod dev_state;
 mod project;
 mod services;
+mod table;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use millrace_model::Fault;
 
 use crate::args::{Arguments, Command};
 use crate::commands::{check, dead_letters, dev, query, run, schema, topics};
@@ -25,13 +27,22 @@ fn main() -> ExitCode {
     let code = match runtime.block_on(execute(arguments)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{error:?}");
+            eprintln!("{}", told(&error));
             ExitCode::FAILURE
         }
     };
     // Threads that wait for a server that is away must not hold the process back.
     runtime.shutdown_background();
     code
+}
+
+/// An error as the person at the terminal reads it: what failed, why, and what to do.
+fn told(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<Fault>() {
+        // A fault's text has its causes in it.
+        Some(fault) => format!("error: {fault}\n  help: {}", fault.code().help()),
+        None => format!("error: {error:#}"),
+    }
 }
 
 async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {

@@ -33,10 +33,12 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Reads and checks the project at `path`. While a `millrace dev` runs it, its servers are the defaults.
+    /// Reads and checks the project at `path`. While a `millrace dev` runs it, its servers are the defaults, and its warehouses stand in for the connections that they do there.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        let dev = dev_state::variables(&folder(path));
-        Self::open_with(path, &|name| process_environment(name).or_else(|| dev.get(name).cloned()))
+        let dev = dev_state::left(&folder(path));
+        let mut loaded = Self::open_with(path, &|name| process_environment(name).or_else(|| dev.variables.get(name).cloned()))?;
+        dev.put_warehouses(&loaded.folder, &mut loaded.project.connections);
+        Ok(loaded)
     }
 
     /// The same, with the given variables.

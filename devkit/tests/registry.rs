@@ -1,4 +1,4 @@
-//! The registry's API as clients use it. Runs against the development registry, or, when MILLRACE_TEST_REGISTRY has the base
+//! The registry's API as clients use it. Runs against the development registry, or, when `MILLRACE_TEST_REGISTRY` has the base
 //! URL of another one, against that.
 
 use std::net::SocketAddr;
@@ -14,7 +14,8 @@ struct Registry {
     url: String,
     subject: String,
     client: Client,
-    _running: Option<Running>,
+    /// Ends when this does.
+    running: Option<Running>,
 }
 
 fn loopback() -> SocketAddr {
@@ -30,14 +31,14 @@ fn unused_subject() -> String {
 impl Registry {
     async fn any() -> Self {
         match std::env::var("MILLRACE_TEST_REGISTRY") {
-            Ok(url) => Self { url, subject: unused_subject(), client: Client::new(), _running: None },
+            Ok(url) => Self { url, subject: unused_subject(), client: Client::new(), running: None },
             Err(_) => Self::development().await,
         }
     }
 
     async fn development() -> Self {
         let running = start(Config { addr: loopback(), data_dir: None }).await.expect("starts");
-        Self { url: running.url(), subject: unused_subject(), client: Client::new(), _running: Some(running) }
+        Self { url: running.url(), subject: unused_subject(), client: Client::new(), running: Some(running) }
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
@@ -166,10 +167,13 @@ async fn backward_lets_optional_fields_come_and_any_go() {
     registry.registered(&schema(subject, &[])).await;
 }
 
+/// The fields of versions in turn, and whether each is taken.
+type Versions<'a> = &'a [(&'a [&'a str], bool)];
+
 #[tokio::test]
 async fn each_level_keeps_its_rule() {
     let registry = Registry::any().await;
-    let cases: [(&str, &[(&[&str], bool)]); 6] = [
+    let cases: [(&str, Versions); 6] = [
         ("NONE", &[(&["required b"], true), (&["required b", "required c"], true)]),
         ("FORWARD", &[(&["required b"], true), (&["required b", "required c"], true), (&["required c"], false)]),
         ("FULL", &[(&["optional b"], true), (&["required c"], false), (&[], true)]),
@@ -178,7 +182,7 @@ async fn each_level_keeps_its_rule() {
         ("FULL_TRANSITIVE", &[(&["optional b"], true), (&["optional b", "optional c"], true), (&["required c"], false)]),
     ];
     for (level, versions) in cases {
-        let registry = Registry { url: registry.url.clone(), subject: unused_subject(), client: registry.client.clone(), _running: None };
+        let registry = Registry { url: registry.url.clone(), subject: unused_subject(), client: registry.client.clone(), running: None };
         registry.set_level(level).await;
         let field = |text: &&str| text.strip_prefix("required ").map_or_else(|| optional(text.trim_start_matches("optional ")), required);
         for (fields, taken) in versions {
@@ -301,7 +305,7 @@ mod development {
         let folder = tempfile::tempdir().expect("has a folder");
         let config = Config { addr: loopback(), data_dir: Some(folder.path().join("deeper")) };
         let running = start(config.clone()).await.expect("starts");
-        let before = Registry { url: running.url(), subject: unused_subject(), client: Client::new(), _running: None };
+        let before = Registry { url: running.url(), subject: unused_subject(), client: Client::new(), running: None };
         let id = before.registered(&schema(&before.subject, &[])).await;
         before.set_level("FULL").await;
         let old = running.addr();
@@ -309,7 +313,7 @@ mod development {
         assert!(before.client.get(format!("http://{old}/subjects")).send().await.is_err());
 
         let running = start(config).await.expect("starts again");
-        let after = Registry { url: running.url(), _running: Some(running), ..before };
+        let after = Registry { url: running.url(), running: Some(running), ..before };
         assert_eq!(after.registered(&schema(&after.subject, &[])).await, id);
         assert_eq!(after.get(&format!("/config/{}", after.subject)).await.1, json!({"compatibilityLevel": "FULL"}));
     }
@@ -321,7 +325,7 @@ mod development {
         let error = start(Config { addr: loopback(), data_dir: Some(folder.path().to_owned()) }).await.expect_err("is refused");
         assert!(error.to_string().contains("registry.json"), "{error}");
         let registry = Registry::development().await;
-        let addr = registry._running.as_ref().expect("runs").addr();
+        let addr = registry.running.as_ref().expect("runs").addr();
         let error = start(Config { addr, data_dir: None }).await.expect_err("is taken");
         assert!(error.to_string().contains(&addr.to_string()), "{error}");
     }

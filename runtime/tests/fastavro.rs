@@ -1,7 +1,7 @@
 //! The codec against fastavro, an implementation of Avro that shares no code with it: records that fastavro wrote (kept in
 //! `fixtures/fastavro.json`) are decoded here, and fastavro reads what is encoded here.
 //!
-//! The second needs a Python that has fastavro: that of MILLRACE_TEST_PYTHON, or `python3`.
+//! The second needs a Python that has fastavro: that of `MILLRACE_TEST_PYTHON`, or `python3`.
 
 use std::io::Write;
 use std::path::Path;
@@ -46,10 +46,10 @@ impl Case {
         let schema = codec::schema(self.reader.clone()).expect("is carried");
         let mut decoder = Decoder::new(&schema).expect("has a decoder");
         decoder.learn(WRITER, Some(&self.writer.to_string()));
-        let decoded = decoder.decode(&framed(&self.records)).expect("decodes");
-        assert_eq!(decoded.rejected, [], "{}", self.name);
-        assert_eq!(decoded.batch.columns().schema(), *schema.arrow(), "{}", self.name);
-        decoded.batch.columns().clone()
+        let out = decoder.decode(&framed(&self.records)).expect("decodes");
+        assert_eq!(out.rejected, [], "{}", self.name);
+        assert_eq!(out.batch.columns().schema(), *schema.arrow(), "{}", self.name);
+        out.batch.columns().clone()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The registry's client, against the development registry, or that of MILLRACE_TEST_REGISTRY, and against servers that
+//! The registry's client, against the development registry, or that of `MILLRACE_TEST_REGISTRY`, and against servers that
 //! misbehave.
 
 use std::net::SocketAddr;
@@ -40,7 +40,7 @@ fn unused_subject(suite: &str) -> String {
     format!("{suite}-{now}-value")
 }
 
-fn schema(name: &str, fields: Value) -> Schema {
+fn schema(name: &str, fields: &Value) -> Schema {
     codec::schema(json!({"type": "record", "name": name.replace('-', "_"), "fields": fields})).expect("is carried")
 }
 
@@ -65,7 +65,7 @@ async fn failed(url: &str) -> Fault {
 async fn what_is_registered_is_read_by_its_id() {
     let (registry, _running) = any_registry().await;
     let subject = unused_subject("read");
-    let schema = schema(&subject, json!([{"name": "a", "type": "string"}]));
+    let schema = schema(&subject, &json!([{"name": "a", "type": "string"}]));
     let id = registry.register(&subject, &schema).await.expect("is registered");
     assert_eq!(registry.register(&subject, &schema).await.expect("is registered"), id);
     let text = registry.schema(id).await.expect("is read").expect("is known");
@@ -82,8 +82,8 @@ async fn an_unknown_id_is_no_fault() {
 async fn an_incompatible_schema_is_for_an_operator_with_the_registrys_reason() {
     let running = start(Config { addr: loopback(), data_dir: None }).await.expect("starts");
     let registry = client(&running.url());
-    registry.register("s-value", &schema("r", json!([{"name": "a", "type": "string"}]))).await.expect("is registered");
-    let next = schema("r", json!([{"name": "a", "type": "string"}, {"name": "added", "type": "int"}]));
+    registry.register("s-value", &schema("r", &json!([{"name": "a", "type": "string"}]))).await.expect("is registered");
+    let next = schema("r", &json!([{"name": "a", "type": "string"}, {"name": "added", "type": "int"}]));
     let fault = registry.register("s-value", &next).await.expect_err("is refused");
     assert_eq!((fault.code(), fault.retry()), (Code::RegistryRefused, Retry::Operator));
     let text = fault.to_string();

@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use millrace_runtime::dead_letters::{self, DeadLetter};
 use millrace_runtime::inspect::Inspector;
 use serde_json::json;
 
 use crate::args::{DeadLetters, DeadLettersCommand, Project};
 use crate::project::Loaded;
+use crate::table::table;
 
 pub(crate) async fn execute(args: &DeadLetters) -> anyhow::Result<ExitCode> {
     match &args.command {
@@ -28,7 +27,7 @@ async fn list(project: &Project, pipeline: Option<&str>, as_json: bool) -> anyho
     } else if letters.is_empty() {
         println!("No dead letters.");
     } else {
-        println!("{}", table(&letters));
+        println!("{}", listing(&letters));
         println!("{} dead letters. `millrace dead-letters show ID` prints one wholly.", letters.len());
     }
     Ok(())
@@ -47,9 +46,8 @@ async fn read(loaded: &Loaded) -> anyhow::Result<Vec<(String, DeadLetter)>> {
     Ok(letters)
 }
 
-fn table(letters: &[(String, DeadLetter)]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(["id", "pipeline", "record", "stage", "code", "why"]);
+fn listing(letters: &[(String, DeadLetter)]) -> comfy_table::Table {
+    let mut table = table(["id", "pipeline", "record", "stage", "code", "why"]);
     for (_, letter) in letters {
         let record = format!("{}-{}:{}", letter.said("topic"), letter.said("partition"), letter.said("offset"));
         table.add_row([&id(letter), letter.said("pipeline"), &record, letter.said("stage"), letter.said("code"), letter.said("message")]);

@@ -3,18 +3,16 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use millrace_connectors::Connection;
 
 use crate::args::Query;
 use crate::project::Loaded;
+use crate::table::table;
 
 pub(crate) async fn execute(args: &Query) -> anyhow::Result<ExitCode> {
     let loaded = Loaded::open(&args.project.project)?;
     let result = choose(&loaded, args.connection.as_deref())?.query(&args.sql).await?;
-    let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(&result.columns);
+    let mut table = table(&result.columns);
     for row in &result.rows {
         table.add_row(row.iter().map(|value| value.as_deref().unwrap_or("NULL")));
     }

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use millrace_runtime::inspect::Inspector;
 use millrace_runtime::kafka::{Tail, topics};
 
 use crate::args::{Project, Topics, TopicsCommand};
 use crate::project::Loaded;
+use crate::table::table;
 
 pub(crate) async fn execute(args: &Topics) -> anyhow::Result<ExitCode> {
     match &args.command {
@@ -20,8 +19,7 @@ pub(crate) async fn execute(args: &Topics) -> anyhow::Result<ExitCode> {
 
 async fn list(project: &Project) -> anyhow::Result<()> {
     let cluster = Loaded::open(&project.project)?.cluster("reader");
-    let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(["topic", "partitions", "offsets"]);
+    let mut table = table(["topic", "partitions", "offsets"]);
     for topic in topics::list(&cluster).await?.iter().filter(|topic| !topic.name.starts_with("__")) {
         let offsets: i64 = topics::extents(&cluster, &topic.name).await?.iter().map(|extent| extent.end - extent.start).sum();
         table.add_row([topic.name.clone(), topic.partitions.to_string(), offsets.to_string()]);

@@ -51,16 +51,12 @@ fn out_of_range(refused: &mut Refused, row: usize, name: &str) {
 }
 
 fn whole(array: &dyn Array) -> Box<dyn Fn(usize) -> i64 + '_> {
-    match array.data_type() {
-        DataType::Int32 => {
-            let values = array.as_primitive::<Int32Type>().values();
-            Box::new(|row| values[row].into())
-        }
-        _ => {
-            let values = array.as_primitive::<Int64Type>().values();
-            Box::new(|row| values[row])
-        }
+    if *array.data_type() == DataType::Int32 {
+        let values = array.as_primitive::<Int32Type>().values();
+        return Box::new(|row| values[row].into());
     }
+    let values = array.as_primitive::<Int64Type>().values();
+    Box::new(|row| values[row])
 }
 
 fn check_whole(loaded: &Loaded, array: &dyn Array, bytes: u8, refused: &mut Refused) {

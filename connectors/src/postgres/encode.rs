@@ -191,7 +191,8 @@ impl<'a> Values<'a> {
             Self::TimeOfMillis(millis) => write_sized(out, &(i64::from(millis[row]) * 1_000).to_be_bytes()),
             Self::TimeOfMicros(micros) => write_sized(out, &micros[row].to_be_bytes()),
             Self::Timestamp(counts, unit) => {
-                write_sized(out, &unit.micros(counts[row]).unwrap_or_default().saturating_sub(EPOCH_MICROS).to_be_bytes())
+                let micros = unit.micros(counts[row]).unwrap_or_default();
+                write_sized(out, &micros.saturating_sub(EPOCH_MICROS).to_be_bytes());
             }
             Self::Interval(array) => write_interval(array, row, out),
             other => other.write_bytes(row, out),

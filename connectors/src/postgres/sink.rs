@@ -12,7 +12,7 @@ use crate::config::Mode;
 use crate::table::unsettled;
 
 /// How long one call may last: far longer than the largest batch takes.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(15 * 60);
+const ANSWERED_WITHIN: Duration = Duration::from_mins(15);
 
 /// Loads a table of PostgreSQL: appends are copied straight into it, upserts go by a stage and a merge.
 ///

@@ -132,9 +132,8 @@ fn fit_whole(kind: Kind, name: &str, modifier: i32) -> Option<(Form, Limit)> {
 
 fn fit_text(name: &str, declared: Declared<'_>) -> Option<(Form, Limit)> {
     Some(match name {
-        "text" | "citext" => (Form::Text, Limit::None),
+        "text" | "citext" | "json" => (Form::Text, Limit::None),
         "varchar" | "bpchar" => (Form::Text, characters(declared.modifier)),
-        "json" => (Form::Text, Limit::None),
         "jsonb" => (Form::TextAsJsonb, Limit::None),
         _ if declared.class == "e" => (Form::Text, Limit::None),
         _ => return None,

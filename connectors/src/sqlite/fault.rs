@@ -9,18 +9,20 @@ const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const READONLY: i32 = 8;
 const IOERR: i32 = 10;
+const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
 const CANTOPEN: i32 = 14;
 const TOOBIG: i32 = 18;
 const CONSTRAINT: i32 = 19;
 const MISMATCH: i32 = 20;
 const AUTH: i32 = 23;
+const NOTADB: i32 = 26;
 
 /// The fault that an error is, met while `doing` something.
 pub(super) fn fault(doing: &str, error: Error) -> Fault {
     let (code, retry) = classify(&error);
     let hint = match primary(&error) {
-        Some(CANTOPEN) => "; check the path and its permissions",
+        Some(CANTOPEN | NOTADB) => "; check the path and its permissions",
         Some(CONSTRAINT) => "; a constraint that is deferred to the commit can't tell which row it refuses: make it immediate",
         Some(ERROR) => "; make the table fit the pipeline's schema, or name another table",
         _ => "",
@@ -38,6 +40,7 @@ fn classify(error: &Error) -> (Code, Retry) {
     match primary(error) {
         Some(BUSY | LOCKED | IOERR | FULL) => (Code::TargetUnavailable, Retry::BackOff),
         Some(PERM | READONLY | CANTOPEN | AUTH) => (Code::TargetDenied, Retry::Operator),
+        Some(CORRUPT | NOTADB) => (Code::TargetOther, Retry::Operator),
         Some(ERROR | CONSTRAINT) => (Code::TargetSchema, Retry::Operator),
         _ => (Code::TargetOther, Retry::Never),
     }

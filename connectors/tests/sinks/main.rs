@@ -5,6 +5,7 @@
 mod everything;
 mod postgres;
 mod rows;
+mod sqlite;
 mod suite;
 mod takeover;
 mod warehouse;
@@ -14,7 +15,7 @@ macro_rules! conformance {
         mod sqlite_conforms {
             $(#[tokio::test]
             async fn $test() {
-                crate::suite::$test(&crate::warehouse::Sqlite::new(stringify!($test)).await).await;
+                crate::suite::$test(&crate::warehouse::Sqlite::new()).await;
             })*
         }
 
@@ -44,6 +45,7 @@ conformance! {
     a_later_row_or_deletion_of_a_key_wins
     a_refused_row_does_not_hide_the_earlier_one_of_its_key
     an_append_has_no_deletions
+    a_call_that_is_dropped_voids_its_round
     a_round_that_was_not_settled_is_not_committed
     every_type_and_its_null_arrive
     a_table_that_does_not_fit_is_refused_with_what_to_do

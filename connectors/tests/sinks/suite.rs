@@ -1,6 +1,7 @@
 //! What every sink must do.
 
 use futures::future::join_all;
+use futures::poll;
 use millrace_connectors::TableConfig;
 use millrace_model::{Code, Commit, Fault, Offsets, Retry, Schema, Sink};
 
@@ -256,6 +257,22 @@ pub(crate) async fn an_append_has_no_deletions(warehouse: &dyn Warehouse) {
         rejected.iter().map(|one| (one.record, one.code)).collect::<Vec<_>>(),
         [(0, Code::TombstoneRefused), (1, Code::TombstoneRefused)]
     );
+}
+
+pub(crate) async fn a_call_that_is_dropped_voids_its_round(warehouse: &dyn Warehouse) {
+    let mut sink = warehouse.claimed(&upsert(), None).await;
+    let many: Vec<_> = (0..10_000).map(|id| (id, Some("void"))).collect();
+    sink.write(&batch(&many)).await.expect("writes");
+    let mut settling = sink.settle();
+    assert!(poll!(&mut settling).is_pending());
+    drop(settling);
+    let fault = sink.commit(&Offsets::new(), &at(1)).await.expect_err("the round is void");
+    assert_eq!((fault.code(), fault.retry()), (Code::TargetUnavailable, Retry::BackOff), "{fault}");
+    assert_eq!(sink.claim(&[partition()]).await.expect("claims"), Offsets::new());
+    sink.write(&batch(&[(2, Some("kept"))])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, []);
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(1)).await, Commit::Done);
+    assert_eq!(warehouse.notes().await, ["2 kept"]);
 }
 
 pub(crate) async fn a_round_that_was_not_settled_is_not_committed(warehouse: &dyn Warehouse) {

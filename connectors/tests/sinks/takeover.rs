@@ -11,7 +11,7 @@ use crate::warehouse::{Postgres, Warehouse};
 
 /// Names the schema that a writer started by [`stopped_in_mid_copy`] writes to.
 const WRITES_TO: &str = "MILLRACE_TEST_WRITES_TO";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn a_writer_stopped_in_mid_copy_neither_blocks_its_successor_nor_writes_after_it_wakes() {

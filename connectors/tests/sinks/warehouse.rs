@@ -1,5 +1,7 @@
 //! The stores that the suite runs against.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use millrace_connectors::{Connection, postgres, sqlite};
 use millrace_model::{Sink, TopicPartition};
@@ -59,8 +61,13 @@ impl dyn Warehouse + '_ {
 pub(crate) struct Sqlite(TempDir);
 
 impl Sqlite {
-    pub(crate) async fn new(_test: &str) -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    /// The folder that it is in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.0.path()
     }
 }
 

@@ -243,8 +243,8 @@ mod tests {
         for id in decoder.unknown_ids(&records) {
             decoder.learn(id, None);
         }
-        let decoded = decoder.decode(&records).expect("decodes");
-        assert_eq!((decoded.batch.len(), decoded.rejected.len()), (1, 2998));
+        let Decoded { batch, rejected, .. } = decoder.decode(&records).expect("decodes");
+        assert_eq!((batch.len(), rejected.len()), (1, 2998));
         assert_eq!(decoder.writers.len(), 1);
     }
 }

@@ -12,8 +12,8 @@ use arrow::array::{
     StructArray,
 };
 use arrow::datatypes::{
-    DataType, Field, FieldRef, Fields, Int32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType,
+    ArrowTimestampType, DataType, Field, FieldRef, Fields, Int32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType,
 };
 use arrow::error::ArrowError;
 
@@ -161,10 +161,7 @@ fn instant(array: &ArrayRef, unit: TimeUnit, zone: &Arc<str>) -> Option<ArrayRef
     })
 }
 
-fn in_zone<T: arrow::array::ArrowPrimitiveType>(array: &PrimitiveArray<T>, zone: &Arc<str>) -> PrimitiveArray<T>
-where
-    T: arrow::datatypes::ArrowTimestampType,
-{
+fn in_zone<T: ArrowTimestampType>(array: &PrimitiveArray<T>, zone: &Arc<str>) -> PrimitiveArray<T> {
     array.clone().with_timezone(Arc::clone(zone))
 }
 

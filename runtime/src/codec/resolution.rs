@@ -120,9 +120,8 @@ fn skipped(field: &Field) -> Field {
 
 fn as_bytes(kind: &Type) -> Type {
     match kind {
-        Type::Scalar { base: Base::String, .. } => Type::Scalar { base: Base::Bytes, logical: None },
+        Type::Scalar { base: Base::String, .. } | Type::Decimal { fixed: None, .. } => Type::Scalar { base: Base::Bytes, logical: None },
         Type::Scalar { base, .. } => Type::Scalar { base: *base, logical: None },
-        Type::Decimal { fixed: None, .. } => Type::Scalar { base: Base::Bytes, logical: None },
         Type::Decimal { fixed: Some(fixed), .. } => Type::Fixed { fixed: fixed.clone(), uuid: false },
         Type::Array(items) => Type::Array(Box::new(as_bytes(items))),
         Type::Map(values) => Type::Array(Box::new(entry(values))),

@@ -52,27 +52,31 @@ pub(super) struct Items {
     width: usize,
 }
 
-/// What is wrong with a value, and where.
+/// What is wrong with a value, and where. Boxed, so that the walk's results stay small.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Flaw {
+pub(super) struct Flaw(Box<Details>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Details {
     /// From the inside out.
     path: Vec<String>,
     reason: String,
 }
 
-type Walk = Result<(), Box<Flaw>>;
+type Walk = Result<(), Flaw>;
 
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() {
-            return f.write_str(&self.reason);
+        let Details { path, reason } = self.0.as_ref();
+        if path.is_empty() {
+            return f.write_str(reason);
         }
         f.write_str("field `")?;
-        for (depth, part) in self.path.iter().rev().enumerate() {
+        for (depth, part) in path.iter().rev().enumerate() {
             let dot = if depth > 0 && !part.starts_with(['[', '{']) { "." } else { "" };
             write!(f, "{dot}{part}")?;
         }
-        write!(f, "`: {}", self.reason)
+        write!(f, "`: {reason}")
     }
 }
 
@@ -226,7 +230,7 @@ fn below(value: i64, limit: i64, what: &str) -> Walk {
     if (0..limit).contains(&value) { Ok(()) } else { Err(flaw(format!("{value} is not {what}"))) }
 }
 
-fn branch(branches: &[Shape], index: i64) -> Result<&Shape, Box<Flaw>> {
+fn branch(branches: &[Shape], index: i64) -> Result<&Shape, Flaw> {
     let branch = usize::try_from(index).ok().and_then(|index| branches.get(index));
     branch.ok_or_else(|| flaw(format!("{index} is no branch of a union of {}", branches.len())))
 }
@@ -252,13 +256,13 @@ fn decimal(bytes: &[u8], limit: i128) -> Walk {
 }
 
 #[cold]
-fn flaw(reason: impl Into<String>) -> Box<Flaw> {
-    Box::new(Flaw { path: Vec::new(), reason: reason.into() })
+fn flaw(reason: impl Into<String>) -> Flaw {
+    Flaw(Box::new(Details { path: Vec::new(), reason: reason.into() }))
 }
 
 #[cold]
-fn inside(mut flaw: Box<Flaw>, part: &str) -> Box<Flaw> {
-    flaw.path.push(part.to_owned());
+fn inside(mut flaw: Flaw, part: &str) -> Flaw {
+    flaw.0.path.push(part.to_owned());
     flaw
 }
 
@@ -267,14 +271,14 @@ struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
     #[inline]
-    fn byte(&mut self) -> Result<u8, Box<Flaw>> {
+    fn byte(&mut self) -> Result<u8, Flaw> {
         let (&byte, rest) = self.0.split_first().ok_or_else(truncated)?;
         self.0 = rest;
         Ok(byte)
     }
 
     #[inline]
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Box<Flaw>> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Flaw> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or_else(truncated)?;
         self.0 = rest;
         Ok(taken)
@@ -282,13 +286,13 @@ impl<'a> Cursor<'a> {
 
     /// A zigzag number of at most 64 bits in 7-bit groups, lowest first.
     #[inline]
-    fn long(&mut self) -> Result<i64, Box<Flaw>> {
+    fn long(&mut self) -> Result<i64, Flaw> {
         let first = self.byte()?;
         let number = if first < 0x80 { u64::from(first) } else { self.rest_of_number(first)? };
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 
-    fn rest_of_number(&mut self, first: u8) -> Result<u64, Box<Flaw>> {
+    fn rest_of_number(&mut self, first: u8) -> Result<u64, Flaw> {
         let mut number = u64::from(first & 0x7f);
         for shift in (7..64).step_by(7) {
             let byte = self.byte()?;
@@ -304,19 +308,19 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    fn int(&mut self) -> Result<i32, Box<Flaw>> {
+    fn int(&mut self) -> Result<i32, Flaw> {
         let number = self.long()?;
         i32::try_from(number).map_err(|_| flaw(format!("{number} does not fit into an int")))
     }
 
     #[inline]
-    fn length(&mut self) -> Result<usize, Box<Flaw>> {
+    fn length(&mut self) -> Result<usize, Flaw> {
         let length = self.long()?;
         usize::try_from(length).map_err(|_| flaw(format!("a length is negative: {length}")))
     }
 
     #[inline]
-    fn sized(&mut self) -> Result<&'a [u8], Box<Flaw>> {
+    fn sized(&mut self) -> Result<&'a [u8], Flaw> {
         let length = self.length()?;
         let left = self.0.len();
         if length > left {
@@ -327,6 +331,6 @@ impl<'a> Cursor<'a> {
 }
 
 #[cold]
-fn truncated() -> Box<Flaw> {
+fn truncated() -> Flaw {
     flaw("the value ends too early")
 }

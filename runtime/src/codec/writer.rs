@@ -61,14 +61,13 @@ impl Writer {
         rejected: &mut Vec<Rejection>,
     ) -> Result<Rows> {
         let mut good = self.checked::<false>(values, records, rejected);
-        let columns = match self.feed(values, &good) {
-            Ok(columns) => columns,
-            Err(_) => {
-                self.rebuild()?;
-                good = self.checked::<true>(values, good, rejected);
-                good = self.readable(values, good, rejected)?;
-                self.feed(values, &good).map_err(|error| defect("decoded rows one by one but not together", error))?
-            }
+        let columns = if let Ok(columns) = self.feed(values, &good) {
+            columns
+        } else {
+            self.rebuild()?;
+            good = self.checked::<true>(values, good, rejected);
+            good = self.readable(values, good, rejected)?;
+            self.feed(values, &good).map_err(|error| defect("decoded rows one by one but not together", error))?
         };
         let columns = form::conform_batch(&columns, &reader.kind, &reader.arrow);
         Ok(Rows { columns: columns.map_err(|error| defect("decoded rows of another form than the schema's", error))?, records: good })

@@ -1,14 +1,19 @@
 //! Topics: those of the project file are made before a pipeline runs; an existing one is left as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use millrace_model::{Code, Fault, Result};
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
 use super::client::{Cluster, PlainContext, REQUEST_TIMEOUT};
 use super::fault::fault;
+
+/// How many events of a client are looked at for the reason of its failure, and how long each is waited for.
+const EVENTS: u32 = 10;
+const EVENT: Duration = Duration::from_millis(50);
 
 /// A topic as it is to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,8 +83,8 @@ fn new_topic(topic: &Declared) -> NewTopic<'_> {
 
 /// Every topic that the user may see, by name.
 pub async fn list(cluster: &Cluster) -> Result<Vec<Existing>> {
-    asking(cluster, |client| {
-        let metadata = client.fetch_metadata(None, REQUEST_TIMEOUT)?;
+    asking(cluster, |client, timeout| {
+        let metadata = client.fetch_metadata(None, timeout)?;
         let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
         let mut topics: Vec<_> =
             topics.map(|topic| Existing { name: topic.name().to_owned(), partitions: topic.partitions().len() as i32 }).collect();
@@ -99,28 +104,58 @@ pub async fn partitions(cluster: &Cluster, topic: &str) -> Result<i32> {
 /// Where each partition of `topic` starts and ends, for readers of committed records.
 pub async fn extents(cluster: &Cluster, topic: &str) -> Result<Vec<Extent>> {
     let (count, topic) = (partitions(cluster, topic).await?, topic.to_owned());
-    asking(cluster, move |client| {
+    asking(cluster, move |client, timeout| {
         (0..count)
-            .map(|partition| client.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT).map(|(start, end)| Extent { start, end }))
+            .map(|partition| client.fetch_watermarks(&topic, partition, timeout).map(|(start, end)| Extent { start, end }))
             .collect()
     })
     .await
 }
 
 /// Asks a client of its own, off the caller's thread: librdkafka's answers block.
-async fn asking<T: Send + 'static>(
-    cluster: &Cluster,
-    question: impl FnOnce(&BaseConsumer<PlainContext>) -> rdkafka::error::KafkaResult<T> + Send + 'static,
-) -> Result<T> {
+async fn asking<T: Send + 'static>(cluster: &Cluster, question: impl Question<T>) -> Result<T> {
     let mut config = cluster.config();
     config.set("isolation.level", "read_committed");
     let asked = tokio::task::spawn_blocking(move || {
-        let client: BaseConsumer<PlainContext> =
-            config.create_with_context(PlainContext::default()).map_err(|error| fault("opening a client", error))?;
-        question(&client).map_err(|error| {
-            client.poll(std::time::Duration::ZERO);
-            client.context().troubles.explain("asking Kafka", error)
-        })
+        let client: Client = config.create_with_context(PlainContext::default()).map_err(|error| fault("opening a client", error))?;
+        ask(&client, &question)
     });
     asked.await.map_err(|error| Fault::fatal(Code::Internal, "asking Kafka panicked").because(error))?
+}
+
+type Client = BaseConsumer<PlainContext>;
+
+/// Something to ask a client, within the given time.
+trait Question<T>: Fn(&Client, Duration) -> KafkaResult<T> + Send + 'static {}
+
+impl<T, F: Fn(&Client, Duration) -> KafkaResult<T> + Send + 'static> Question<T> for F {}
+
+/// Asks with more and more patience. librdkafka itself goes on waiting when credentials are refused, and says so by an
+/// event only; it is looked for after each try, so that nobody waits the whole time for it.
+fn ask<T>(client: &Client, question: &impl Question<T>) -> Result<T> {
+    let mut waited = Duration::ZERO;
+    let mut patience = Duration::from_secs(1);
+    loop {
+        let error = match question(client, patience) {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        if let Some(refusal) = refusal(client) {
+            return Err(refusal);
+        }
+        waited += patience;
+        let fault = fault("asking Kafka", error);
+        if fault.code() != Code::KafkaUnavailable || waited >= REQUEST_TIMEOUT {
+            return Err(fault);
+        }
+        patience *= 2;
+    }
+}
+
+/// The refusal among the client's events, which come a little after the call that they explain.
+fn refusal(client: &Client) -> Option<Fault> {
+    (0..EVENTS).find_map(|_| {
+        client.poll(EVENT);
+        client.context().troubles.take()
+    })
 }

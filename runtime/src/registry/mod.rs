@@ -24,13 +24,16 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Registry(Arc<Shared>);
 
+/// A subject and the text of a schema under it.
+type Registration = (Arc<str>, Arc<str>);
+
 #[derive(Debug)]
 struct Shared {
     settings: SrSettings,
     /// The addresses without user and password, for messages.
     address: String,
     schemas: Mutex<HashMap<u32, Arc<str>>>,
-    ids: Mutex<HashMap<(Arc<str>, Arc<str>), u32>>,
+    ids: Mutex<HashMap<Registration, u32>>,
 }
 
 impl Registry {
@@ -78,7 +81,7 @@ impl Registry {
     /// [`Code::RegistryRefused`], for an operator, when the registry does not take the schema; else as for
     /// [`Registry::schema`].
     pub async fn register(&self, subject: &str, schema: &Schema) -> Result<u32> {
-        let key: (Arc<str>, Arc<str>) = (subject.into(), schema.text().into());
+        let key: Registration = (subject.into(), schema.text().into());
         if let Some(known) = lock(&self.0.ids).get(&key) {
             return Ok(*known);
         }
@@ -126,16 +129,9 @@ fn decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
         let hex = (first == b'%').then(|| tail.get(..2)).flatten().and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = tail;
-            }
-        }
+        let escaped = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }

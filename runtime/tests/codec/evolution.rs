@@ -196,11 +196,11 @@ proptest! {
 
         let mut decoder = Decoder::new(&schema).expect("has a decoder");
         decoder.learn(7, Some(&writer.to_string()));
-        let decoded = decoder.decode(&records(values.iter().map(Some))).expect("decodes");
-        prop_assert_eq!(&decoded.rejected, &[]);
-        prop_assert_eq!(decoded.batch.columns().schema(), schema.arrow().clone());
+        let out = decoder.decode(&records(values.iter().map(Some))).expect("decodes");
+        prop_assert_eq!(&out.rejected, &[]);
+        prop_assert_eq!(out.batch.columns().schema(), schema.arrow().clone());
 
-        let found: Vec<Value> = encode(&schema, decoded.batch.columns()).iter().map(|value| read(&read_as, None, value).expect("is readable")).collect();
+        let found: Vec<Value> = encode(&schema, out.batch.columns()).iter().map(|value| read(&read_as, None, value).expect("is readable")).collect();
         prop_assert_eq!(found, expected);
     }
 
@@ -213,16 +213,16 @@ proptest! {
         for id in decoder.unknown_ids(&records) {
             decoder.learn(id, Some(&version(id).to_string()));
         }
-        let decoded = decoder.decode(&records).expect("decodes");
-        prop_assert_eq!(&decoded.rejected, &[]);
-        prop_assert_eq!(decoded.batch.columns().schema(), schema.arrow().clone());
+        let out = decoder.decode(&records).expect("decodes");
+        prop_assert_eq!(&out.rejected, &[]);
+        prop_assert_eq!(out.batch.columns().schema(), schema.arrow().clone());
         let avro = Avro::parse(&version(2)).expect("is a schema");
-        for (row, value) in encode(&schema, decoded.batch.columns()).iter().enumerate() {
+        for (row, value) in encode(&schema, out.batch.columns()).iter().enumerate() {
             let Value::Record(fields) = read(&avro, None, value).expect("is readable") else { panic!("is a record") };
             prop_assert_eq!(&fields[0].1, &Value::Long(row as i64));
             prop_assert_eq!(&fields[1].1, &Value::Enum(row as u32 % 2, if row % 2 == 0 { "EVEN".into() } else { "ODD".into() }));
         }
-        prop_assert_eq!(decoded.batch.origin().rows().len(), ids.len());
+        prop_assert_eq!(out.batch.origin().rows().len(), ids.len());
     }
 }
 
@@ -246,15 +246,15 @@ fn of_version(id: u32, n: i32) -> Vec<u8> {
     framed(id, &Avro::parse(&version(id)).expect("is a schema"), Value::Record(fields))
 }
 
-fn learnt(reader: Json, writer: Json, values: &[&[u8]]) -> Decoded {
-    let schema = millrace_runtime::codec::schema(reader).expect("is carried");
+fn learnt(reader: &Json, writer: &Json, values: &[&[u8]]) -> Decoded {
+    let schema = millrace_runtime::codec::schema(reader.clone()).expect("is carried");
     let mut decoder = Decoder::new(&schema).expect("has a decoder");
     decoder.learn(1, Some(&writer.to_string()));
     let values = values.iter().map(|body| Some([&[0, 0, 0, 0, 1][..], body].concat()));
     decoder.decode(&records(values)).expect("decodes")
 }
 
-fn of(kind: Json) -> Json {
+fn of(kind: &Json) -> Json {
     json!({"type": "record", "name": "r", "fields": [{"name": "x", "type": kind}]})
 }
 
@@ -271,7 +271,7 @@ fn schemas_that_can_not_be_read_as_the_topics_are_refused_with_the_field() {
         (json!(["null", "string", "int"]), json!("string")),
         (json!({"type": "fixed", "name": "f", "size": 2}), json!({"type": "fixed", "name": "f", "size": 3})),
     ] {
-        let decoded = learnt(of(reader.clone()), of(writer.clone()), &[&[2, 2], &[2]]);
+        let decoded = learnt(&of(&reader), &of(&writer), &[&[2, 2], &[2]]);
         assert_eq!(decoded.rejected.len(), 2, "{writer} as {reader}");
         for rejection in decoded.rejected {
             assert_eq!(rejection.code, Code::SchemaIncompatible);
@@ -283,18 +283,18 @@ fn schemas_that_can_not_be_read_as_the_topics_are_refused_with_the_field() {
 #[test]
 fn a_new_field_without_a_default_can_not_be_read() {
     let reader = json!({"type": "record", "name": "r", "fields": [{"name": "x", "type": "int"}, {"name": "y", "type": ["null", "int"]}]});
-    let decoded = learnt(reader, of(json!("int")), &[&[2]]);
+    let decoded = learnt(&reader, &of(&json!("int")), &[&[2]]);
     assert!(decoded.rejected[0].reason.contains("field `y`"), "{:?}", decoded.rejected);
 }
 
 #[test]
 fn a_value_without_a_counterpart_is_rejected_alone() {
-    let decoded = learnt(of(json!("int")), of(json!(["null", "int"])), &[&[2, 2], &[0], &[2, 4]]);
+    let decoded = learnt(&of(&json!("int")), &of(&json!(["null", "int"])), &[&[2, 2], &[0], &[2, 4]]);
     assert_eq!(decoded.batch.origin().rows(), [0, 2]);
     assert_eq!((decoded.rejected[0].record, decoded.rejected[0].code), (1, Code::SchemaIncompatible));
 
-    let symbols = |symbols: Json| json!({"type": "enum", "name": "e", "symbols": symbols});
-    let decoded = learnt(of(symbols(json!(["A"]))), of(symbols(json!(["A", "B"]))), &[&[0], &[2], &[0]]);
+    let symbols = |symbols: &Json| json!({"type": "enum", "name": "e", "symbols": symbols});
+    let decoded = learnt(&of(&symbols(&json!(["A"]))), &of(&symbols(&json!(["A", "B"]))), &[&[0], &[2], &[0]]);
     assert_eq!(decoded.batch.origin().rows(), [0, 2]);
     assert_eq!((decoded.rejected[0].record, decoded.rejected[0].code), (1, Code::SchemaIncompatible));
 }
@@ -305,7 +305,7 @@ fn a_renamed_field_is_read_by_its_alias_and_a_record_by_its_name_without_namespa
     let reader = json!({"type": "record", "name": "new.r", "fields": [y, {"name": "z", "type": "int", "default": 9}]});
     let writer = json!({"type": "record", "name": "old.r", "fields": [{"name": "x", "type": "int"}]});
     let schema = millrace_runtime::codec::schema(reader.clone()).expect("is carried");
-    let decoded = learnt(reader, writer, &[&[14]]);
+    let decoded = learnt(&reader, &writer, &[&[14]]);
     assert_eq!(decoded.rejected, []);
     assert_eq!(encode(&schema, decoded.batch.columns())[0][5..], [14, 18]);
 }
@@ -316,7 +316,7 @@ fn a_field_that_nobody_reads_may_hold_anything() {
         {"name": "s", "type": "string"}, {"name": "x", "type": "int"},
         {"name": "u", "type": ["null", "int", "string", {"type": "fixed", "name": "d", "size": 12, "logicalType": "duration"}]},
         {"name": "m", "type": {"type": "map", "values": "string"}}]});
-    let decoded = learnt(of(json!("int")), writer, &[&[2, 0xff, 2, 4, 2, 0xfe, 2, 2, 0xff, 2, 0xff, 0], &[0, 4, 0, 0]]);
+    let decoded = learnt(&of(&json!("int")), &writer, &[&[2, 0xff, 2, 4, 2, 0xfe, 2, 2, 0xff, 2, 0xff, 0], &[0, 4, 0, 0]]);
     assert_eq!(decoded.rejected, []);
     assert_eq!(decoded.batch.len(), 2);
 }

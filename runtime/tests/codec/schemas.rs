@@ -1,7 +1,7 @@
 use millrace_model::{Code, Fault, Retry};
 use serde_json::{Value as Json, json};
 
-fn record(fields: Json) -> Json {
+fn record(fields: &Json) -> Json {
     json!({"type": "record", "name": "r", "namespace": "n", "fields": fields})
 }
 
@@ -15,7 +15,7 @@ fn refused(avro: Json) -> Fault {
 fn a_type_that_can_not_be_carried_is_refused_by_its_path() {
     let inner = |kind: Json| {
         record(
-            json!([{"name": "a", "type": {"type": "array", "items": {"type": "record", "name": "i", "fields": [{"name": "b", "type": kind}]}}}]),
+            &json!([{"name": "a", "type": {"type": "array", "items": {"type": "record", "name": "i", "fields": [{"name": "b", "type": kind}]}}}]),
         )
     };
     for kind in [
@@ -37,7 +37,7 @@ fn a_type_that_can_not_be_carried_is_refused_by_its_path() {
 
 #[test]
 fn what_is_no_record_is_refused() {
-    for avro in [json!("string"), json!({"type": "array", "items": "int"}), record(json!([]))] {
+    for avro in [json!("string"), json!({"type": "array", "items": "int"}), record(&json!([]))] {
         assert_eq!(refused(avro).code(), Code::SchemaUnsupported);
     }
 }
@@ -52,7 +52,7 @@ fn what_is_no_avro_is_refused_by_its_path() {
             "field `a.b`",
         ),
     ] {
-        let fault = refused(record(fields));
+        let fault = refused(record(&fields));
         assert_eq!(fault.code(), Code::SchemaInvalid);
         assert!(fault.message().contains(path), "{fault}");
     }
@@ -67,19 +67,19 @@ fn a_schema_that_would_grow_beyond_measure_is_refused() {
         let doubled = json!([{"name": "a", "type": format!("t{}", depth - 1)}, {"name": "b", "type": format!("t{}", depth - 1)}]);
         fields.push(json!({"name": format!("f{depth}"), "type": {"type": "record", "name": format!("t{depth}"), "fields": doubled}}));
     }
-    assert_eq!(refused(record(json!(fields))).code(), Code::SchemaUnsupported);
+    assert_eq!(refused(record(&json!(fields))).code(), Code::SchemaUnsupported);
 }
 
 #[test]
 fn a_name_that_is_defined_twice_is_refused() {
     let inner = |kind: &str| json!({"type": "record", "name": "i", "fields": [{"name": "b", "type": kind}]});
-    let fault = refused(record(json!([{"name": "x", "type": inner("int")}, {"name": "y", "type": inner("long")}])));
+    let fault = refused(record(&json!([{"name": "x", "type": inner("int")}, {"name": "y", "type": inner("long")}])));
     assert!(fault.message().contains("field `y` defines n.i again"), "{fault}");
 }
 
 #[test]
 fn a_named_type_may_be_referred_to() {
-    let avro = record(json!([
+    let avro = record(&json!([
         {"name": "home", "type": {"type": "record", "name": "address", "fields": [{"name": "street", "type": "string"}]}},
         {"name": "work", "type": ["null", "n.address"], "default": null},
     ]));
@@ -93,7 +93,7 @@ fn a_named_type_may_be_referred_to() {
 fn the_schema_of_some_columns_defines_what_they_refer_to() {
     let suit = json!({"type": "enum", "name": "Suit", "symbols": ["A"]});
     let card = json!({"type": "record", "name": "other.Card", "fields": [{"name": "suit", "type": "n.Suit"}]});
-    let whole = record(json!([{"name": "x", "type": suit}, {"name": "y", "type": ["null", "Suit"]}, {"name": "z", "type": card}]));
+    let whole = record(&json!([{"name": "x", "type": suit}, {"name": "y", "type": ["null", "Suit"]}, {"name": "z", "type": card}]));
     let whole = millrace_runtime::codec::schema(whole).expect("is carried");
     for columns in [vec![1], vec![2, 1], vec![1, 0], vec![0, 1, 2]] {
         let part = millrace_runtime::codec::columns(&whole, &columns, "Key").expect("is carried");
@@ -121,7 +121,7 @@ fn each_type_has_its_one_arrow_form() {
         (json!({"type": "fixed", "name": "f", "size": 3}), DataType::FixedSizeBinary(3)),
         (json!({"type": "long", "arrowTimeUnit": "nanosecond"}), DataType::Int64),
     ] {
-        let schema = millrace_runtime::codec::schema(record(json!([{"name": "x", "type": avro}]))).expect("is carried");
+        let schema = millrace_runtime::codec::schema(record(&json!([{"name": "x", "type": avro}]))).expect("is carried");
         let field = schema.arrow().field(0);
         assert_eq!(field.data_type(), &arrow, "{avro}");
         let uuid = avro["logicalType"] == "uuid";

@@ -1,0 +1,73 @@
+//! What only SQLite's sink must do.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Date32Array, Float64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field};
+use millrace_connectors::{Connection, sqlite};
+use millrace_model::{Batch, Code, Commit, Offsets, Origin, Retry};
+use millrace_runtime::project::ProjectPath;
+
+use crate::rows::{append, at, batch, notes, partition, records, schema};
+use crate::warehouse::{Sqlite, Warehouse};
+
+fn at_path(path: impl Into<std::path::PathBuf>) -> Connection {
+    Connection::Sqlite(sqlite::Config { path: ProjectPath::new(path) })
+}
+
+#[tokio::test]
+async fn values_that_would_become_null_or_have_no_text_are_rejected() {
+    let place = Sqlite::new();
+    let schema = schema(vec![Field::new("n", DataType::Float64, true), Field::new("day", DataType::Date32, true)]);
+    let numbers: ArrayRef = Arc::new(Float64Array::from(vec![Some(f64::NAN), Some(f64::INFINITY), Some(-0.5), None]));
+    let days: ArrayRef = Arc::new(Date32Array::from(vec![Some(0), Some(0), Some(i32::MAX), Some(-1)]));
+    let columns = RecordBatch::try_new(Arc::clone(schema.arrow()), vec![numbers, days]).expect("two columns");
+    let mut sink = place.connection().open(&append(), &schema).await.expect("opens");
+    sink.claim(&[partition()]).await.expect("claims");
+    let seen = sink.write(&Batch::new(columns, Origin::all(records(0, 4)))).await.expect("writes");
+    assert_eq!(seen.iter().map(|one| (one.record, one.code)).collect::<Vec<_>>(), [(0, Code::ValueForbidden), (2, Code::ValueOutOfRange)]);
+    assert!(sink.settle().await.expect("settles").is_empty());
+    assert_eq!(sink.commit(&Offsets::new(), &at(4)).await.expect("commits"), Commit::Done);
+    let place: &dyn Warehouse = &place;
+    let shown = [[Some("inf"), Some("1970-01-01")], [None, Some("1969-12-31")]].map(|row| row.map(|text| text.map(str::to_owned)));
+    assert_eq!(place.rows("SELECT n, day FROM notes ORDER BY day DESC").await, shown);
+}
+
+#[tokio::test]
+async fn folders_on_the_way_to_the_database_are_made() {
+    let place = Sqlite::new();
+    let connection = at_path(place.folder().join("a/b/warehouse.db"));
+    connection.open(&append(), &notes()).await.expect("opens");
+    assert!(connection.query("SELECT * FROM notes").await.expect("reads").rows.is_empty());
+}
+
+#[tokio::test]
+async fn a_query_of_a_database_that_is_not_there_says_so_and_makes_none() {
+    let place = Sqlite::new();
+    let path = place.folder().join("nowhere.db");
+    let fault = at_path(&path).query("SELECT 1").await.expect_err("there is none");
+    assert_eq!((fault.code(), fault.retry()), (Code::TargetDenied, Retry::Operator), "{fault}");
+    assert!(fault.message().contains("nowhere.db") && !path.exists(), "{fault}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_for_an_operator() {
+    let place = Sqlite::new();
+    let path = place.folder().join("picture.png");
+    std::fs::write(&path, vec![7; 4096]).expect("writes");
+    match at_path(&path).open(&append(), &notes()).await {
+        Ok(_) => panic!("is no database"),
+        Err(fault) => assert_eq!(fault.retry(), Retry::Operator, "{fault}"),
+    }
+}
+
+#[tokio::test]
+async fn a_reader_does_not_wait_for_the_writer() {
+    let place = Sqlite::new();
+    let warehouse: &dyn Warehouse = &place;
+    let mut sink = warehouse.claimed(&append(), None).await;
+    sink.write(&batch(&[(1, None)])).await.expect("writes");
+    sink.settle().await.expect("settles");
+    assert_eq!(warehouse.notes().await, [""; 0]);
+    assert_eq!(sink.commit(&Offsets::new(), &at(1)).await.expect("commits"), Commit::Done);
+}
