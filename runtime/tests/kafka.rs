@@ -140,6 +140,22 @@ async fn only_what_is_committed_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_with_records_on_their_way_is_aborted_at_once() {
+    let bench = Bench::start().await;
+    let topic = bench.topic(1).await;
+    let mut producer = Producer::transactional(&bench.cluster("p"), &bench.name("tx")).expect("opens");
+    producer.begin().expect("begins");
+    send(&mut producer, &topic, &["aborted"; 1000]);
+    producer.abort().expect("aborts");
+    producer.begin().expect("begins");
+    send(&mut producer, &topic, &["committed"]);
+    producer.commit().expect("what was aborted is no failure of this transaction");
+    let mut consumer = bench.subscribe("c", &topic);
+    assert_eq!(values(&mut consumer, 1).await, ["committed"]);
+    consumer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn offsets_move_with_the_transaction_that_they_are_in() {
     let bench = Bench::start().await;
     let (topic, output) = (bench.topic(1).await, bench.name("out"));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use millrace_model::{Code, Fault, Header, Offsets, Result};
 use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext, PurgeConfig};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, config::RDKafkaLogLevel};
 
@@ -137,6 +137,11 @@ impl Producer {
     ///
     /// (librdkafka's own flush waits in steps of 100 ms while deliveries are outstanding.)
     pub fn drain(&self) -> Result<()> {
+        self.until_none_is_in_flight()?;
+        self.client.context().failed_delivery().map_or(Ok(()), Err)
+    }
+
+    fn until_none_is_in_flight(&self) -> Result<()> {
         let deadline = Instant::now() + CALL_TIMEOUT;
         while self.client.in_flight_count() > 0 {
             self.client.poll(Duration::from_millis(1));
@@ -145,7 +150,7 @@ impl Producer {
             }
         }
         self.client.poll(Duration::ZERO);
-        self.client.context().failed_delivery().map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// Commits the transaction: what was sent becomes visible, at once and together.
@@ -167,9 +172,19 @@ impl Producer {
     /// Ends the transaction, if one is open, so that nothing of it is ever visible.
     pub fn abort(&mut self) -> Result<()> {
         if self.in_transaction {
+            self.forget_records()?;
             self.retried("aborting a transaction", |client| client.abort_transaction(CALL_TIMEOUT))?;
             self.in_transaction = false;
         }
+        Ok(())
+    }
+
+    /// Gives up the records that have not been delivered. librdkafka aborts only after their reports were taken, which its call
+    /// does not do by itself.
+    fn forget_records(&self) -> Result<()> {
+        self.client.purge(PurgeConfig::default().queue().inflight());
+        self.until_none_is_in_flight()?;
+        self.client.context().failed_delivery();
         Ok(())
     }
 
