@@ -45,7 +45,7 @@ pub(crate) fn fill_orders(records: u64) -> anyhow::Result<u64> {
         kept += u64::from(!order.is_cancelled());
         send(&producer, order.customer.as_bytes(), &value)?;
     }
-    producer.flush(Duration::from_secs(120))?;
+    producer.flush(Duration::from_mins(2))?;
     Ok(kept)
 }
 

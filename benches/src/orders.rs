@@ -29,7 +29,7 @@ pub(crate) struct Order {
     items: [(String, f64); 2],
 }
 
-/// Vigna's SplitMix64: small, seeded, and the same everywhere.
+/// Vigna's `SplitMix64`: small, seeded, and the same everywhere.
 struct Random(u64);
 
 impl Random {

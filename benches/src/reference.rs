@@ -16,7 +16,7 @@ use crate::kafka::{ORDERS, PARTITIONS, client};
 pub(crate) const GROUP: &str = "bench.reference";
 pub(crate) const OUTPUT: &str = "bench.passed";
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const AT_ONCE: usize = 2000;
 
 /// Copies the topic until the process is ended.
@@ -26,7 +26,7 @@ pub(crate) fn pass_through() -> anyhow::Result<()> {
         copy.producer.begin_transaction()?;
         let began = Instant::now();
         while began.elapsed() < COMMIT_INTERVAL {
-            copy.some()?;
+            copy.some();
         }
         copy.commit()?;
     }
@@ -75,7 +75,7 @@ impl Copy {
         Ok(Self { consumer, producer, queue, topic, next: [-1; PARTITIONS as usize], messages: vec![ptr::null_mut(); AT_ONCE] })
     }
 
-    fn some(&mut self) -> anyhow::Result<()> {
+    fn some(&mut self) {
         // SAFETY: the queue is live, and the array has room for as many messages as are asked for.
         let count = unsafe { sys::rd_kafka_consume_batch_queue(self.queue, 50, self.messages.as_mut_ptr(), AT_ONCE) };
         for index in 0..usize::try_from(count).unwrap_or(0) {
@@ -90,7 +90,6 @@ impl Copy {
             }
         }
         self.producer.poll(Duration::ZERO);
-        Ok(())
     }
 
     fn pass(&self, message: &sys::rd_kafka_message_t) {

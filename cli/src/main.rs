@@ -48,7 +48,7 @@ fn told(error: &anyhow::Error) -> String {
 async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { command, logs } = arguments;
     match command {
-        Command::Check(args) => check::execute(&args),
+        Command::Check(args) => Ok(check::execute(&args)),
         Command::Run(args) => run::execute(&args, &logs).await,
         Command::Dev(args) => dev::execute(&args, &logs).await,
         Command::Query(args) => query::execute(&args).await,

@@ -139,8 +139,8 @@ impl Worker<'_> {
         let (undecoded, refused) = self.stage(records, decoded).await?;
         undecoded.iter().chain(&refused).for_each(|rejection| trace.rejected(rejection));
         let staged = rows.saturating_sub(refused.len());
-        self.reject(of(records, &Stage::Decode, undecoded))?;
-        self.reject(of(records, &Stage::Write, refused))?;
+        self.reject(&of(records, &Stage::Decode, undecoded))?;
+        self.reject(&of(records, &Stage::Write, refused))?;
         self.round.cover(records, staged, trace);
         self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
         Ok(())
@@ -163,14 +163,14 @@ impl Worker<'_> {
     }
 
     /// Sends dead letters; they are durable when the round's commit has waited for them.
-    fn reject(&mut self, rejected: Vec<Rejected>) -> Result<()> {
-        for rejected in &rejected {
+    fn reject(&mut self, rejected: &[Rejected]) -> Result<()> {
+        for rejected in rejected {
             self.round.tally.rejected(rejected.code());
             if self.on_error == OnError::Halt {
                 return Err(halt_at(rejected));
             }
         }
-        self.dead_letters.send(&mut self.producer, &rejected)
+        self.dead_letters.send(&mut self.producer, rejected)
     }
 
     async fn commit(&mut self) -> Result<()> {
@@ -180,7 +180,7 @@ impl Worker<'_> {
         let started = Instant::now();
         let refused = self.sink.settle().await?;
         let refusals = refused.len();
-        self.reject(refused)?;
+        self.reject(&refused)?;
         self.producer.drain()?;
         match self.sink.commit(&self.round.from(), self.round.to()).await? {
             Commit::Done => self.committed(started, refusals),

@@ -230,7 +230,7 @@ impl RecordsBuilder {
 mod tests {
     use super::*;
 
-    fn record<'a>(offset: i64, headers: &'a [Header]) -> Record<'a> {
+    fn record(offset: i64, headers: &[Header]) -> Record<'_> {
         Record { topic: "t", partition: 1, offset, timestamp: 7, key: None, value: Some(b"v"), headers }
     }
 

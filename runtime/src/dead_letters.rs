@@ -144,10 +144,11 @@ pub async fn read(cluster: &Cluster, topic: &str) -> Result<Vec<DeadLetter>> {
     let (sender, receiver) = std::sync::mpsc::channel();
     // The receiver outlives the reading.
     compacted::read_to_end(cluster, topic, move |record| sender.send(DeadLetter::of(record)).unwrap_or_default()).await?;
-    Ok(once_each(receiver.into_iter().collect()))
+    let letters: Vec<DeadLetter> = receiver.into_iter().collect();
+    Ok(once_each(&letters))
 }
 
-fn once_each(letters: Vec<DeadLetter>) -> Vec<DeadLetter> {
+fn once_each(letters: &[DeadLetter]) -> Vec<DeadLetter> {
     let last: BTreeMap<[String; 5], usize> =
         letters.iter().enumerate().map(|(index, letter)| (letter.identity().map(str::to_owned), index)).collect();
     let mut kept: Vec<usize> = last.into_values().collect();
@@ -192,6 +193,6 @@ mod tests {
     #[test]
     fn one_record_rejected_twice_is_one_dead_letter() {
         let letter = letter(&rejected(&[]));
-        assert_eq!(once_each(vec![letter.clone(), letter.clone()]), [letter]);
+        assert_eq!(once_each(&[letter.clone(), letter.clone()]), [letter]);
     }
 }

@@ -110,7 +110,7 @@ enum Keys {
     /// One column of text: its UTF-8 bytes.
     Text(usize),
     /// Anything else: a Confluent-framed Avro record of the columns.
-    Framed { columns: Vec<usize>, encoder: Encoder },
+    Framed { columns: Vec<usize>, encoder: Box<Encoder> },
 }
 
 /// The keys of one batch.
@@ -121,6 +121,7 @@ enum BatchKeys<'a> {
 }
 
 /// The key of one row.
+#[derive(Clone, Copy)]
 enum RowKey<'a> {
     Kept,
     Made(&'a [u8]),
@@ -140,7 +141,7 @@ impl Keys {
         }
         let schema = key_schema(schema, &columns)?;
         let id = registry.register(&format!("{topic}-key"), &schema).await?;
-        Ok(Self::Framed { columns, encoder: Encoder::new(&schema, id)? })
+        Ok(Self::Framed { columns, encoder: Box::new(Encoder::new(&schema, id)?) })
     }
 
     fn encode<'a>(&self, columns: &'a RecordBatch) -> Result<BatchKeys<'a>> {
@@ -148,7 +149,8 @@ impl Keys {
             Self::Kept => BatchKeys::Kept,
             Self::Text(column) => BatchKeys::Text(columns.column(*column).as_string()),
             Self::Framed { columns: chosen, encoder } => {
-                let chosen = columns.project(chosen).map_err(|error| Fault::fatal(Code::Internal, "choosing key columns").because(error))?;
+                let chosen =
+                    columns.project(chosen).map_err(|error| Fault::fatal(Code::Internal, "choosing key columns").because(error))?;
                 BatchKeys::Framed(encoder.encode(&chosen)?)
             }
         })
@@ -174,7 +176,8 @@ fn column(schema: &Schema, topic: &str, name: &str) -> Result<usize> {
 /// The schema of keys of several columns, or of one that is not text: a record of those fields, as the values have them.
 pub fn key_schema(schema: &Schema, columns: &[usize]) -> Result<Schema> {
     let fields: Vec<Value> = columns.iter().map(|&column| schema.fields()[column].clone()).collect();
-    let mut avro = json!({ "type": "record", "name": format!("{}Key", schema.avro()["name"].as_str().unwrap_or("Record")), "fields": fields });
+    let mut avro =
+        json!({ "type": "record", "name": format!("{}Key", schema.avro()["name"].as_str().unwrap_or("Record")), "fields": fields });
     if let Some(namespace) = schema.avro().get("namespace") {
         avro["namespace"] = namespace.clone();
     }

@@ -6,9 +6,9 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use millrace_model::{Fault, Retry};
 
 /// How often a halted pipeline looks whether its operator has acted.
-const OPERATOR_INTERVAL: Duration = Duration::from_secs(60);
+const OPERATOR_INTERVAL: Duration = Duration::from_mins(1);
 /// Work that lasted this long before it failed starts the backoff anew.
-const STEADY: Duration = Duration::from_secs(60);
+const STEADY: Duration = Duration::from_mins(1);
 
 /// Waits that grow from 100 ms to 30 s, with jitter, so that many instances do not return at once.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ mod tests {
         let mut backoff = Backoff::default();
         let fault = Fault::passing(Code::KafkaUnavailable, "away");
         for _ in 0..1000 {
-            assert!(matches!(backoff.after(&fault), Next::WaitFor(wait) if wait <= Duration::from_secs(60)));
+            assert!(matches!(backoff.after(&fault), Next::WaitFor(wait) if wait <= Duration::from_mins(1)));
         }
     }
 

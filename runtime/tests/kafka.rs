@@ -233,7 +233,7 @@ async fn revoked(consumer: &mut Consumer) -> usize {
         match next(consumer).await {
             Event::Revoked(revoked) => return revoked.partitions.len(),
             Event::Assigned(assigned) => assigned.resume(),
-            _ => {}
+            Event::Records(_) => {}
         }
     }
 }

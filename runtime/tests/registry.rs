@@ -26,12 +26,11 @@ fn loopback() -> SocketAddr {
 }
 
 async fn any_registry() -> (Registry, Option<Running>) {
-    match std::env::var("MILLRACE_TEST_REGISTRY") {
-        Ok(url) => (client(&url), None),
-        Err(_) => {
-            let running = start(Config { addr: loopback(), data_dir: None }).await.expect("starts");
-            (client(&running.url()), Some(running))
-        }
+    if let Ok(url) = std::env::var("MILLRACE_TEST_REGISTRY") {
+        (client(&url), None)
+    } else {
+        let running = start(Config { addr: loopback(), data_dir: None }).await.expect("starts");
+        (client(&running.url()), Some(running))
     }
 }
 

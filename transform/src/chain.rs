@@ -12,6 +12,9 @@ pub(crate) struct Chain {
     steps: Vec<(Stage, Box<dyn Step>)>,
 }
 
+/// What one step rejected.
+type RejectedBy = (Stage, Vec<Rejection>);
+
 impl Chain {
     /// Compiles `configs` for batches of `input`.
     pub(crate) fn compile(configs: &[StepConfig], input: &Schema) -> Result<Self> {
@@ -24,7 +27,7 @@ impl Chain {
     }
 
     /// Takes a batch through the steps; returns what comes out, and what each step rejected.
-    pub(crate) fn apply(&self, mut batch: Batch) -> Result<(Batch, Vec<(Stage, Vec<Rejection>)>)> {
+    pub(crate) fn apply(&self, mut batch: Batch) -> Result<(Batch, Vec<RejectedBy>)> {
         let mut rejected = Vec::new();
         for (stage, step) in &self.steps {
             let Applied { out, rejected: refused } = step.apply(batch)?;

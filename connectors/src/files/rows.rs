@@ -6,7 +6,7 @@ use millrace_runtime::formats::csv::Scanner;
 #[derive(Debug)]
 pub(super) enum Cutter {
     Lines,
-    Csv { scanner: Scanner, scratch: Vec<u8> },
+    Csv { scanner: Box<Scanner>, scratch: Vec<u8> },
 }
 
 /// What stands at the beginning of a text.
@@ -22,7 +22,7 @@ pub(super) enum Row {
 
 impl Cutter {
     pub(super) fn csv(delimiter: u8) -> Self {
-        Self::Csv { scanner: Scanner::new(delimiter), scratch: Vec::new() }
+        Self::Csv { scanner: Box::new(Scanner::new(delimiter)), scratch: Vec::new() }
     }
 
     /// The row at the beginning of `text`, which is not empty. `last` says that nothing will follow `text`.
@@ -82,7 +82,7 @@ pub(super) fn line_end(text: &[u8]) -> Option<usize> {
 
 /// How many lines end in `text`.
 pub(super) fn line_ends(text: &[u8]) -> u64 {
-    text.iter().filter(|&&byte| byte == b'\n').count() as u64
+    memchr::memchr_iter(b'\n', text).count() as u64
 }
 
 /// A row without its line end.

@@ -63,7 +63,7 @@ impl Puller<'_> {
     async fn work(&mut self) -> Result<()> {
         while !self.pipeline.shutdown.is_requested() {
             while let Some(event) = self.consumer.try_next() {
-                self.take(event?)?;
+                self.take(event?);
             }
             self.list().await?;
             if !self.turn().await? {
@@ -81,10 +81,11 @@ impl Puller<'_> {
             () = until(Some(Instant::now() + IDLE)) => return Ok(()),
             event = self.consumer.next() => event?,
         };
-        self.take(event)
+        self.take(event);
+        Ok(())
     }
 
-    fn take(&mut self, event: Event) -> Result<()> {
+    fn take(&mut self, event: Event) {
         match event {
             Event::Assigned(assigned) => {
                 self.shares.add(&assigned.partitions);
@@ -99,7 +100,6 @@ impl Puller<'_> {
                 tracing::warn!(count = records.len(), "{ASSIGNMENTS} is for dividing work; records in it are passed over");
             }
         }
-        Ok(())
     }
 
     /// Looks which splits there are, and opens those of this instance's shares.

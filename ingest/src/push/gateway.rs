@@ -33,7 +33,7 @@ use crate::service::Ingest;
 /// How long a sender waits for its records to be durable.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// How long a body may take to arrive.
-const ARRIVAL: Duration = Duration::from_secs(60);
+const ARRIVAL: Duration = Duration::from_mins(1);
 /// How long requests that are being served have after the shutdown.
 const GRACE: Duration = Duration::from_secs(10);
 /// How many requests wait for one pipeline; further senders wait for a place.

@@ -137,16 +137,16 @@ impl Worker<'_> {
         let trace = self.pipeline.hop.untraced();
         let written = self.writer.write(&self.producer, &parsed.batch, &[], &trace)?;
         let read: Vec<Rejection> = parsed.refused.iter().map(Refusal::rejection).collect();
-        self.reject(request, Stage::Read, read)?;
+        self.reject(request, &Stage::Read, read)?;
         let answer = Answer::new(written.records, &parsed.refused, &written.rejected);
-        self.reject(request, Stage::Encode, written.rejected)?;
+        self.reject(request, &Stage::Encode, written.rejected)?;
         self.producer.poll();
         draft.records += written.records;
         draft.bytes += written.bytes;
         Ok(Ok(answer))
     }
 
-    fn reject(&mut self, request: &Request, stage: Stage, rejections: Vec<Rejection>) -> Result<()> {
+    fn reject(&mut self, request: &Request, stage: &Stage, rejections: Vec<Rejection>) -> Result<()> {
         let records = request.parsed.batch.origin().records();
         rejections.iter().for_each(|rejection| self.pipeline.metrics.rejected(rejection.code, 1));
         let rejected: Vec<Rejected> =

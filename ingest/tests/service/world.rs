@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 pub(crate) const TOPIC: &str = "orders";
 pub(crate) const DEAD_LETTERS: &str = "dead";
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Orders: `id` and `customer`, and if need be more.
 pub(crate) fn schema() -> Schema {

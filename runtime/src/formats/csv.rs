@@ -302,7 +302,7 @@ mod tests {
             let mut scanner = Scanner::new(b',');
             prop_assert_eq!(scanner.row(text.as_bytes()), Some(row.len() + 1));
             let read: Vec<&[u8]> = scanner.fields().collect();
-            prop_assert_eq!(read, fields.iter().map(|field| field.as_bytes()).collect::<Vec<_>>());
+            prop_assert_eq!(read, fields.iter().map(String::as_bytes).collect::<Vec<_>>());
         }
 
         #[test]

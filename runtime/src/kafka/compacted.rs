@@ -15,7 +15,7 @@ use super::consumer::owned;
 use super::fault::fault;
 
 /// How long open transactions of others are waited for; Kafka ends an abandoned one sooner.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Gives `each` every committed record of `topic` up to the end that it had when the call began, partition by
 /// partition in order. Transactions that were open below that end are waited for: what they commit is seen.

@@ -288,7 +288,7 @@ impl Reader {
         if self.has_room_within(PATIENCE) {
             return Ok(());
         }
-        self.on_assignment("pausing", |client, partitions| client.pause(partitions))?;
+        self.on_assignment("pausing", rdkafka::consumer::Consumer::pause)?;
         while !self.has_room_within(Duration::ZERO) {
             // Nothing comes of paused partitions; the call serves rebalances and keeps the membership.
             match self.client.poll(POLL) {
@@ -297,7 +297,7 @@ impl Reader {
                 None => {}
             }
         }
-        self.on_assignment("resuming", |client, partitions| client.resume(partitions))
+        self.on_assignment("resuming", rdkafka::consumer::Consumer::resume)
     }
 
     /// Whether the loop can take a batch, or has gone.

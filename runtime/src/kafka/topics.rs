@@ -105,9 +105,7 @@ pub async fn partitions(cluster: &Cluster, topic: &str) -> Result<i32> {
 pub async fn extents(cluster: &Cluster, topic: &str) -> Result<Vec<Extent>> {
     let (count, topic) = (partitions(cluster, topic).await?, topic.to_owned());
     asking(cluster, move |client, timeout| {
-        (0..count)
-            .map(|partition| client.fetch_watermarks(&topic, partition, timeout).map(|(start, end)| Extent { start, end }))
-            .collect()
+        (0..count).map(|partition| client.fetch_watermarks(&topic, partition, timeout).map(|(start, end)| Extent { start, end })).collect()
     })
     .await
 }

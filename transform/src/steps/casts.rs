@@ -12,10 +12,8 @@ pub(super) fn is_total(from: &DataType, to: &DataType) -> bool {
         (from, to) if is_text(to) => is_text(from) || is_printable(from),
         (from, Float64) => from.is_integer() || matches!(from, Float32 | Boolean),
         (from, Float32) => from.is_integer(),
-        (Int8 | UInt8, Int16 | Int32 | Int64) => true,
         (Int16 | UInt16, Int32 | Int64) => !matches!((from, to), (UInt16, Int16)),
-        (Int32 | UInt32 | Boolean, Int64) => true,
-        (Date32, DataType::Date64) => true,
+        (Int8 | UInt8, Int16 | Int32 | Int64) | (Int32 | UInt32 | Boolean, Int64) | (Date32, DataType::Date64) => true,
         _ => false,
     }
 }

@@ -83,7 +83,7 @@ impl Step for Select {
         if !failures.is_empty() {
             let good = failures.good(count);
             rejected.extend(rejections(failures, &origin));
-            (columns, origin) = only(&good, columns, &origin)?;
+            (columns, origin) = only(&good, &columns, &origin)?;
             count = origin.len();
         }
         rejected.sort_by_key(|rejection| rejection.record);
@@ -169,7 +169,7 @@ fn refuse_nulls(values: &ArrayRef, failures: &mut Failures) {
     }
 }
 
-fn only(good: &BooleanArray, columns: Vec<ArrayRef>, origin: &Origin) -> Result<(Vec<ArrayRef>, Origin)> {
+fn only(good: &BooleanArray, columns: &[ArrayRef], origin: &Origin) -> Result<(Vec<ArrayRef>, Origin)> {
     let columns = columns.iter().map(|values| filter(values, good)).collect::<Result<_, _>>().map_err(broken)?;
     Ok((columns, origin.filter(good).map_err(broken)?))
 }

@@ -191,7 +191,10 @@ where
     Ok(Arc::new(values))
 }
 
-fn checked_operation<N: ArrowNativeTypeOp>(op: Operator) -> Result<fn(N, N) -> Result<N, ArrowError>, ArrowError> {
+/// An operation on two values that fails where its result has no place in their type.
+type Checked<N> = fn(N, N) -> Result<N, ArrowError>;
+
+fn checked_operation<N: ArrowNativeTypeOp>(op: Operator) -> Result<Checked<N>, ArrowError> {
     match op {
         Operator::Plus => Ok(N::add_checked),
         Operator::Minus => Ok(N::sub_checked),

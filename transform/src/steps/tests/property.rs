@@ -164,8 +164,8 @@ fn order() -> impl Strategy<Value = Order> {
 }
 
 /// Runs the SELECT; `None` if a constant part of it fails, which is refused before any row is seen.
-fn ran(select: String, orders: &[Order]) -> Option<super::fixture::Ran> {
-    match run_steps(&[StepConfig::Sql(select.clone())], orders) {
+fn ran(select: &str, orders: &[Order]) -> Option<super::fixture::Ran> {
+    match run_steps(&[StepConfig::Sql(select.to_owned())], orders) {
         Ok(ran) => Some(ran),
         Err(error) if error.message.ends_with("it would fail for every record") => None,
         Err(error) => panic!("{select}\n{error}"),
@@ -181,7 +181,7 @@ proptest! {
 
     #[test]
     fn a_column_has_the_value_of_each_row_or_rejects_it(expression in number(), orders in prop::collection::vec(order(), 0..40)) {
-        let Some(ran) = ran(format!("SELECT {} AS x FROM input", expression.sql()), &orders) else { return Ok(()) };
+        let Some(ran) = ran(&format!("SELECT {} AS x FROM input", expression.sql()), &orders) else { return Ok(()) };
         let expected: Vec<_> = orders.iter().map(|order| expression.value(order)).collect();
         let good: Vec<String> = expected.iter().filter_map(|value| value.as_ref().ok()).map(|value| shown(*value)).collect();
         let bad: Vec<u32> = (0..).zip(&expected).filter(|(_, value)| value.is_err()).map(|(row, _)| row).collect();
@@ -191,7 +191,7 @@ proptest! {
 
     #[test]
     fn a_condition_keeps_drops_or_rejects_each_row(condition in truth(number()), orders in prop::collection::vec(order(), 0..40)) {
-        let Some(ran) = ran(format!("SELECT id FROM input WHERE {}", condition.sql()), &orders) else { return Ok(()) };
+        let Some(ran) = ran(&format!("SELECT id FROM input WHERE {}", condition.sql()), &orders) else { return Ok(()) };
         let expected: Vec<_> = orders.iter().map(|order| condition.value(order)).collect();
         let rows = |wanted: Result<Option<bool>, Fails>| (0..).zip(&expected).filter(|(_, value)| **value == wanted).map(|(row, _)| row).collect::<Vec<u32>>();
         prop_assert_eq!(ran.rejected_rows(), rows(Err(Fails)));

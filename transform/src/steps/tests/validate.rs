@@ -12,8 +12,8 @@ fn validate(rules: &Value, orders: &[Order]) -> Result<Ran, StepError> {
     run_steps(&[step], orders)
 }
 
-fn broken(rules: Value, orders: &[Order]) -> Vec<u32> {
-    validate(&rules, orders).unwrap_or_else(|error| panic!("{rules}: {error}")).rejected_rows()
+fn broken(rules: &Value, orders: &[Order]) -> Vec<u32> {
+    validate(rules, orders).unwrap_or_else(|error| panic!("{rules}: {error}")).rejected_rows()
 }
 
 fn orders() -> Vec<Order> {
@@ -33,39 +33,39 @@ fn orders() -> Vec<Order> {
 
 #[test]
 fn not_null_rejects_null() {
-    assert_eq!(broken(json!([{ "not_null": ["a", "text"] }]), &orders()), [1, 2]);
+    assert_eq!(broken(&json!([{ "not_null": ["a", "text"] }]), &orders()), [1, 2]);
 }
 
 #[test]
 fn a_range_includes_its_bounds_and_passes_null() {
-    assert_eq!(broken(json!([{ "range": { "column": "a", "min": -5, "max": 10 } }]), &orders()), [3]);
-    assert_eq!(broken(json!([{ "range": { "column": "a", "min": 10.5 } }]), &orders()), [0, 2]);
-    assert_eq!(broken(json!([{ "range": { "column": "ratio", "max": 1 } }]), &orders()), [3]);
-    assert_eq!(broken(json!([{ "range": { "column": "price", "min": 1, "max": 2.5 } }]), &orders()), [0, 3]);
+    assert_eq!(broken(&json!([{ "range": { "column": "a", "min": -5, "max": 10 } }]), &orders()), [3]);
+    assert_eq!(broken(&json!([{ "range": { "column": "a", "min": 10.5 } }]), &orders()), [0, 2]);
+    assert_eq!(broken(&json!([{ "range": { "column": "ratio", "max": 1 } }]), &orders()), [3]);
+    assert_eq!(broken(&json!([{ "range": { "column": "price", "min": 1, "max": 2.5 } }]), &orders()), [0, 3]);
 }
 
 #[test]
 fn a_large_integer_is_compared_exactly() {
     let orders = [i64::MAX - 1, i64::MAX].map(|big| Order { big, ..Order::default() });
-    assert_eq!(broken(json!([{ "one_of": { "column": "big", "values": [i64::MAX] } }]), &orders), [0]);
+    assert_eq!(broken(&json!([{ "one_of": { "column": "big", "values": [i64::MAX] } }]), &orders), [0]);
 }
 
 #[test]
 fn one_of_takes_text_numbers_and_symbols_of_an_enum() {
-    assert_eq!(broken(json!([{ "one_of": { "column": "text", "values": ["abc", "a-c"] } }]), &orders()), [1]);
-    assert_eq!(broken(json!([{ "one_of": { "column": "a", "values": [10, 11] } }]), &orders()), [0]);
-    assert_eq!(broken(json!([{ "one_of": { "column": "status", "values": ["NEW", "_7"] } }]), &orders()), [1, 2]);
+    assert_eq!(broken(&json!([{ "one_of": { "column": "text", "values": ["abc", "a-c"] } }]), &orders()), [1]);
+    assert_eq!(broken(&json!([{ "one_of": { "column": "a", "values": [10, 11] } }]), &orders()), [0]);
+    assert_eq!(broken(&json!([{ "one_of": { "column": "status", "values": ["NEW", "_7"] } }]), &orders()), [1, 2]);
 }
 
 #[test]
 fn a_pattern_is_matched_in_text_and_symbols() {
-    assert_eq!(broken(json!([{ "pattern": { "column": "text", "matches": "^[a-z]+$" } }]), &orders()), [1, 3]);
-    assert_eq!(broken(json!([{ "pattern": { "column": "status", "matches": "A" } }]), &orders()), [0, 3]);
+    assert_eq!(broken(&json!([{ "pattern": { "column": "text", "matches": "^[a-z]+$" } }]), &orders()), [1, 3]);
+    assert_eq!(broken(&json!([{ "pattern": { "column": "status", "matches": "A" } }]), &orders()), [0, 3]);
 }
 
 #[test]
 fn an_expression_that_is_false_rejects_and_null_passes() {
-    assert_eq!(broken(json!([{ "expression": "a < 11" }]), &orders()), [3]);
+    assert_eq!(broken(&json!([{ "expression": "a < 11" }]), &orders()), [3]);
     let failed = validate(&json!([{ "expression": "10 / a > -100" }]), &[Order { a: Some(0), ..Order::default() }]).expect("compiles");
     assert_eq!(failed.rejected[0].1, Code::ExpressionFailed);
 }
