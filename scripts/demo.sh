@@ -64,6 +64,7 @@ trap 'exit 143' TERM
 say "Building (the first time takes some minutes)"
 cargo build --workspace --bins
 cp -r "$example" "$project"
+rm -rf "$project/.millrace" # what an earlier run on the example itself has left
 published=$(lines "$project"/data/*)
 MILLRACE_HTTP=127.0.0.1:$(free_port)
 MILLRACE_ADMIN=127.0.0.1:$(free_port)

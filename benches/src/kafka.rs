@@ -115,6 +115,26 @@ impl Lag {
     }
 }
 
+/// How many records committed readers see in `topic`.
+pub(crate) fn count(topic: &str) -> anyhow::Result<u64> {
+    let consumer: BaseConsumer =
+        client()?.set("group.id", "bench.count").set("enable.auto.commit", "false").set("enable.partition.eof", "true").create()?;
+    let mut assignment = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        assignment.add_partition_offset(topic, partition, Offset::Beginning)?;
+    }
+    consumer.assign(&assignment)?;
+    let (mut count, mut ended) = (0, 0);
+    while ended < PARTITIONS {
+        match consumer.poll(TIMEOUT).context("a topic could not be read to its end")? {
+            Ok(_) => count += 1,
+            Err(KafkaError::PartitionEOF(_)) => ended += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(count)
+}
+
 /// Forgets the group, so that a job starts at the beginning.
 pub(crate) fn forget_group(group: &str) -> anyhow::Result<()> {
     let admin: AdminClient<DefaultClientContext> = client()?.create()?;

@@ -63,10 +63,8 @@ fn tempfile_of_orders(records: u64) -> anyhow::Result<tempfile::NamedTempFile> {
 fn millrace(binary: &Path, records: u64) -> anyhow::Result<Measured> {
     recreate_table()?;
     forget_group(GROUP)?;
-    let (lag, options) = (Lag::of(GROUP)?, options()?);
-    let mut command = super::service(binary, "loader", "load")?;
-    command.env("BENCH_PG_HOST", options.get_host()).env("BENCH_PG_PORT", options.get_port().to_string());
-    let mut process = Process::start(&mut command)?;
+    let lag = Lag::of(GROUP)?;
+    let mut process = Process::start(super::service(binary, "loader", "load")?.envs(warehouse()?))?;
     let measured = process.until(records, || lag.is_none())?;
     let rows: i64 = block_on(async { sqlx::query_scalar("SELECT count(*) FROM bench_orders").fetch_one(&mut connect().await?).await })?;
     ensure!(rows as u64 == records, "the table has {rows} rows of {records}");
@@ -83,8 +81,16 @@ fn recreate_table() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn options() -> anyhow::Result<PgConnectOptions> {
-    Ok(server("MILLRACE_TEST_POSTGRES")?.parse()?)
+/// What the project's connection is made of.
+fn warehouse() -> anyhow::Result<[(&'static str, String); 5]> {
+    let url: reqwest::Url = server("MILLRACE_TEST_POSTGRES")?.parse()?;
+    Ok([
+        ("BENCH_PG_HOST", url.host_str().unwrap_or_default().to_owned()),
+        ("BENCH_PG_PORT", url.port().unwrap_or(5432).to_string()),
+        ("BENCH_PG_DATABASE", url.path().trim_start_matches('/').to_owned()),
+        ("BENCH_PG_USER", url.username().to_owned()),
+        ("BENCH_PG_PASSWORD", url.password().unwrap_or_default().to_owned()),
+    ])
 }
 
 async fn connect() -> Result<PgConnection, sqlx::Error> {

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::kafka::{Lag, fill_orders, forget_group, recreate};
+use anyhow::ensure;
+
+use crate::kafka::{Lag, count, fill_orders, forget_group, recreate};
 use crate::process::{Measured, Process};
 use crate::reference;
 use crate::report::Report;
@@ -18,6 +20,8 @@ pub(crate) fn run(binary: &Path, records: u64, report: &mut Report) -> anyhow::R
     let passed = pass_through(records)?;
     report.add("T", "librdkafka pass-through", &passed, None);
     let measured = millrace(binary, records)?;
+    let written = count(OUTPUT)?;
+    ensure!(written == kept, "{OUTPUT} has {written} records of {kept}");
     report.add("T", "millrace", &measured, Some(measured.per_cpu_second() / passed.per_cpu_second()));
     Ok(())
 }
