@@ -12,6 +12,7 @@ pub(crate) struct Round {
     reached: Offsets,
     began: Option<Instant>,
     rows: usize,
+    bytes: usize,
     oldest: Option<i64>,
     traces: Vec<BatchTrace>,
     /// What it will have done when it is committed.
@@ -34,6 +35,7 @@ impl Round {
     pub(crate) fn cover(&mut self, records: &Records, staged: usize, trace: BatchTrace) {
         self.began.get_or_insert_with(Instant::now);
         self.rows += staged;
+        self.bytes += records.values().value_data().len();
         self.oldest = self.oldest.into_iter().chain(records.timestamps().iter().copied()).min();
         records.advance(&mut self.reached);
         self.traces.push(trace);
@@ -47,6 +49,11 @@ impl Round {
     /// How many rows are staged.
     pub(crate) fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// How many bytes the values of its records have.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The positions to move, as they are.

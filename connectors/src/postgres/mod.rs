@@ -6,18 +6,21 @@
 //! A writer that lost one partition of several to another, as in a rebalance, loses its session too: it claims what it still has and goes on.
 //! Positions name server processes, so a pooler that shares them among clients (`PgBouncer` in transaction mode) can't stand between.
 
+mod catalogue;
 mod checks;
 mod config;
 mod connect;
 mod copy;
+mod copying;
 mod encode;
 mod fault;
 mod numeric;
 mod positions;
 mod query;
-mod round;
+mod session;
 mod sink;
 mod stage;
+mod staged;
 mod target;
 mod types;
 

@@ -1,12 +1,16 @@
 //! The sink.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Sink, TopicPartition};
 
+use super::catalogue::Catalogue;
 use super::config::Config;
-use super::round::{Session, Staged};
+use super::copying::{Copied, Copying};
+use super::session::Session;
+use super::staged::Staged;
 use super::target::Target;
 use crate::config::Mode;
 use crate::table::unsettled;
@@ -16,27 +20,64 @@ const ANSWERED_WITHIN: Duration = Duration::from_mins(15);
 
 /// Loads a table of PostgreSQL: appends are copied straight into it, upserts go by a stage and a merge.
 ///
-/// The session is taken out for each call and put back when the call succeeds: one that fails, or is dropped half-way, takes its connection
-/// with it, and the server rolls back. The next claim opens another.
+/// What holds the session is taken out for each call and put back when the call succeeds: one that fails, or is dropped half-way,
+/// takes the connection with it, and the server rolls back. The next claim opens another.
 pub(super) struct PostgresSink {
     config: Config,
     target: Target,
-    session: Option<Session>,
+    catalogue: Arc<Catalogue>,
+    state: State,
     staged: Vec<Staged>,
+}
+
+/// Where the session is.
+enum State {
+    /// A call took it and did not come back.
+    Gone,
+    /// Between rounds, or settled.
+    Idle(Session),
+    /// In the COPY of a round.
+    Copying(Copying),
+    /// The COPY ended with a refusal while rows were still to come: they wait for the search.
+    Refused(Copied),
 }
 
 impl PostgresSink {
     pub(super) async fn open(config: &Config, target: Target) -> Result<Self> {
         target.columns()?;
-        let session = Some(answered(Session::open(config, &target)).await?);
-        Ok(Self { config: config.clone(), target, session, staged: Vec::new() })
+        let session = answered(Session::open(config, &target)).await?;
+        let catalogue = session.catalogue();
+        Ok(Self { config: config.clone(), target, catalogue, state: State::Idle(session), staged: Vec::new() })
     }
 
-    fn take(&mut self) -> Result<Session> {
-        self.session.take().ok_or_else(|| {
-            Fault::passing(Code::TargetUnavailable, "PostgreSQL: the session has ended; the partitions must be claimed again")
-        })
+    fn take(&mut self) -> State {
+        std::mem::replace(&mut self.state, State::Gone)
     }
+
+    /// Hands rows to the round's COPY, which is started if need be.
+    async fn stage(&mut self, batch: Batch, deleted: bool) -> Result<()> {
+        let rows = Staged { batch, deleted };
+        self.staged.push(rows.clone());
+        self.state = match self.take() {
+            State::Copying(copying) => answered(copied(copying, rows)).await?,
+            State::Idle(session) => answered(copied(Copying::start(session), rows)).await?,
+            refused @ State::Refused(_) => refused,
+            State::Gone => return Err(gone()),
+        };
+        Ok(())
+    }
+}
+
+/// Hands rows to a COPY, and looks into it when it has ended.
+async fn copied(copying: Copying, rows: Staged) -> Result<State> {
+    if copying.send(rows).await {
+        return Ok(State::Copying(copying));
+    }
+    copying.finish().await?.unless_lost().map(State::Refused)
+}
+
+fn gone() -> Fault {
+    Fault::passing(Code::TargetUnavailable, "PostgreSQL: the session has ended; the partitions must be claimed again")
 }
 
 /// Waits for a call to end. Nothing else tells that a network swallows what is sent: sqlx has no keep-alive of its own.
@@ -49,62 +90,63 @@ async fn answered<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
 impl Sink for PostgresSink {
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         self.staged.clear();
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => answered(Session::open(&self.config, &self.target)).await?,
+        let mut session = match self.take() {
+            State::Idle(session) => session,
+            State::Copying(_) | State::Refused(_) | State::Gone => answered(Session::open(&self.config, &self.target)).await?,
         };
         let offsets = answered(session.claim(partitions)).await?;
-        self.session = Some(session);
+        self.catalogue = session.catalogue();
+        self.state = State::Idle(session);
         Ok(offsets)
     }
 
     async fn write(&mut self, batch: &Batch) -> Result<Vec<Rejection>> {
-        let mut session = self.take()?;
-        let (good, mut rejections) = session.check(batch)?;
-        match self.target.table.mode {
-            _ if good.is_empty() => {}
-            Mode::Append => rejections.extend(answered(session.append(&good)).await?),
-            Mode::Upsert => self.staged.push(Staged { batch: good, deleted: false }),
+        let (good, rejections) = self.catalogue.check(batch)?;
+        if !good.is_empty() {
+            self.stage(good, false).await?;
         }
-        self.session = Some(session);
         Ok(rejections)
     }
 
     async fn delete(&mut self, keys: &Batch) -> Result<Vec<Rejection>> {
-        let session = self.take()?;
-        let rejections = match self.target.table.mode {
-            Mode::Upsert => {
-                let (good, rejections) = session.check(keys)?;
-                self.staged.push(Staged { batch: good, deleted: true });
-                rejections
-            }
-            Mode::Append => {
-                let refuse = |&record| Rejection::new(record, Code::TombstoneRefused, "an append has no keys to delete rows by");
-                keys.origin().rows().iter().map(refuse).collect()
-            }
-        };
-        self.session = Some(session);
+        if self.target.table.mode == Mode::Append {
+            let refuse = |&record| Rejection::new(record, Code::TombstoneRefused, "an append has no keys to delete rows by");
+            return Ok(keys.origin().rows().iter().map(refuse).collect());
+        }
+        let (good, rejections) = self.catalogue.check(keys)?;
+        if !good.is_empty() {
+            self.stage(good, true).await?;
+        }
         Ok(rejections)
     }
 
     async fn settle(&mut self) -> Result<Vec<Rejected>> {
+        let Copied { mut session, done } = match self.take() {
+            State::Copying(copying) => answered(copying.finish()).await?,
+            State::Refused(copied) => copied,
+            State::Gone => return Err(gone()),
+            idle @ State::Idle(_) => {
+                self.state = idle;
+                return Ok(Vec::new());
+            }
+        };
         let staged = std::mem::take(&mut self.staged);
-        if staged.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut session = self.take()?;
-        let rejections = answered(session.merge(&staged)).await?;
-        self.session = Some(session);
-        Ok(rejections)
+        let rejected = answered(session.settle(done, &staged)).await?;
+        self.state = State::Idle(session);
+        Ok(rejected)
     }
 
     async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
-        if !self.staged.is_empty() {
-            return Err(unsettled());
-        }
-        let mut session = self.take()?;
+        let mut session = match self.take() {
+            State::Idle(session) => session,
+            unfinished @ (State::Copying(_) | State::Refused(_)) => {
+                self.state = unfinished;
+                return Err(unsettled());
+            }
+            State::Gone => return Err(gone()),
+        };
         let commit = answered(session.commit(from, to)).await?;
-        self.session = Some(session);
+        self.state = State::Idle(session);
         Ok(commit)
     }
 }

@@ -25,20 +25,34 @@ pub(crate) trait Attempt {
 ///
 /// All rows are tried at once; a range that is refused is cut in two. `k` refused rows cost about `2k·log₂(count)` attempts.
 pub(crate) async fn land(work: &mut (impl Attempt + Send), count: usize) -> Result<Vec<(usize, String)>> {
+    search(work, (count > 0).then_some(0..count).into_iter().collect()).await
+}
+
+/// The same, where all rows have been tried at once already and were refused for `reason`.
+pub(crate) async fn land_refused(work: &mut (impl Attempt + Send), count: usize, reason: String) -> Result<Vec<(usize, String)>> {
+    if count == 1 {
+        return Ok(vec![(0, reason)]);
+    }
+    search(work, halves(&(0..count)).into()).await
+}
+
+/// Lands the rows of the ranges, the last one first.
+async fn search(work: &mut (impl Attempt + Send), mut ranges: Vec<Range<usize>>) -> Result<Vec<(usize, String)>> {
     let mut refused = Vec::new();
-    let mut ranges: Vec<Range<usize>> = (count > 0).then_some(0..count).into_iter().collect();
     while let Some(range) = ranges.pop() {
         match work.attempt(range.clone()).await? {
             Outcome::Landed => {}
             Outcome::Refused(reason) if range.len() == 1 => refused.push((range.start, reason)),
-            Outcome::Refused(_) => {
-                let middle = range.start + range.len() / 2;
-                ranges.push(middle..range.end);
-                ranges.push(range.start..middle);
-            }
+            Outcome::Refused(_) => ranges.extend(halves(&range)),
         }
     }
     Ok(refused)
+}
+
+/// The second half and the first.
+fn halves(range: &Range<usize>) -> [Range<usize>; 2] {
+    let middle = range.start + range.len() / 2;
+    [middle..range.end, range.start..middle]
 }
 
 #[cfg(test)]
@@ -68,6 +82,16 @@ mod tests {
         let mut work = Picky { bad, landed: Vec::new(), attempts: 0 };
         let refused = futures::executor::block_on(land(&mut work, count)).expect("no fault");
         (work, refused)
+    }
+
+    #[test]
+    fn what_was_refused_already_is_not_tried_at_once_again() {
+        let mut work = Picky { bad: vec![1], landed: Vec::new(), attempts: 0 };
+        let refused = futures::executor::block_on(land_refused(&mut work, 2, "1".into())).expect("no fault");
+        assert_eq!((refused, work.landed, work.attempts), (vec![(1, "1".to_owned())], vec![0], 2));
+        let mut work = Picky { bad: vec![0], landed: Vec::new(), attempts: 0 };
+        let refused = futures::executor::block_on(land_refused(&mut work, 1, "0".into())).expect("no fault");
+        assert_eq!((refused, work.attempts), (vec![(0, "0".to_owned())], 0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use millrace_model::{Code, Fault, Result, Schema};
 
 pub(crate) use json::{JsonText, write_uuid};
 pub(crate) use kind::{Kind, Unit};
-pub(crate) use land::{Attempt, Outcome, land};
+pub(crate) use land::{Attempt, Outcome, land, land_refused};
 pub(crate) use refused::Refused;
 
 use crate::config::{Mode, TableConfig};

@@ -99,8 +99,9 @@ async fn a_session_that_is_lost_is_passing_trouble_and_the_next_claim_mends_it()
     let mut sink = warehouse.claimed(&append(), None).await;
     sink.write(&batch(&[(1, None)])).await.expect("writes");
     postgres.execute("SELECT pg_terminate_backend(backend_pid) FROM millrace_positions").await;
-    for _ in 0..2 {
-        let fault = sink.commit(&Offsets::new(), &at(1)).await.expect_err("the session is gone");
+    let settled = sink.settle().await.expect_err("the session is gone");
+    let committed = sink.commit(&Offsets::new(), &at(1)).await.expect_err("the round is void");
+    for fault in [settled, committed] {
         assert_eq!((fault.code(), fault.retry()), (Code::TargetUnavailable, Retry::BackOff), "{fault}");
     }
     assert_eq!(sink.claim(&[partition()]).await.expect("claims"), Offsets::new());

@@ -1,11 +1,14 @@
 //! One session with the server, and the transaction of a round in it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Stage as At, TopicPartition};
+use millrace_model::{Commit, Offsets, Rejected, Result, TopicPartition};
 use sqlx::postgres::PgConnection;
+use tokio::sync::mpsc::Receiver;
 
+use super::catalogue::Catalogue;
 use super::config::Config;
 use super::connect::connect;
 use super::copy::Copy;
@@ -13,27 +16,20 @@ use super::encode::StageMark;
 use super::fault::{fault, refusal};
 use super::positions::Positions;
 use super::stage::{self, Stage};
-use super::target::{Loaded, Target, ensure};
-use super::types::Form;
+use super::staged::{self, Staged};
+use super::target::{Target, ensure};
 use crate::config::Mode;
-use crate::table::{Attempt, Outcome, Refused, check_columns, land, quoted_list, unfit};
+use crate::table::{Attempt, Outcome, land, land_refused, quoted_list};
 
 /// Constraints that are deferred to the commit would refuse rows when nobody can be told which.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL IMMEDIATE";
-
-/// Rows, or the keys of rows to delete, that wait for the merge.
-#[derive(Debug)]
-pub(super) struct Staged {
-    pub(super) batch: Batch,
-    pub(super) deleted: bool,
-}
+const SAVEPOINT: &str = "SAVEPOINT millrace";
 
 /// A connection, what was read from the catalogue through it, and whether a round is open.
 pub(super) struct Session {
     connection: PgConnection,
-    target: Target,
+    catalogue: Arc<Catalogue>,
     positions: Positions,
-    columns: Vec<Loaded>,
     copy: String,
     stage: Option<Stage>,
     open: bool,
@@ -53,7 +49,13 @@ impl Session {
         if let Some(stage) = &stage {
             stage.create(&mut connection).await?;
         }
-        Ok(Self { connection, target: target.clone(), positions, columns, copy, stage, open: false })
+        let catalogue = Arc::new(Catalogue { target: target.clone(), columns });
+        Ok(Self { connection, catalogue, positions, copy, stage, open: false })
+    }
+
+    /// What the catalogue says.
+    pub(super) fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue)
     }
 
     pub(super) async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
@@ -61,44 +63,55 @@ impl Session {
         self.positions.claim(&mut self.connection, partitions).await
     }
 
-    /// Sorts out the rows that the catalogue shows not to fit.
-    pub(super) fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)> {
-        check_columns(batch.columns(), &self.target.schema)?;
-        let mut refused = Refused::default();
-        let columns = batch.columns();
-        let schema = columns.schema();
-        for (field, array) in schema.fields().iter().zip(columns.columns()) {
-            let loaded = self.column(field.name())?;
-            super::checks::check(loaded, field, array, &mut refused).map_err(defect)?;
+    /// Copies rows as they come: to the stage where there is one, else straight into the target. A server that refuses rows
+    /// says so at the end only.
+    pub(super) async fn copy(&mut self, mut rows: Receiver<Staged>) -> Result<Result<(), sqlx::Error>> {
+        self.begin().await?;
+        if self.stage.is_none() {
+            self.run(SAVEPOINT).await?;
         }
-        refused.sort_out(batch).map_err(defect)
+        Ok(self.copy_all(&mut rows).await)
     }
 
-    fn column(&self, name: &str) -> Result<&Loaded> {
-        let column = self.columns.iter().find(|column| column.name == name);
-        column.ok_or_else(|| unfit(format!("a batch has the column {name:?}, which is not in the schema")))
+    async fn copy_all(&mut self, rows: &mut Receiver<Staged>) -> Result<(), sqlx::Error> {
+        let statement = self.stage.as_ref().map_or(&self.copy, |stage| &stage.copy);
+        let mut copy = Copy::begin(&mut self.connection, statement).await?;
+        let mut sequence = 0;
+        while let Some(Staged { batch, deleted }) = rows.recv().await {
+            let mark = self.stage.is_some().then_some(StageMark { sequence, deleted });
+            copy.send(batch.columns(), &self.catalogue.columns_of(&batch), mark, 0..batch.len()).await?;
+            sequence += batch.len() as i64;
+        }
+        copy.finish().await
     }
 
-    /// Copies rows straight into the target; returns those that it refuses.
-    pub(super) async fn append(&mut self, batch: &Batch) -> Result<Vec<Rejection>> {
-        self.begin().await?;
-        let records = batch.origin().rows();
-        let refused = land(&mut Append { session: self, batch }, batch.len()).await?;
-        Ok(refused.into_iter().map(|(row, reason)| Rejection::new(records[row], Code::RowRefused, reason)).collect())
+    /// Brings what was copied into the target, as `done` says how that ended; returns what the target refuses.
+    pub(super) async fn settle(&mut self, done: Result<(), sqlx::Error>, staged: &[Staged]) -> Result<Vec<Rejected>> {
+        let refused = match self.stage {
+            None => self.settle_append(done, staged).await?,
+            Some(_) => {
+                done.map_err(|error| fault("copying to the temporary table of an upsert", error))?;
+                self.merge(staged).await?
+            }
+        };
+        Ok(staged::rejected(staged, refused))
     }
 
-    /// Copies what is staged to the stage and merges it into the target; returns what the target refuses.
-    pub(super) async fn merge(&mut self, staged: &[Staged]) -> Result<Vec<Rejected>> {
-        self.begin().await?;
-        self.fill_stage(staged).await.map_err(|error| fault("copying to the temporary table of an upsert", error))?;
-        let rows = staged.iter().map(|part| part.batch.len()).sum();
+    async fn settle_append(&mut self, done: Result<(), sqlx::Error>, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
+        match self.settle_savepoint(done).await? {
+            Outcome::Landed => Ok(Vec::new()),
+            Outcome::Refused(reason) => land_refused(&mut Append { session: self, staged }, staged::count(staged), reason).await,
+        }
+    }
+
+    async fn merge(&mut self, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
         let deletions = staged.iter().any(|part| part.deleted);
         let mut merge = Merge { session: self, deletions, indexed: false };
-        let refused = land(&mut merge, rows).await?;
+        let refused = land(&mut merge, staged::count(staged)).await?;
         if merge.indexed {
             self.run(stage::DROP_INDEX).await?;
         }
-        Ok(refused.into_iter().filter_map(|(row, reason)| rejected(staged, row, reason)).collect())
+        Ok(refused)
     }
 
     /// Moves the positions and commits, or rolls back when another writer has moved them.
@@ -131,25 +144,15 @@ impl Session {
 
     async fn run(&mut self, sql: &'static str) -> Result<()> {
         let done = sqlx::raw_sql(sql).execute(&mut self.connection).await;
-        done.map(drop).map_err(|error| fault(&format!("loading {}", self.target.name()), error))
+        done.map(drop).map_err(|error| fault(&format!("loading {}", self.catalogue.target.name()), error))
     }
 
-    async fn fill_stage(&mut self, staged: &[Staged]) -> Result<(), sqlx::Error> {
-        let Some(stage) = &self.stage else { return Ok(()) };
-        let mut copy = Copy::begin(&mut self.connection, &stage.copy).await?;
-        let mut sequence = 0;
-        for Staged { batch, deleted } in staged {
-            let mark = StageMark { sequence, deleted: *deleted };
-            copy.send(batch.columns(), &columns_of(&self.columns, batch), Some(mark), 0..batch.len()).await?;
-            sequence += batch.len() as i64;
-        }
-        copy.finish().await
-    }
-
-    async fn copy(&mut self, batch: &Batch, rows: Range<usize>) -> Result<(), sqlx::Error> {
-        let columns = columns_of(&self.columns, batch);
+    /// Copies rows once more, a part of them.
+    async fn copy_again(&mut self, staged: &[Staged], rows: Range<usize>) -> Result<(), sqlx::Error> {
         let mut copy = Copy::begin(&mut self.connection, &self.copy).await?;
-        copy.send(batch.columns(), &columns, None, rows).await?;
+        for (part, rows) in staged::within(staged, rows) {
+            copy.send(part.batch.columns(), &self.catalogue.columns_of(&part.batch), None, rows).await?;
+        }
         copy.finish().await
     }
 
@@ -165,23 +168,23 @@ impl Session {
                     self.run("ROLLBACK TO SAVEPOINT millrace; RELEASE SAVEPOINT millrace").await?;
                     Ok(Outcome::Refused(reason))
                 }
-                None => Err(fault(&format!("loading {}", self.target.name()), error)),
+                None => Err(fault(&format!("loading {}", self.catalogue.target.name()), error)),
             },
         }
     }
 }
 
-/// Rows of a batch, straight into the target.
+/// Rows, straight into the target.
 struct Append<'a> {
     session: &'a mut Session,
-    batch: &'a Batch,
+    staged: &'a [Staged],
 }
 
 #[async_trait]
 impl Attempt for Append<'_> {
     async fn attempt(&mut self, rows: Range<usize>) -> Result<Outcome> {
-        self.session.run("SAVEPOINT millrace").await?;
-        let done = self.session.copy(self.batch, rows).await;
+        self.session.run(SAVEPOINT).await?;
+        let done = self.session.copy_again(self.staged, rows).await;
         self.session.settle_savepoint(done).await
     }
 }
@@ -197,7 +200,7 @@ struct Merge<'a> {
 #[async_trait]
 impl Attempt for Merge<'_> {
     async fn attempt(&mut self, rows: Range<usize>) -> Result<Outcome> {
-        self.session.run("SAVEPOINT millrace").await?;
+        self.session.run(SAVEPOINT).await?;
         let Session { connection, stage, .. } = &mut *self.session;
         let done = match stage {
             Some(stage) => stage.merge(connection, rows, self.deletions).await,
@@ -210,25 +213,4 @@ impl Attempt for Merge<'_> {
         }
         Ok(outcome)
     }
-}
-
-/// For each column of the schema the batch's column of that name, and its form.
-fn columns_of(columns: &[Loaded], batch: &Batch) -> Vec<(Option<usize>, Form)> {
-    let schema = batch.columns().schema();
-    columns.iter().map(|column| (schema.index_of(&column.name).ok(), column.form)).collect()
-}
-
-/// The rejection of a row by its number in the stage.
-fn rejected(staged: &[Staged], mut row: usize, reason: String) -> Option<Rejected> {
-    let part = staged.iter().find(|part| {
-        let here = row < part.batch.len();
-        row -= if here { 0 } else { part.batch.len() };
-        here
-    })?;
-    let origin = part.batch.origin();
-    Some(Rejected::new(origin.records(), At::Write, Rejection::new(origin.rows()[row], Code::RowRefused, reason)))
-}
-
-fn defect(error: arrow::error::ArrowError) -> Fault {
-    Fault::fatal(Code::Internal, "a batch can't be read by its columns").because(error)
 }
