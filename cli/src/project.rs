@@ -63,6 +63,11 @@ impl Loaded {
         Ok(Registry::new(&self.project.registry)?)
     }
 
+    /// The name of a pipeline beyond its project: of its consumer group, its transactions, and in dead letters.
+    pub(crate) fn pipeline_id(&self, name: &str) -> String {
+        format!("{}.{name}", self.project.name)
+    }
+
     /// Every dead-letter topic of the project.
     pub(crate) fn dead_letter_topics(&self) -> Vec<String> {
         let ingest = self.project.ingest.values().map(|pipeline| &pipeline.dead_letters);

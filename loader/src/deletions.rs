@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
-use arrow::datatypes::{DataType, Schema as ArrowSchema};
+use arrow::datatypes::Schema as ArrowSchema;
 use millrace_connectors::{Mode, TableConfig};
 use millrace_model::{Batch, Code, Fault, Origin, Record, Records, RecordsBuilder, Rejection, Result, Schema};
 use millrace_runtime::codec::Decoder;
 use millrace_runtime::input;
-use millrace_runtime::output::key_schema;
+use millrace_runtime::keys::KeyFormat;
 use millrace_runtime::registry::Registry;
 
 /// Makes rows of key columns out of the keys of tombstones.
@@ -32,13 +32,10 @@ impl Deletions {
         if table.mode == Mode::Append {
             return Ok(Self::Refused);
         }
-        let columns = table.keys.iter().map(|name| column(schema, name)).collect::<Result<Vec<_>>>()?;
-        if let [column] = *columns
-            && *schema.arrow().field(column).data_type() == DataType::Utf8
-        {
-            return Ok(Self::Text(Arc::new(ArrowSchema::new(vec![schema.arrow().field(column).clone()]))));
-        }
-        Ok(Self::Framed(Box::new(Decoder::new(&key_schema(schema, &columns)?)?)))
+        Ok(match KeyFormat::of(schema, &table.keys)? {
+            KeyFormat::Text(column) => Self::Text(Arc::new(ArrowSchema::new(vec![schema.arrow().field(column).clone()]))),
+            KeyFormat::Framed(_, key) => Self::Framed(Box::new(Decoder::new(&key)?)),
+        })
     }
 
     /// The rows that the tombstones (indices of `records`, ascending) delete.
@@ -49,11 +46,6 @@ impl Deletions {
             Self::Framed(decoder) => framed(decoder, records, tombstones, registry).await,
         }
     }
-}
-
-fn column(schema: &Schema, name: &str) -> Result<usize> {
-    let missing = |_| Fault::operator(Code::ProjectFlow, format!("the topic has no column {name}; mend keys:"));
-    schema.arrow().index_of(name).map_err(missing)
 }
 
 fn refused(tombstones: &[u32]) -> Deleted {
@@ -105,7 +97,7 @@ fn keys_as_values(records: &Records, tombstones: &[u32]) -> Records {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::datatypes::Field;
+    use arrow::datatypes::{DataType, Field};
 
     fn tombstones(keys: &[Option<&[u8]>]) -> Arc<Records> {
         let mut builder = RecordsBuilder::new("t".into(), keys.len());

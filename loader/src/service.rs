@@ -22,7 +22,8 @@ use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Producer, Revo
 use millrace_runtime::pipeline::{Pipeline, until};
 use millrace_runtime::project::OnError;
 use millrace_runtime::registry::Registry;
-use millrace_runtime::telemetry::Outcome;
+use millrace_runtime::telemetry::{BatchTrace, Outcome};
+use tracing::Instrument as _;
 
 use crate::config;
 use crate::deletions::Deletions;
@@ -121,7 +122,7 @@ impl Worker<'_> {
 
     async fn release(&mut self, revoked: &Revoked) -> Result<()> {
         if revoked.lost {
-            return Err(Fault::passing(Code::KafkaFenced, "the group gave the partitions away; what was not committed is read again"));
+            return Err(Revoked::lost_fault());
         }
         self.commit().await?;
         for partition in &revoked.partitions {
@@ -132,8 +133,13 @@ impl Worker<'_> {
     }
 
     async fn process(&mut self, records: &Arc<Records>) -> Result<()> {
+        let trace = self.pipeline.hop.batch(records);
+        let span = trace.log_span().clone();
+        self.process_traced(records, trace).instrument(span).await
+    }
+
+    async fn process_traced(&mut self, records: &Arc<Records>, mut trace: BatchTrace) -> Result<()> {
         let started = Instant::now();
-        let mut trace = self.pipeline.hop.batch(records);
         self.round.tally.read(records);
         input::learn(&mut self.decoder, self.registry, records).await?;
         let decoded = self.decoder.decode(records)?;
@@ -144,6 +150,7 @@ impl Worker<'_> {
         self.reject(&of(records, &Stage::Decode, undecoded))?;
         self.reject(&of(records, &Stage::Write, refused))?;
         self.round.cover(records, staged, trace);
+        tracing::debug!(records = records.len(), "staged");
         self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
         Ok(())
     }

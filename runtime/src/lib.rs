@@ -7,6 +7,7 @@ pub mod formats;
 pub mod input;
 pub mod inspect;
 pub mod kafka;
+pub mod keys;
 pub mod output;
 pub mod pipeline;
 pub mod project;

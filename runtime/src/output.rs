@@ -1,12 +1,10 @@
 //! The end of a pipeline that writes a topic: batches in, keyed and encoded records out.
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
-use arrow::datatypes::DataType;
-use millrace_model::{Batch, Code, Fault, Records, Rejection, Result, Schema};
-use serde_json::{Value, json};
+use millrace_model::{Batch, Code, Records, Rejection, Result, Schema};
 
-use crate::codec::{self, Encoded, Encoder};
+use crate::codec::Encoder;
 use crate::kafka::{Outgoing, Producer, Topic};
+use crate::keys::{Keys, RowKey};
 use crate::registry::Registry;
 use crate::telemetry::BatchTrace;
 
@@ -77,7 +75,7 @@ impl Pass<'_> {
 
     /// A tombstone has no columns that another key could be made of.
     fn tombstone(&mut self, record: u32) -> Result<()> {
-        if matches!(self.writer.keys, Keys::Kept) {
+        if self.writer.keys.are_kept() {
             return self.send(record, self.records.key(record as usize), None);
         }
         let reason = "a record without a value has no columns to make the pipeline's key of";
@@ -101,85 +99,4 @@ impl Pass<'_> {
         self.written.bytes += value.map_or(0, |value| value.len() as u64);
         Ok(())
     }
-}
-
-/// What keys are made of.
-enum Keys {
-    /// The key that the record came with, byte for byte.
-    Kept,
-    /// One column of text: its UTF-8 bytes.
-    Text(usize),
-    /// Anything else: a Confluent-framed Avro record of the columns.
-    Framed { columns: Vec<usize>, encoder: Box<Encoder> },
-}
-
-/// The keys of one batch.
-enum BatchKeys<'a> {
-    Kept,
-    Text(&'a StringArray),
-    Framed(Encoded),
-}
-
-/// The key of one row.
-#[derive(Clone, Copy)]
-enum RowKey<'a> {
-    Kept,
-    Made(&'a [u8]),
-    Missing,
-}
-
-impl Keys {
-    async fn open(registry: &Registry, topic: &str, schema: &Schema, key: &[String]) -> Result<Self> {
-        if key.is_empty() {
-            return Ok(Self::Kept);
-        }
-        let columns = key.iter().map(|name| column(schema, topic, name)).collect::<Result<Vec<_>>>()?;
-        if let [column] = *columns
-            && *schema.arrow().field(column).data_type() == DataType::Utf8
-        {
-            return Ok(Self::Text(column));
-        }
-        let schema = key_schema(schema, &columns)?;
-        let id = registry.register(&format!("{topic}-key"), &schema).await?;
-        Ok(Self::Framed { columns, encoder: Box::new(Encoder::new(&schema, id)?) })
-    }
-
-    fn encode<'a>(&self, columns: &'a RecordBatch) -> Result<BatchKeys<'a>> {
-        Ok(match self {
-            Self::Kept => BatchKeys::Kept,
-            Self::Text(column) => BatchKeys::Text(columns.column(*column).as_string()),
-            Self::Framed { columns: chosen, encoder } => {
-                let chosen =
-                    columns.project(chosen).map_err(|error| Fault::fatal(Code::Internal, "choosing key columns").because(error))?;
-                BatchKeys::Framed(encoder.encode(&chosen)?)
-            }
-        })
-    }
-}
-
-impl BatchKeys<'_> {
-    fn of(&self, row: usize) -> RowKey<'_> {
-        match self {
-            Self::Kept => RowKey::Kept,
-            Self::Text(texts) if texts.is_null(row) => RowKey::Missing,
-            Self::Text(texts) => RowKey::Made(texts.value(row).as_bytes()),
-            Self::Framed(keys) => RowKey::Made(keys.value(row)),
-        }
-    }
-}
-
-fn column(schema: &Schema, topic: &str, name: &str) -> Result<usize> {
-    let missing = |_| Fault::operator(Code::ProjectFlow, format!("topic {topic} has no column {name} to make keys of; mend key:"));
-    schema.arrow().index_of(name).map_err(missing)
-}
-
-/// The schema of keys of several columns, or of one that is not text: a record of those fields, as the values have them.
-pub fn key_schema(schema: &Schema, columns: &[usize]) -> Result<Schema> {
-    let fields: Vec<Value> = columns.iter().map(|&column| schema.fields()[column].clone()).collect();
-    let mut avro =
-        json!({ "type": "record", "name": format!("{}Key", schema.avro()["name"].as_str().unwrap_or("Record")), "fields": fields });
-    if let Some(namespace) = schema.avro().get("namespace") {
-        avro["namespace"] = namespace.clone();
-    }
-    codec::schema(avro)
 }

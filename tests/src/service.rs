@@ -1,4 +1,4 @@
-//! A service of the real binary as a process, which can be killed, stopped in its tracks, and started again.
+//! A service of the real binary as a process, which can be killed and started again.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
@@ -47,16 +47,6 @@ impl Service {
     /// Starts it again as it was.
     pub fn restart(&mut self) {
         self.child = spawn(self.name, &self.folder, &self.environment, &self.log);
-    }
-
-    /// Stops it in its tracks (SIGSTOP): it holds what it holds and does nothing.
-    pub fn freeze(&self) {
-        self.signal(Signal::STOP);
-    }
-
-    /// Lets it go on after [`Service::freeze`].
-    pub fn thaw(&self) {
-        self.signal(Signal::CONT);
     }
 
     /// Asks it to end (SIGTERM) and waits until it has.

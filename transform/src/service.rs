@@ -10,17 +10,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use millrace_model::{Code, Fault, Offsets, Records, Rejected, Rejection, Result, Schema, Stage};
+use millrace_model::{Offsets, Records, Rejected, Rejection, Result, Schema, Stage};
 use millrace_runtime::codec::Decoder;
 use millrace_runtime::dead_letters::{DeadLetters, halt_at};
 use millrace_runtime::input;
 use millrace_runtime::kafka::topics::{self, Declared};
-use millrace_runtime::kafka::{Cluster, Consumer, Event, Producer, Subscription};
+use millrace_runtime::kafka::{Cluster, Consumer, Event, Producer, Revoked, Subscription};
 use millrace_runtime::output::Writer;
 use millrace_runtime::pipeline::{Pipeline, until};
 use millrace_runtime::project::{Delivery, OnError};
 use millrace_runtime::registry::Registry;
 use millrace_runtime::telemetry::{BatchTrace, Outcome, Tally};
+use tracing::Instrument as _;
 
 use crate::chain::Chain;
 use crate::config;
@@ -105,9 +106,7 @@ impl Worker<'_> {
                 assigned.resume();
                 Ok(())
             }
-            Event::Revoked(revoked) if revoked.lost => {
-                Err(Fault::passing(Code::KafkaFenced, "the group gave the partitions away; what was not committed is read again"))
-            }
+            Event::Revoked(revoked) if revoked.lost => Err(Revoked::lost_fault()),
             Event::Revoked(revoked) => {
                 self.commit()?;
                 revoked.partitions.iter().for_each(|partition| self.pipeline.metrics.forget_lag(&partition.topic, partition.partition));
@@ -117,13 +116,19 @@ impl Worker<'_> {
     }
 
     async fn process(&mut self, records: &Arc<Records>) -> Result<()> {
+        let trace = self.pipeline.hop.batch(records);
+        let span = trace.log_span().clone();
+        self.process_traced(records, trace).instrument(span).await
+    }
+
+    async fn process_traced(&mut self, records: &Arc<Records>, mut trace: BatchTrace) -> Result<()> {
         let started = Instant::now();
-        let mut trace = self.pipeline.hop.batch(records);
         input::learn(&mut self.decoder, self.registry, records).await?;
         self.transaction.begin()?;
         let rejected = self.pass(records, &mut trace)?;
         self.reject(records, rejected, &mut trace)?;
         self.transaction.cover(records, trace);
+        tracing::debug!(records = records.len(), "transformed");
         self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
         Ok(())
     }

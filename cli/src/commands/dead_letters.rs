@@ -20,8 +20,10 @@ pub(crate) async fn execute(args: &DeadLetters) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(project: &Project, pipeline: Option<&str>, as_json: bool) -> anyhow::Result<()> {
-    let mut letters = read(&Loaded::open(&project.project)?).await?;
-    letters.retain(|(_, letter)| pipeline.is_none_or(|wanted| letter.said("pipeline").ends_with(wanted)));
+    let loaded = Loaded::open(&project.project)?;
+    let wanted = pipeline.map(|pipeline| loaded.pipeline_id(pipeline));
+    let mut letters = read(&loaded).await?;
+    letters.retain(|(_, letter)| wanted.as_ref().is_none_or(|wanted| letter.said("pipeline") == *wanted));
     if as_json {
         letters.iter().for_each(|(topic, letter)| println!("{}", facts(topic, letter)));
     } else if letters.is_empty() {

@@ -155,10 +155,8 @@ impl Postgres {
 }
 
 fn url() -> String {
-    std::env::var("MILLRACE_TEST_POSTGRES").expect(
-        "these tests need a PostgreSQL server: start one with `scripts/services start postgres` and set MILLRACE_TEST_POSTGRES to its URL, \
-         such as postgresql://postgres@127.0.0.1:5432/postgres",
-    )
+    std::env::var("MILLRACE_TEST_POSTGRES")
+        .expect("MILLRACE_TEST_POSTGRES is not set: run this by `make test`, or scripts/services/with-servers.sh cargo test …")
 }
 
 fn server() -> PgConnectOptions {

@@ -162,6 +162,8 @@ impl Puller<'_> {
         let started = Instant::now();
         let records = batch.origin().records();
         let mut trace = self.pipeline.hop.pulled(records);
+        let span = trace.log_span().clone();
+        let _entered = span.enter();
         let Share { producer, writer } = self.shares.of(split)?;
         self.ingest.begin(producer)?;
         let written = writer.write(producer, batch, &[], &trace)?;
@@ -180,6 +182,7 @@ impl Puller<'_> {
         rejected.iter().for_each(|rejected| metrics.rejected(rejected.code(), 1));
         metrics.commit_seconds(committing.elapsed().as_secs_f64());
         metrics.batch_seconds(started.elapsed().as_secs_f64());
+        tracing::debug!(records = records.len(), split, "pulled");
         trace.end(&Outcome::Committed);
         Ok(())
     }

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::answer::{Answer, Refused};
 use super::body;
@@ -164,7 +165,13 @@ impl Shared {
 
     async fn serve(&self, route: Arc<Route>, head: &request::Parts, body: Body) -> Response {
         let mut entry = route.pipeline.hop.entry(text(&head.headers, TRACEPARENT), &route.path);
-        let taken = self.take(&route, &head.headers, body, &mut entry).await;
+        let span = entry.log_span().clone();
+        let taken = async {
+            let taken = self.take(&route, &head.headers, body, &mut entry).await;
+            tracing::debug!(path = route.path, accepted = taken.is_ok(), "answered");
+            taken
+        };
+        let taken = taken.instrument(span).await;
         let fault = taken.as_ref().err().map(|refused| Fault::passing(refused.code.unwrap_or(Code::JsonInvalid), &refused.message));
         let response = taken.into_response();
         entry.end(response.status().as_u16(), &fault.as_ref().map_or(Outcome::Committed, Outcome::Failed));

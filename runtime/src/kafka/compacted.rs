@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::client::{Cluster, PlainContext, REQUEST_TIMEOUT};
 use super::consumer::owned;
-use super::fault::fault;
+use super::fault::{fault, topic_missing};
 
 /// How long open transactions of others are waited for; Kafka ends an abandoned one sooner.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -67,7 +67,7 @@ fn partition_count(client: &BaseConsumer<PlainContext>, topic: &str) -> Result<i
         .map_err(|error| client.context().troubles.explain(&format!("asking for topic {topic}"), error))?;
     match metadata.topics() {
         [found] if found.error().is_none() => Ok(found.partitions().len() as i32),
-        _ => Err(Fault::operator(Code::KafkaTopicMissing, format!("topic {topic} does not exist; {}", Code::KafkaTopicMissing.help()))),
+        _ => Err(topic_missing(topic)),
     }
 }
 

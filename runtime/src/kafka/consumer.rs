@@ -90,6 +90,13 @@ impl Assigned {
     }
 }
 
+impl Revoked {
+    /// What a loop ends with when partitions were lost.
+    pub fn lost_fault() -> Fault {
+        Fault::passing(Code::KafkaFenced, "the group gave the partitions away; what was not committed is read again")
+    }
+}
+
 /// Partitions that go to another member. Dropping it lets them go.
 #[derive(Debug)]
 pub struct Revoked {
@@ -251,8 +258,7 @@ impl Reader {
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                let help = Code::KafkaTopicMissing.help();
-                Err(Fault::operator(Code::KafkaTopicMissing, format!("topic {} does not exist; {help}", self.topic)))
+                Err(super::fault::topic_missing(&self.topic))
             }
             Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => Err(self.fault(error)),
             _ if fatal => Err(self.fault(error)),

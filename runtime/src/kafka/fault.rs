@@ -9,6 +9,11 @@ pub(super) fn fault(doing: &str, error: KafkaError) -> Fault {
     Fault::new(code, retry, format!("{doing} failed; {}", code.help())).because(error)
 }
 
+/// The fault of a topic that is not there.
+pub(super) fn topic_missing(topic: &str) -> Fault {
+    Fault::operator(Code::KafkaTopicMissing, format!("topic {topic} does not exist; {}", Code::KafkaTopicMissing.help()))
+}
+
 fn classify(error: &KafkaError) -> (Code, Retry) {
     match error {
         KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => (Code::KafkaConfiguration, Retry::Operator),

@@ -100,11 +100,6 @@ impl Producer {
         Ok(Topic(self.topics.len() - 1))
     }
 
-    /// Whether a transaction has been begun and not ended.
-    pub fn in_transaction(&self) -> bool {
-        self.in_transaction
-    }
-
     /// Begins a transaction, unless one is open.
     pub fn begin(&mut self) -> Result<()> {
         if !self.in_transaction {

@@ -12,7 +12,7 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
 
-use super::client::{Cluster, PlainContext};
+use super::client::{Cluster, PlainContext, REQUEST_TIMEOUT};
 use super::compacted::reader;
 use super::consumer::owned;
 use super::fault::fault;
@@ -61,13 +61,13 @@ impl Reader {
         let mut read = RecordsBuilder::new(Arc::clone(&self.topic), last);
         let mut open: BTreeSet<i32> = (0..starts.len() as i32).collect();
         while !open.is_empty() {
-            match self.client.poll(Duration::from_secs(15)) {
+            match self.client.poll(REQUEST_TIMEOUT) {
                 Some(Ok(message)) => push(&mut read, &message),
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     open.remove(&partition);
                 }
-                Some(Err(error)) => return Err(fault(&format!("reading topic {}", self.topic), error)),
-                None => return Err(Fault::passing(Code::KafkaUnavailable, format!("topic {} did not answer in time", self.topic))),
+                Some(Err(error)) => return Err(self.fault(error)),
+                None => return Err(self.unanswered()),
             }
         }
         self.give(newest(&read.finish(), last));
@@ -83,10 +83,19 @@ impl Reader {
                     self.give(read.finish());
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) | None => {}
-                Some(Err(error)) => return Err(fault(&format!("reading topic {}", self.topic), error)),
+                Some(Err(error)) => return Err(self.fault(error)),
             }
         }
         Ok(())
+    }
+
+    fn fault(&self, error: KafkaError) -> Fault {
+        self.client.context().troubles.explain(&format!("reading topic {}", self.topic), error)
+    }
+
+    fn unanswered(&self) -> Fault {
+        let late = || Fault::passing(Code::KafkaUnavailable, format!("topic {} did not answer in time", self.topic));
+        self.client.context().troubles.take().unwrap_or_else(late)
     }
 
     fn assign(&self, starts: &[i64]) -> Result<()> {
@@ -95,7 +104,7 @@ impl Reader {
             let added = list.add_partition_offset(&self.topic, partition as i32, Offset::Offset(start));
             added.map_err(|error| fault("naming an offset", error))?;
         }
-        self.client.assign(&list).map_err(|error| fault(&format!("reading topic {}", self.topic), error))
+        self.client.assign(&list).map_err(|error| self.fault(error))
     }
 
     fn give(&self, records: Records) {

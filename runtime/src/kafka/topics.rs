@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
 use super::client::{Cluster, PlainContext, REQUEST_TIMEOUT};
-use super::fault::fault;
+use super::fault::{fault, topic_missing};
 
 /// How many events of a client are looked at for the reason of its failure, and how long each is waited for.
 const EVENTS: u32 = 10;
@@ -97,8 +97,7 @@ pub async fn list(cluster: &Cluster) -> Result<Vec<Existing>> {
 /// How many partitions `topic` has; a fault when it does not exist.
 pub async fn partitions(cluster: &Cluster, topic: &str) -> Result<i32> {
     let found = list(cluster).await?.into_iter().find(|existing| existing.name == topic);
-    let missing = || Fault::operator(Code::KafkaTopicMissing, format!("topic {topic} does not exist; {}", Code::KafkaTopicMissing.help()));
-    found.map(|existing| existing.partitions).ok_or_else(missing)
+    found.map(|existing| existing.partitions).ok_or_else(|| topic_missing(topic))
 }
 
 /// Where each partition of `topic` starts and ends, for readers of committed records.

@@ -5,10 +5,9 @@
 //! sampled costs the look at one flag, and its header passes unchanged. Names and attributes follow OpenTelemetry's semantic
 //! conventions for messaging (1.36) and Kafka.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use millrace_model::{Fault, Header, Record, Records, Rejection};
+use millrace_model::{Fault, Record, Records, Rejection};
 use opentelemetry::trace::{Link, Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
@@ -157,14 +156,6 @@ impl BatchTrace {
         self.place(record).map(|place| context::text(self.records[place].1.span_context()))
     }
 
-    /// The record's headers as they go on.
-    pub fn headers<'a>(&self, record: u32, headers: &'a [Header]) -> Cow<'a, [Header]> {
-        match self.outgoing(record) {
-            None => Cow::Borrowed(headers),
-            Some(traceparent) => Cow::Owned(with_traceparent(headers, traceparent)),
-        }
-    }
-
     /// A record was rejected: its span ends as an error, with the code.
     pub fn rejected(&mut self, rejection: &Rejection) {
         if let Some(place) = self.place(rejection.record) {
@@ -240,17 +231,6 @@ impl Entry {
             end(&mut span, outcome);
         }
     }
-}
-
-/// The headers with `traceparent` in the place of the one they had, or at the end.
-fn with_traceparent(headers: &[Header], traceparent: String) -> Vec<Header> {
-    let mut headers: Vec<Header> = headers.to_vec();
-    let value = Some(traceparent.into_bytes());
-    match headers.iter_mut().find(|header| header.key == context::TRACEPARENT) {
-        Some(header) => header.value = value,
-        None => headers.push(Header { key: context::TRACEPARENT.to_owned(), value }),
-    }
-    headers
 }
 
 fn link(span: &Span) -> Link {

@@ -30,8 +30,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sampled_request_is_one_trace_down_to_the_row_and_an_unsampled_one_is_none() {
     let (servers, collector) = (Servers::of_this_run(), Collector::start().await);
-    let project =
-        Project::new(&servers, PIPELINES).with("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint()).with("OTEL_BSP_SCHEDULE_DELAY", "200");
+    let project = Project::new(&servers, PIPELINES)
+        .with("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
+        .with("OTEL_BSP_SCHEDULE_DELAY", "200")
+        .with("MILLRACE_LOG_FORMAT", "json")
+        .with("RUST_LOG", "info,millrace_ingest=debug,millrace_transform=debug,millrace_loader=debug");
     project.write("flight.avsc", SCHEMA);
     let warehouse = Warehouse::of(&servers, &project).await;
     let services = ["ingest", "transform", "loader"].map(|name| Service::start(&project, name));
@@ -61,4 +64,11 @@ async fn a_sampled_request_is_one_trace_down_to_the_row_and_an_unsampled_one_is_
     assert_eq!(transformed.links.len(), 1, "linked to its batch");
     assert_eq!(loaded.links.len(), 1, "linked to its batch");
     assert!(collector.trace(&unsampled).is_empty(), "the unsampled request left spans");
+    for (service, message) in services.iter().zip(["answered", "transformed", "staged"]) {
+        let log = service.log();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(message)).collect();
+        let carry = |what: &str| !lines.is_empty() && lines.iter().all(|line| line.contains(what));
+        assert!(carry("\"pipeline\"") && carry("\"correlation_id\""), "{message}: {lines:?}");
+    }
+    assert!(services[0].log().lines().any(|line| line.contains("answered") && line.contains(TRACE)), "the log leads to the trace");
 }

@@ -1,0 +1,117 @@
+//! Keys of records: what they are made of, and how they are written.
+
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::DataType;
+use millrace_model::{Code, Fault, Result, Schema};
+use serde_json::{Value, json};
+
+use crate::codec::{self, Encoded, Encoder};
+use crate::registry::Registry;
+
+/// How a key made of columns is written.
+#[derive(Debug)]
+pub enum KeyFormat {
+    /// One column of text, by its index: its UTF-8 bytes.
+    Text(usize),
+    /// Anything else: a Confluent-framed Avro record of the columns, by their indices and with its schema.
+    Framed(Vec<usize>, Schema),
+}
+
+impl KeyFormat {
+    /// The format of a key of the columns `names` of `schema`.
+    pub fn of(schema: &Schema, names: &[String]) -> Result<Self> {
+        let columns = names.iter().map(|name| column(schema, name)).collect::<Result<Vec<_>>>()?;
+        match *columns {
+            [column] if *schema.arrow().field(column).data_type() == DataType::Utf8 => Ok(Self::Text(column)),
+            _ => key_schema(schema, &columns).map(|key| Self::Framed(columns, key)),
+        }
+    }
+}
+
+fn column(schema: &Schema, name: &str) -> Result<usize> {
+    let missing = |_| Fault::operator(Code::ProjectFlow, format!("records have no column {name} to make keys of; mend `key:` or `keys:`"));
+    schema.arrow().index_of(name).map_err(missing)
+}
+
+/// A record of those fields, as the values have them.
+fn key_schema(schema: &Schema, columns: &[usize]) -> Result<Schema> {
+    let fields: Vec<Value> = columns.iter().map(|&column| schema.fields()[column].clone()).collect();
+    let name = schema.avro()["name"].as_str().unwrap_or("Record");
+    let mut avro = json!({ "type": "record", "name": format!("{name}Key"), "fields": fields });
+    if let Some(namespace) = schema.avro().get("namespace") {
+        avro["namespace"] = namespace.clone();
+    }
+    codec::schema(avro)
+}
+
+/// What the keys of a topic are made of.
+pub(crate) enum Keys {
+    /// The key that the record came with, byte for byte.
+    Kept,
+    /// One column of text.
+    Text(usize),
+    /// Columns in Avro.
+    Framed { columns: Vec<usize>, encoder: Box<Encoder> },
+}
+
+/// The keys of one batch.
+pub(crate) enum BatchKeys<'a> {
+    Kept,
+    Text(&'a StringArray),
+    Framed(Encoded),
+}
+
+/// The key of one row.
+#[derive(Clone, Copy)]
+pub(crate) enum RowKey<'a> {
+    Kept,
+    Made(&'a [u8]),
+    Missing,
+}
+
+impl Keys {
+    /// Keys of the columns `names`, or those that records came with where there are none. Registers the schema of Avro keys
+    /// under `<topic>-key`.
+    pub(crate) async fn open(registry: &Registry, topic: &str, schema: &Schema, names: &[String]) -> Result<Self> {
+        if names.is_empty() {
+            return Ok(Self::Kept);
+        }
+        match KeyFormat::of(schema, names)? {
+            KeyFormat::Text(column) => Ok(Self::Text(column)),
+            KeyFormat::Framed(columns, key) => {
+                let id = registry.register(&format!("{topic}-key"), &key).await?;
+                Ok(Self::Framed { columns, encoder: Box::new(Encoder::new(&key, id)?) })
+            }
+        }
+    }
+
+    /// Whether records keep the keys that they came with.
+    pub(crate) fn are_kept(&self) -> bool {
+        matches!(self, Self::Kept)
+    }
+
+    /// The keys of a batch of these columns.
+    pub(crate) fn encode<'a>(&self, columns: &'a RecordBatch) -> Result<BatchKeys<'a>> {
+        Ok(match self {
+            Self::Kept => BatchKeys::Kept,
+            Self::Text(column) => BatchKeys::Text(columns.column(*column).as_string()),
+            Self::Framed { columns: chosen, encoder } => {
+                let chosen =
+                    columns.project(chosen).map_err(|error| Fault::fatal(Code::Internal, "choosing key columns").because(error))?;
+                BatchKeys::Framed(encoder.encode(&chosen)?)
+            }
+        })
+    }
+}
+
+impl BatchKeys<'_> {
+    /// The key of row number `row`.
+    pub(crate) fn of(&self, row: usize) -> RowKey<'_> {
+        match self {
+            Self::Kept => RowKey::Kept,
+            Self::Text(texts) if texts.is_null(row) => RowKey::Missing,
+            Self::Text(texts) => RowKey::Made(texts.value(row).as_bytes()),
+            Self::Framed(keys) => RowKey::Made(keys.value(row)),
+        }
+    }
+}
