@@ -5,6 +5,7 @@ use std::fmt;
 use datafusion_common::DataFusionError;
 use datafusion_sql::sqlparser::tokenizer::Span;
 use millrace_model::Code;
+use millrace_runtime::project::suggest::nearest;
 
 /// A step that can't be compiled: what is wrong with it, where, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +68,7 @@ impl StepError {
 
     /// The same error with the name that was probably meant instead of `name`.
     pub(super) fn suggesting<'a>(mut self, name: &str, known: impl Iterator<Item = &'a str>) -> Self {
-        self.suggestion = closest(name, known);
+        self.suggestion = nearest(name, known).map(str::to_owned);
         self
     }
 }
@@ -77,13 +78,4 @@ pub(super) fn text(error: &DataFusionError) -> String {
     let message = error.message();
     let first = message.split("\n\nbacktrace").next().unwrap_or_default();
     first.lines().next().unwrap_or_default().trim().to_owned()
-}
-
-fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    let lower = name.to_lowercase();
-    known
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(left, _), (right, _)| left.total_cmp(right))
-        .map(|(_, candidate)| candidate.to_owned())
 }

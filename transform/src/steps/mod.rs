@@ -44,15 +44,16 @@ use validate::Validate;
 /// # Errors
 /// The first step that can't be compiled, with the place in its SQL and what to do.
 pub fn compile(steps: &[StepConfig], input: &Schema) -> Result<Vec<Box<dyn Step>>, StepError> {
-    compile_with(steps, input, Clock::SYSTEM)
+    compile_with(steps, input, Clock::system())
 }
 
-fn compile_with(steps: &[StepConfig], input: &Schema, clock: Clock) -> Compiled<Vec<Box<dyn Step>>> {
+fn compile_with(steps: &[StepConfig], input: &Schema, mut clock: Clock) -> Compiled<Vec<Box<dyn Step>>> {
     let mut schema = input.clone();
     let mut compiled = Vec::with_capacity(steps.len());
     for (number, step) in steps.iter().enumerate() {
-        let step = compile_one(step, &schema, clock).map_err(|error| StepError { step: number, ..error })?;
+        let step = compile_one(step, &schema, clock.clone()).map_err(|error| StepError { step: number, ..error })?;
         schema = step.output().clone();
+        clock = clock.told();
         compiled.push(step);
     }
     Ok(compiled)

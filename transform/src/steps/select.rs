@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::{cast, filter};
+use arrow::compute::{CastOptions, cast_with_options, filter};
 use arrow::datatypes::{DataType, Field};
 use datafusion_expr::{Cast, Expr};
 use millrace_model::{Applied, Batch, Origin, Result, Schema, Step};
@@ -113,7 +113,7 @@ fn compile_item(item: Item, scope: &Scope) -> Compiled<(String, Output)> {
 fn carried(expr: Expr, scope: &Scope) -> Compiled<Expr> {
     let data_type = scope.data_type(&expr)?;
     let carried = output::carried(&data_type);
-    if carried == data_type || data_type.is_nested() {
+    if carried == data_type {
         return Ok(expr);
     }
     Ok(Expr::Cast(Cast::new(Box::new(expr), carried)))
@@ -156,8 +156,10 @@ fn column(output: &Output, field: &Field, rows: &Rows, failures: &mut Failures) 
     }
 }
 
+/// For names and attributes of nested fields only: [`carried`] has seen to the values, so none is lost here.
 fn as_type(values: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
-    if values.data_type() == data_type { Ok(Arc::clone(values)) } else { cast(values, data_type).map_err(broken) }
+    let checked = CastOptions { safe: false, ..CastOptions::default() };
+    if values.data_type() == data_type { Ok(Arc::clone(values)) } else { cast_with_options(values, data_type, &checked).map_err(broken) }
 }
 
 /// A null where none was possible: of a row that failed, or of one that shall not pass for good.

@@ -1,13 +1,14 @@
 //! Physical expressions that may fail for some rows, and how those rows are found without asking each one.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowNativeTypeOp, AsArray, PrimitiveArray, RecordBatch, RecordBatchOptions, downcast_integer_array, new_empty_array,
-    new_null_array,
+    Array, ArrayRef, ArrowNativeTypeOp, AsArray, PrimitiveArray, RecordBatch, RecordBatchOptions, UInt32Array, downcast_integer_array,
+    new_empty_array, new_null_array,
 };
-use arrow::compute::concat;
+use arrow::compute::{concat, take_record_batch};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
@@ -117,8 +118,8 @@ impl Call {
             }
             Err(_) => {
                 let half = part.num_rows() / 2;
-                self.divide(&part.slice(0, half), offset, rows, failures, done)?;
-                self.divide(&part.slice(half, part.num_rows() - half), offset + half, rows, failures, done)?;
+                self.divide(&only(part, 0..half)?, offset, rows, failures, done)?;
+                self.divide(&only(part, half..part.num_rows())?, offset + half, rows, failures, done)?;
             }
         }
         Ok(())
@@ -162,6 +163,11 @@ impl Call {
         }
         format!("{} failed: {cause} ({})", self.text, given.join(", "))
     }
+}
+
+/// A copy of some rows. A slice of lists would keep the items of all rows, and a cast of it look at them.
+fn only(part: &RecordBatch, rows: Range<usize>) -> Result<RecordBatch, ArrowError> {
+    take_record_batch(part, &UInt32Array::from_iter_values(rows.start as u32..rows.end as u32))
 }
 
 fn arithmetic_cause(error: &ArrowError, data_type: &DataType) -> String {

@@ -18,7 +18,7 @@ use super::node::Node;
 use super::rows::{Failures, Rows};
 use super::symbols::Symbols;
 use crate::steps::casts;
-use crate::steps::sql::{CLOCK, Scope, is_total};
+use crate::steps::sql::{CLOCK, Scope, is_total, unbounded};
 
 type Result<T> = std::result::Result<T, DataFusionError>;
 
@@ -39,6 +39,7 @@ impl<'a> Compiler<'a> {
 
     fn fold_part(&self, part: Expr) -> Result<Transformed<Expr>> {
         check_pattern(&part)?;
+        check_size(&part)?;
         if matches!(part, Expr::Literal(..)) || !part.column_refs().is_empty() {
             return Ok(Transformed::no(part));
         }
@@ -189,7 +190,9 @@ impl<'a> Compiler<'a> {
         let data_type = self.data_type(whole)?;
         let integers = data_type.is_integer() && self.data_type(&binary.left)? == data_type;
         let integers = integers.then(|| Arc::clone(&checked));
-        Ok(arguments.call(checked, data_type, Lost::Failed, integers, whole))
+        // Of a null constant the result is null, and that is no failure.
+        let lost = if is_null(&binary.left) || is_null(&binary.right) { Lost::Fine } else { Lost::Failed };
+        Ok(arguments.call(checked, data_type, lost, integers, whole))
     }
 
     fn cast(&self, cast: &Cast, whole: &Expr) -> Result<Node> {
@@ -226,6 +229,10 @@ fn is_arithmetic(op: Operator) -> bool {
     matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo)
 }
 
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(value, _) if value.is_null())
+}
+
 fn is_pattern(op: Operator) -> bool {
     matches!(op, Operator::RegexMatch | Operator::RegexIMatch | Operator::RegexNotMatch | Operator::RegexNotIMatch)
 }
@@ -241,6 +248,14 @@ fn check_pattern(expr: &Expr) -> Result<()> {
     let Some(Some(pattern)) = pattern.try_as_str() else { return Ok(()) };
     let checked = regex::Regex::new(pattern).map(|_| ());
     checked.map_err(|error| plan_datafusion_err!("'{pattern}' is no regular expression: {}", error.to_string().replace('\n', " ")))
+}
+
+/// Before its constants are computed: even a constant may be too large to be.
+fn check_size(expr: &Expr) -> Result<()> {
+    match expr {
+        Expr::ScalarFunction(call) => unbounded(call).map_or(Ok(()), |reason| plan_err!("{reason}")),
+        _ => Ok(()),
+    }
 }
 
 /// The arguments of a call as they are collected: equal ones are computed once.

@@ -5,11 +5,13 @@ mod parse;
 mod planner;
 mod projection;
 mod refuse;
+mod sized;
 
 pub(super) use functions::is_total;
 pub(super) use planner::{CLOCK, Scope, never_null};
 pub(super) use projection::{Item, query};
 pub(super) use refuse::unknown_column;
+pub(super) use sized::unbounded;
 
 use datafusion_expr::Expr;
 use datafusion_sql::sqlparser::ast::Spanned;

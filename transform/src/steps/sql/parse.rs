@@ -85,6 +85,7 @@ fn input_name(from: &[TableWithJoins]) -> Compiled<String> {
 fn relation_name(relation: &TableFactor) -> Compiled<String> {
     match relation {
         TableFactor::Table { name, alias, args: None, .. } if name.to_string().eq_ignore_ascii_case(INPUT) => {
+            refuse::table_clauses(relation)?;
             Ok(alias.as_ref().map_or_else(|| name.to_string(), |alias| alias.name.value.clone()))
         }
         other => Err(refuse::relation(other)),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion_expr::Expr;
 use datafusion_sql::sqlparser::ast::{
-    ExceptSelectItem, ExcludeSelectItem, Expr as SqlExpr, Ident, ObjectName, RenameSelectItem, ReplaceSelectElement, SelectItem, Spanned,
-    WildcardAdditionalOptions,
+    ExceptSelectItem, ExcludeSelectItem, Expr as SqlExpr, Ident, ObjectName, RenameSelectItem, ReplaceSelectElement, SelectItem,
+    SelectItemQualifiedWildcardKind, Spanned, WildcardAdditionalOptions,
 };
 use datafusion_sql::sqlparser::tokenizer::Span;
 
@@ -52,8 +52,18 @@ impl Planner<'_> {
             SelectItem::UnnamedExpr(expr) => Ok(vec![self.named(implied_name(&expr)?, expr, span)?]),
             SelectItem::ExprWithAlias { expr, alias } => Ok(vec![self.named(alias.value, expr, span)?]),
             SelectItem::ExprWithAliases { .. } => Err(StepError::invalid("give the expression one name").at(span)),
-            SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => self.wildcard(options, span),
+            SelectItem::Wildcard(options) => self.wildcard(options, span),
+            SelectItem::QualifiedWildcard(table, options) => {
+                self.own_table(&table, span)?;
+                self.wildcard(options, span)
+            }
         }
+    }
+
+    fn own_table(&self, table: &SelectItemQualifiedWildcardKind, span: Span) -> Compiled<()> {
+        let is_own = matches!(table, SelectItemQualifiedWildcardKind::ObjectName(name)
+            if matches!(name.0.as_slice(), [part] if part.as_ident().is_some_and(|name| name.value == self.qualifier)));
+        if is_own { Ok(()) } else { Err(refuse::other_table(table.to_string().trim_end_matches(".*"), self.qualifier, span)) }
     }
 
     fn named(&self, name: String, expr: SqlExpr, span: Span) -> Compiled<Item> {

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, Function, GroupByExpr, Ident, ObjectName, Query, Select, SetExpr, Spanned, TableFactor, TableWithJoins, Visit, Visitor,
+    Expr, Function, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SetExpr, Spanned, TableFactor, TableWithJoins, Visit,
+    Visitor,
 };
 use datafusion_sql::sqlparser::tokenizer::Span;
 
@@ -12,6 +13,7 @@ use super::parse::INPUT;
 use crate::steps::error::{Compiled, StepError};
 
 const ROW_WISE: &str = "a step sees one record at a time";
+const LEAVE_OUT: &str = "leave it out";
 
 fn refused(what: &str, advice: &str, span: Span) -> StepError {
     StepError::unsupported(format!("{what} can't be used here: {ROW_WISE}; {advice}")).at(span)
@@ -28,7 +30,10 @@ pub(super) fn query(query: &Query) -> Compiled<()> {
     clause(query.order_by.is_some(), "ORDER BY", "records keep the order of their topic", order)?;
     clause(query.limit_clause.is_some(), "LIMIT or OFFSET", "a topic has no end; use WHERE", limit)?;
     clause(query.fetch.is_some(), "FETCH", "a topic has no end; use WHERE", whole)?;
-    clause(!query.locks.is_empty(), "FOR UPDATE", "leave it out", whole)?;
+    clause(!query.locks.is_empty(), "FOR UPDATE", LEAVE_OUT, whole)?;
+    clause(query.for_clause.is_some(), "FOR XML or FOR JSON", "the pipeline's to: says what is written", whole)?;
+    clause(query.settings.is_some(), "SETTINGS", LEAVE_OUT, whole)?;
+    clause(query.format_clause.is_some(), "FORMAT", "the pipeline's to: says what is written", whole)?;
     clause(!query.pipe_operators.is_empty(), "|>", "write each operation as a step of its own", whole)
 }
 
@@ -47,7 +52,7 @@ pub(super) fn set(body: &SetExpr) -> StepError {
 pub(super) fn clauses(select: &Select) -> Compiled<()> {
     let span = select.span();
     let aggregate = "count and sum in the target, or in a later step that keeps state";
-    let clauses: [(bool, &str, &str, Span); 9] = [
+    let clauses: [(bool, &str, &str, Span); 13] = [
         (select.distinct.is_some(), "DISTINCT", "load with mode: upsert to keep one row for a key", span),
         (select.top.is_some(), "TOP", "a topic has no end; use WHERE", span),
         (select.into.is_some(), "INTO", "the pipeline's to: says where records go", span),
@@ -56,6 +61,10 @@ pub(super) fn clauses(select: &Select) -> Compiled<()> {
         (select.qualify.is_some(), "QUALIFY", aggregate, select.qualify.as_ref().map_or(span, Spanned::span)),
         (!select.named_window.is_empty(), "WINDOW", aggregate, span),
         (!select.sort_by.is_empty(), "SORT BY", "records keep the order of their topic", span),
+        (select.exclude.is_some(), "EXCLUDE after the columns", "write * EXCLUDE (…)", span),
+        (!select.optimizer_hints.is_empty(), "an optimizer hint", LEAVE_OUT, span),
+        (select.select_modifiers.is_some(), "a modifier of SELECT", LEAVE_OUT, span),
+        (select.flavor == SelectFlavor::FromFirstNoSelect, "FROM without SELECT", "write SELECT * FROM input", span),
         (has_foreign_clause(select), "this clause", "use SELECT … FROM input WHERE …", span),
     ];
     clauses.into_iter().find(|(found, ..)| *found).map_or(Ok(()), |(_, what, advice, span)| Err(refused(what, advice, span)))
@@ -82,6 +91,30 @@ pub(super) fn joins(table: &TableWithJoins) -> Compiled<()> {
 /// Refuses a list of tables.
 pub(super) fn second_table(table: &TableWithJoins) -> StepError {
     refused("a second table", "load both topics and join in the target", table.span())
+}
+
+/// Refuses what may follow a table's name and would change which rows or columns it gives.
+pub(super) fn table_clauses(table: &TableFactor) -> Compiled<()> {
+    let TableFactor::Table { alias, with_hints, version, with_ordinality, partitions, json_path, sample, index_hints, .. } = table else {
+        return Ok(());
+    };
+    let clauses: [(bool, &str, &str); 8] = [
+        (sample.is_some(), "TABLESAMPLE", "use WHERE"),
+        (version.is_some(), "a version of the table", "a topic has one"),
+        (!partitions.is_empty(), "PARTITION", "a step reads all partitions of its topic"),
+        (!with_hints.is_empty() || !index_hints.is_empty(), "a table hint", LEAVE_OUT),
+        (*with_ordinality, "WITH ORDINALITY", "records are not numbered"),
+        (json_path.is_some(), "a path into the table", "write it as a column of the SELECT"),
+        (alias.as_ref().is_some_and(|alias| !alias.columns.is_empty()), "a list of columns after the table", "name columns with AS"),
+        (alias.as_ref().is_some_and(|alias| alias.at.is_some()), "AT", "records are not numbered"),
+    ];
+    let found = clauses.into_iter().find(|(found, ..)| *found);
+    found.map_or(Ok(()), |(_, what, advice)| Err(refused(what, advice, table.span())))
+}
+
+/// Refuses the columns of a table that the SELECT does not read.
+pub(super) fn other_table(name: &str, qualifier: &str, span: Span) -> StepError {
+    StepError::invalid(format!("there is no table {name} to take all columns of; write {qualifier}.* or *")).at(span)
 }
 
 /// Refuses what is not the table `input`.

@@ -10,7 +10,7 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
 use arrow::util::display::array_value_to_string;
-use millrace_model::{Applied, Batch, Code, Header, Origin, Record, Records, RecordsBuilder, Schema};
+use millrace_model::{Applied, Batch, Code, Header, Origin, Record, Records, RecordsBuilder, Schema, Step};
 use serde_json::{Value, json};
 
 use crate::config::StepConfig;
@@ -166,21 +166,25 @@ impl Ran {
 }
 
 pub(super) fn run_steps(steps: &[StepConfig], orders: &[Order]) -> Result<Ran, StepError> {
+    Ok(run(&compile_with(steps, &schema(), Clock::reading(|| NOW))?, orders))
+}
+
+/// Takes one batch through compiled steps.
+pub(super) fn run(compiled: &[Box<dyn Step>], orders: &[Order]) -> Ran {
     let schema = schema();
-    let compiled = compile_with(steps, &schema, Clock::standing(|| NOW))?;
     let records = records(orders.len());
     let mut batch = Batch::new(columns(orders, &schema), Origin::all(records));
     let mut rejected = Vec::new();
-    for step in &compiled {
+    for step in compiled {
         let applied = apply(step.as_ref(), batch);
         assert_eq!(applied.out.columns().schema(), *step.output().arrow(), "a batch has the schema that its step declares");
         rejected.extend(applied.rejected.into_iter().map(|rejection| (rejection.record, rejection.code, rejection.reason)));
         batch = applied.out;
     }
-    Ok(Ran { batch, rejected })
+    Ran { batch, rejected }
 }
 
-fn apply(step: &dyn millrace_model::Step, batch: Batch) -> Applied {
+fn apply(step: &dyn Step, batch: Batch) -> Applied {
     step.apply(batch).unwrap_or_else(|fault| panic!("no row makes a step fail as a whole: {fault}"))
 }
 
@@ -204,6 +208,6 @@ pub(super) fn error(text: &str) -> StepError {
 
 /// The schema that a SELECT gives.
 pub(super) fn output(text: &str) -> Schema {
-    let steps = compile_with(&[StepConfig::Sql(text.to_owned())], &schema(), Clock::SYSTEM);
+    let steps = compile_with(&[StepConfig::Sql(text.to_owned())], &schema(), Clock::system());
     steps.unwrap_or_else(|error| panic!("{text}\n{error}"))[0].output().clone()
 }

@@ -145,3 +145,55 @@ fn a_filter_is_one_condition() {
     assert_eq!(filter("a >").step, 1);
     assert_eq!(filter("max(a) > 1").code, Code::SqlUnsupported);
 }
+
+#[test]
+fn a_result_whose_size_a_record_says_is_refused_by_name() {
+    for call in [
+        "array_repeat(a, b)",
+        "list_repeat(a, big)",
+        "array_resize(tags, b)",
+        "range(big)",
+        "range(1, b, 1)",
+        "generate_series(1, big)",
+        "repeat(name, b)",
+        "lpad(name, b)",
+        "rpad(name, b, '-')",
+    ] {
+        let message = invalid(&format!("SELECT {call} AS x FROM input"));
+        assert!(message.contains("a record gives could take all memory"), "{call}: {message}");
+        assert!(error(&format!("SELECT {call} AS x FROM input")).place.is_some());
+    }
+}
+
+#[test]
+fn a_constant_size_is_refused_beyond_its_bound_before_it_is_computed() {
+    for call in ["array_repeat(1, 4000000000)", "range(0, 10000000000)", "range(10001)", "repeat('x', 101)", "lpad(name, 100 * 1000)"] {
+        let message = invalid(&format!("SELECT {call} AS x FROM input"));
+        assert!(message.contains("needs a size of at most"), "{call}: {message}");
+    }
+    assert!(invalid("SELECT range(DATE '1970-01-01', DATE '9999-01-01', INTERVAL '1 day') AS x FROM input").contains("range needs"));
+}
+
+#[test]
+fn what_may_stand_around_the_table_is_refused_by_name() {
+    for (text, name) in [
+        ("SELECT a FROM input TABLESAMPLE BERNOULLI (10)", "TABLESAMPLE"),
+        ("SELECT a FROM input PARTITION (p0)", "PARTITION"),
+        ("SELECT a FROM input WITH (NOLOCK)", "a table hint"),
+        ("SELECT a FROM input WITH ORDINALITY", "WITH ORDINALITY"),
+        ("SELECT i.x FROM input AS i (x, y)", "a list of columns"),
+        ("SELECT a FROM input SETTINGS max_threads = 1", "SETTINGS"),
+        ("SELECT a FROM input FORMAT JSON", "FORMAT"),
+        ("SELECT a FROM input FOR JSON AUTO", "FOR JSON"),
+        ("FROM input", "FROM without SELECT"),
+    ] {
+        let message = refused(text);
+        assert!(message.contains(name), "{text}: {message}");
+    }
+}
+
+#[test]
+fn all_columns_are_those_of_the_input_only() {
+    assert!(invalid("SELECT other.* FROM input").contains("no table other"));
+    assert!(invalid("SELECT input.* FROM input AS i").contains("write i.* or *"));
+}

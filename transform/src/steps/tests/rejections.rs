@@ -193,3 +193,24 @@ fn an_unsigned_result_that_no_avro_type_holds_rejects() {
     let ran = select("arrow_cast(big, 'UInt64') + arrow_cast(big, 'UInt64')", &orders);
     assert_eq!((ran.rejected_rows(), ran.column("x")), (vec![0], vec!["6".to_owned()]));
 }
+
+#[test]
+fn arithmetic_with_a_null_constant_is_null_and_rejects_nothing() {
+    let orders = with_b(&[1, 2]);
+    for expression in
+        ["a + CAST(NULL AS INT)", "CAST(NULL AS BIGINT) * big", "a / CAST(NULL AS INT)", "price - CAST(NULL AS DECIMAL(10, 2))"]
+    {
+        assert_eq!(select(expression, &orders).column("x"), ["null", "null"], "{expression}");
+    }
+    assert_eq!(select("a / b + CAST(NULL AS INT)", &with_b(&[0, 2])).rejected_rows(), [0]);
+}
+
+#[test]
+fn a_value_inside_a_list_or_record_that_does_not_fit_rejects_its_row() {
+    let orders = [Order { big: i64::MAX, ..Order::default() }, Order::default()];
+    let twice = "arrow_cast(big, 'UInt64') + arrow_cast(big, 'UInt64')";
+    for expression in [format!("[{twice}]"), format!("struct({twice} AS n)")] {
+        let ran = select(&expression, &orders);
+        assert_eq!((ran.rejected_rows(), ran.batch.len()), (vec![0], 1), "{expression}: {:?}", ran.rejected);
+    }
+}

@@ -1,7 +1,11 @@
 //! What SELECT and WHERE give.
 
-use super::fixture::{Order, run_steps, sql, values};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::fixture::{Order, run, run_steps, schema, sql, values};
 use crate::config::StepConfig;
+use crate::steps::clock::Clock;
+use crate::steps::compile_with;
 
 fn statuses() -> Vec<Order> {
     [0, 1, 2, 3].map(|status| Order { status, ..Order::default() }).to_vec()
@@ -115,6 +119,37 @@ fn now_is_the_time_of_the_batch_and_the_same_for_all_rows() {
     assert_eq!(values("current_date", &orders), vec!["2026-11-21"; 3]);
     assert_eq!(values("CURRENT_TIMESTAMP", &orders), vec!["2026-11-21T10:20:30Z"; 3]);
     assert_eq!(values("now() - INTERVAL '1 hour' < at", &orders), vec!["true"; 3]);
+}
+
+/// A microsecond later each time it is read.
+fn ticking() -> i64 {
+    static TICKS: AtomicI64 = AtomicI64::new(0);
+    TICKS.fetch_add(1, Ordering::Relaxed)
+}
+
+#[test]
+fn now_is_the_same_in_all_steps_and_another_for_the_next_batch() {
+    let steps = [
+        StepConfig::Filter("now() = now()".into()),
+        StepConfig::Sql("SELECT now() AS first FROM input".into()),
+        StepConfig::Sql("SELECT first, now() AS second FROM input WHERE now() = first".into()),
+    ];
+    let compiled = compile_with(&steps, &schema(), Clock::reading(ticking)).expect("compiles");
+    let times = [(); 2].map(|()| {
+        let ran = run(&compiled, &[Order::default()]);
+        assert_eq!(ran.column("first"), ran.column("second"));
+        ran.column("first").remove(0)
+    });
+    assert_ne!(times[0], times[1]);
+}
+
+#[test]
+fn functions_that_make_large_values_take_a_written_size() {
+    let order = [Order { name: "ab", ..Order::default() }];
+    assert_eq!(values("repeat(name, 2)", &order), ["abab"]);
+    assert_eq!(values("lpad(name, 2 + 2, '.')", &order), ["..ab"]);
+    assert_eq!(values("range(1, 7, 3)", &order), ["[1, 4]"]);
+    assert_eq!(values("array_length(array_repeat(name, 10000))", &order), ["10000"]);
 }
 
 #[test]
