@@ -63,6 +63,30 @@ pub async fn create_topic(brokers: &str, topic: &str, partitions: i32) {
     }
 }
 
+/// Deletes a topic.
+pub async fn delete_topic(brokers: &str, topic: &str) {
+    let admin: AdminClient<_> = client(brokers).create().expect("an admin client");
+    for deleted in admin.delete_topics(&[topic], &AdminOptions::new()).await.expect("the broker answers") {
+        deleted.expect("the topic is deleted");
+    }
+}
+
+/// Up to where a group has committed its reading of a topic's partition 0; `None` when it has not.
+pub async fn committed(brokers: &str, group: &str, topic: &str) -> Option<i64> {
+    let (mut config, topic) = (client(brokers), topic.to_owned());
+    config.set("group.id", group);
+    let asked = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        let mut partition = TopicPartitionList::new();
+        partition.add_partition(&topic, 0);
+        consumer.committed_offsets(partition, PATIENCE).expect("the group is known")
+    });
+    match asked.await.expect("asking does not panic").elements()[0].offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    }
+}
+
 /// A key and a value, each of them or null.
 pub type KeyAndValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 

@@ -1,8 +1,10 @@
 //! What the end-to-end tests are written with: the `millrace` binary as a process, a project in a folder of its own, and
 //! eyes on Kafka, PostgreSQL and the traces. Everything here panics when a test can't go on, and says why.
 
+pub mod command;
 pub mod flights;
 pub mod kafka;
+pub mod orders;
 pub mod postgres;
 pub mod project;
 pub mod servers;

@@ -21,11 +21,26 @@ impl Project {
     /// A project for `servers` whose pipelines are `pipelines`, YAML in which `{name}` stands for the project's name.
     /// Kafka, the registry and the connection `warehouse` (PostgreSQL, in a schema of the project's name) are there already.
     pub fn new(servers: &Servers, pipelines: &str) -> Self {
+        let mut project = Self::alone(&(HEAD.to_owned() + pipelines));
+        project.environment.extend(addresses(servers));
+        project
+    }
+
+    /// A project of which `file` is all, and which is told of no server: one for `millrace dev`.
+    pub fn alone(file: &str) -> Self {
         let name = format!("t{:08x}", rand::rng().random::<u32>());
         let folder = tempfile::tempdir().expect("a folder for the project");
-        let project = Self { environment: environment(servers, &name), name, folder };
-        project.write("millrace.yaml", HEAD.to_owned() + pipelines);
+        let environment = vec![("MILLRACE_INSTANCE", name.clone()), ("RUST_LOG", "info".to_owned())];
+        let project = Self { name, folder, environment };
+        project.write(FILE, file);
         project
+    }
+
+    /// Replaces a text of the project file; services see it when they start again.
+    pub fn change(&self, from: &str, to: &str) {
+        let file = fs::read_to_string(self.folder().join(FILE)).expect("the project file");
+        assert!(file.contains(from), "the project file has no {from}:\n{file}");
+        self.write(FILE, file.replace(from, to));
     }
 
     /// Its name.
@@ -43,9 +58,10 @@ impl Project {
         self.folder.path()
     }
 
-    /// Where services read what the project file names by `${…}`.
-    pub fn environment(&self) -> &[(&'static str, String)] {
-        &self.environment
+    /// What a process of the project finds in its environment: where the project is, and what the project file names by `${…}`.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let place = self.folder().to_str().expect("a folder's name is text").to_owned();
+        self.environment.iter().cloned().chain([("MILLRACE_PROJECT", place)]).collect()
     }
 
     /// The same project with another value for a variable.
@@ -75,6 +91,8 @@ impl Project {
     }
 }
 
+const FILE: &str = "millrace.yaml";
+
 const HEAD: &str = r#"
 version: 1
 name: "{name}"
@@ -91,9 +109,9 @@ connections:
     schema: "{name}"
 "#;
 
-fn environment(servers: &Servers, name: &str) -> Vec<(&'static str, String)> {
+fn addresses(servers: &Servers) -> [(&'static str, String); 7] {
     let database = &servers.postgres;
-    vec![
+    [
         ("KAFKA_BROKERS", servers.kafka.clone()),
         ("SCHEMA_REGISTRY_URL", servers.registry.clone()),
         ("DW_HOST", database.host_str().expect("a host").to_owned()),
@@ -101,7 +119,5 @@ fn environment(servers: &Servers, name: &str) -> Vec<(&'static str, String)> {
         ("DW_DATABASE", database.path().trim_start_matches('/').to_owned()),
         ("DW_USER", database.username().to_owned()),
         ("DW_PASSWORD", database.password().unwrap_or_default().to_owned()),
-        ("MILLRACE_INSTANCE", name.to_owned()),
-        ("RUST_LOG", "info".to_owned()),
     ]
 }

@@ -14,11 +14,10 @@ use crate::{Project, until};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A process of `millrace run <service>`. It dies with this value; when the test fails its log is printed.
+/// A process of `millrace run <service>` or `millrace dev`. It dies with this value; when the test fails its log is printed.
 #[derive(Debug)]
 pub struct Service {
-    name: &'static str,
-    folder: PathBuf,
+    arguments: Vec<&'static str>,
     environment: Vec<(&'static str, String)>,
     http: SocketAddr,
     admin: SocketAddr,
@@ -30,12 +29,28 @@ pub struct Service {
 impl Service {
     /// Starts `ingest`, `transform` or `loader` of the project.
     pub fn start(project: &Project, name: &'static str) -> Self {
+        Self::run(project, vec!["run", name], &[])
+    }
+
+    /// Starts a replica of that service, which goes by a name of its own.
+    pub fn replica(project: &Project, name: &'static str, instance: &str) -> Self {
+        let instance = format!("{}-{instance}", project.name());
+        Self::run(project, vec!["run", name], &[("MILLRACE_INSTANCE", instance)])
+    }
+
+    /// Starts all of the project, with all that it needs built in and kept in memory.
+    pub fn dev(project: &Project) -> Self {
+        Self::run(project, vec!["dev", "--in-memory", "--kafka", "127.0.0.1:0", "--registry", "127.0.0.1:0"], &[])
+    }
+
+    fn run(project: &Project, arguments: Vec<&'static str>, more: &[(&'static str, String)]) -> Self {
         let (http, admin) = (free_address(), free_address());
-        let mut environment = project.environment().to_vec();
+        let mut environment = project.variables();
         environment.extend([("MILLRACE_HTTP", http.to_string()), ("MILLRACE_ADMIN", admin.to_string())]);
-        let log = project.folder().join(format!(".{name}-{}.log", admin.port()));
-        let child = spawn(name, project.folder(), &environment, &log);
-        Self { name, folder: project.folder().to_owned(), environment, http, admin, log, child, client: Client::new() }
+        environment.extend_from_slice(more);
+        let log = project.folder().join(format!(".{}-{}.log", arguments.join("-").replace(':', "-"), admin.port()));
+        let child = spawn(&arguments, &environment, &log);
+        Self { arguments, environment, http, admin, log, child, client: Client::new() }
     }
 
     /// Kills it with SIGKILL, wherever it stands.
@@ -46,13 +61,13 @@ impl Service {
 
     /// Starts it again as it was.
     pub fn restart(&mut self) {
-        self.child = spawn(self.name, &self.folder, &self.environment, &self.log);
+        self.child = spawn(&self.arguments, &self.environment, &self.log);
     }
 
     /// Asks it to end (SIGTERM) and waits until it has.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
-        until(&format!("{} ends after SIGTERM", self.name), PATIENCE, async || self.child.try_wait().expect("it can be asked")).await
+        until(&format!("{} ends after SIGTERM", self.name()), PATIENCE, async || self.child.try_wait().expect("it can be asked")).await
     }
 
     /// Whether the process still runs.
@@ -71,7 +86,7 @@ impl Service {
     }
 
     async fn pipelines_are(&self, what: &str, good: impl Fn(&Value) -> bool) -> Value {
-        let what = format!("{} is {what}", self.name);
+        let what = format!("{} is {what}", self.name());
         until(&what, PATIENCE, async || {
             let pipelines = self.health().await?["pipelines"].as_object().cloned()?;
             (!pipelines.is_empty() && pipelines.values().all(&good)).then(|| pipelines.values().next().cloned())?
@@ -79,9 +94,32 @@ impl Service {
         .await
     }
 
+    /// Waits until the pipeline `<service>/<name>` is in `state`, and returns what it says of itself.
+    pub async fn pipeline_is(&self, pipeline: &str, state: &str) -> Value {
+        until(&format!("{pipeline} is {state}"), PATIENCE, async || {
+            let said = self.health().await?["pipelines"][pipeline].take();
+            (said["state"] == state).then_some(said)
+        })
+        .await
+    }
+
     /// What `/health/ready` says; `None` while nothing listens.
     pub async fn health(&self) -> Option<Value> {
-        self.client.get(format!("http://{}/health/ready", self.admin)).send().await.ok()?.json().await.ok()
+        self.readiness().await.map(|(_, said)| said)
+    }
+
+    /// The status of `/health/ready`, and what it says; `None` while nothing listens.
+    pub async fn readiness(&self) -> Option<(u16, Value)> {
+        let answer = self.client.get(format!("http://{}/health/ready", self.admin)).send().await.ok()?;
+        Some((answer.status().as_u16(), answer.json().await.ok()?))
+    }
+
+    /// How many `what` (as in `records_in`) the service has counted of a pipeline, over all other labels.
+    pub async fn counted(&self, service: &str, pipeline: &str, what: &str) -> u64 {
+        let (family, label) = (format!("millrace_{service}_{what}_total{{"), format!("pipeline=\"{pipeline}\""));
+        let metrics = self.metrics().await;
+        let samples = metrics.lines().filter(|line| line.starts_with(&family) && line.contains(&label));
+        samples.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
     /// What `/metrics` says.
@@ -101,6 +139,10 @@ impl Service {
         fs::read_to_string(&self.log).expect("the log can be read")
     }
 
+    fn name(&self) -> String {
+        self.arguments.join(" ")
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the process takes the signal");
     }
@@ -111,7 +153,7 @@ impl Drop for Service {
         if std::thread::panicking() {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
-            eprintln!("--- the last lines of {}:\n{}", self.name, lines[lines.len().saturating_sub(60)..].join("\n"));
+            eprintln!("--- the last lines of {}:\n{}", self.name(), lines[lines.len().saturating_sub(60)..].join("\n"));
         }
         // It may have ended by itself, or been killed by the test.
         self.child.kill().ok();
@@ -119,12 +161,11 @@ impl Drop for Service {
     }
 }
 
-fn spawn(name: &str, folder: &Path, environment: &[(&'static str, String)], log: &Path) -> Child {
+fn spawn(arguments: &[&str], environment: &[(&'static str, String)], log: &Path) -> Child {
     let log = File::options().create(true).append(true).open(log).expect("a log file");
     Command::new(binary())
-        .args(["run", name, "--project"])
-        .arg(folder)
-        .envs(environment.iter().map(|(key, value)| (key, value)))
+        .args(arguments)
+        .envs(environment.iter().cloned())
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a second handle of the log"))
         .stderr(log)

@@ -1,0 +1,31 @@
+//! Commands of the real binary that answer and end.
+
+use std::process::Command;
+
+use crate::Project;
+use crate::service::binary;
+
+/// What a command has answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its exit code; `None` when a signal has ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub out: String,
+    /// What it printed to standard error.
+    pub err: String,
+}
+
+/// Runs `millrace <arguments>` in the project, whatever comes of it.
+pub fn run(project: &Project, arguments: &[&str]) -> Answer {
+    let output = Command::new(binary()).args(arguments).envs(project.variables()).output().expect("millrace starts");
+    let text = |bytes| String::from_utf8(bytes).expect("a command prints text");
+    Answer { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// What `millrace <arguments>` prints when all is well.
+pub fn said(project: &Project, arguments: &[&str]) -> String {
+    let answer = run(project, arguments);
+    assert_eq!(answer.code, Some(0), "millrace {}: {answer:#?}", arguments.join(" "));
+    answer.out
+}
