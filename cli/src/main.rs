@@ -40,7 +40,8 @@ fn main() -> ExitCode {
 fn told(error: &anyhow::Error) -> String {
     match error.downcast_ref::<Fault>() {
         // A fault's text has its causes in it.
-        Some(fault) => format!("error: {fault}\n  help: {}", fault.code().help()),
+        Some(fault) if !fault.to_string().contains(fault.code().help()) => format!("error: {fault}\n  help: {}", fault.code().help()),
+        Some(fault) => format!("error: {fault}"),
         None => format!("error: {error:#}"),
     }
 }

@@ -28,16 +28,16 @@ pub(crate) type Project = project::Project<
 /// A project that may run.
 pub(crate) struct Loaded {
     pub(crate) project: Project,
-    pub(crate) folder: PathBuf,
     flow: Flow,
 }
 
 impl Loaded {
-    /// Reads and checks the project at `path`. While a `millrace dev` runs it, its servers are the defaults, and its warehouses stand in for the connections that they do there.
+    /// Reads and checks the project at `path`. While a `millrace dev` runs it, its servers are the defaults, and its warehouses
+    /// stand in for the connections that they do there.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        let dev = dev_state::left(&folder(path));
+        let dev = dev_state::built_in(&folder(path));
         let mut loaded = Self::open_with(path, &|name| process_environment(name).or_else(|| dev.variables.get(name).cloned()))?;
-        dev.put_warehouses(&loaded.folder, &mut loaded.project.connections);
+        dev.put_warehouses(&mut loaded.project.connections);
         Ok(loaded)
     }
 
@@ -47,7 +47,7 @@ impl Loaded {
         match checked.runnable() {
             Ok((project, flow, findings)) => {
                 eprint!("{}", shown(&findings));
-                Ok(Self { project, folder: folder(path), flow })
+                Ok(Self { project, flow })
             }
             Err(findings) => bail!("the project can't run as it is\n{}", shown(&findings)),
         }

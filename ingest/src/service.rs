@@ -52,6 +52,14 @@ impl Ingest {
         }
     }
 
+    /// Where progress can't be one transaction with the records, the records are made durable before it.
+    pub(crate) fn before_progress(&self, producer: &Producer) -> Result<()> {
+        match self.config.delivery {
+            Delivery::ExactlyOnce => Ok(()),
+            Delivery::AtLeastOnce => producer.drain(),
+        }
+    }
+
     /// Makes what was sent durable: together, with transactions.
     pub(crate) fn commit(&self, producer: &mut Producer) -> Result<()> {
         match self.config.delivery {

@@ -12,6 +12,7 @@ pub(crate) struct Round {
     reached: Offsets,
     began: Option<Instant>,
     rows: usize,
+    records: usize,
     bytes: usize,
     oldest: Option<i64>,
     traces: Vec<BatchTrace>,
@@ -35,6 +36,7 @@ impl Round {
     pub(crate) fn cover(&mut self, records: &Records, staged: usize, trace: BatchTrace) {
         self.began.get_or_insert_with(Instant::now);
         self.rows += staged;
+        self.records += records.len();
         self.bytes += records.values().value_data().len();
         self.oldest = self.oldest.into_iter().chain(records.timestamps().iter().copied()).min();
         records.advance(&mut self.reached);
@@ -46,9 +48,9 @@ impl Round {
         self.began
     }
 
-    /// How many rows are staged.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
+    /// How many records it covers.
+    pub(crate) fn records(&self) -> usize {
+        self.records
     }
 
     /// How many bytes the values of its records have.

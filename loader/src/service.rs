@@ -29,9 +29,9 @@ use crate::config;
 use crate::deletions::Deletions;
 use crate::round::Round;
 
-/// A round is committed when it has this many rows, or records of so many bytes, before its interval is over: sinks keep a
+/// A round is committed when it covers so many records, or records of so many bytes, before its interval is over: sinks keep a
 /// round in memory.
-const ROUND_ROWS: usize = 100_000;
+const ROUND_RECORDS: usize = 100_000;
 const ROUND_BYTES: usize = 64 << 20;
 
 /// A load pipeline, checked and ready to run.
@@ -97,7 +97,7 @@ impl Worker<'_> {
                 () = until(due) => self.commit().await?,
                 event = self.consumer.next() => self.take(event?).await?,
             }
-            if self.round.rows() >= ROUND_ROWS || self.round.bytes() >= ROUND_BYTES {
+            if self.round.records() >= ROUND_RECORDS || self.round.bytes() >= ROUND_BYTES {
                 self.commit().await?;
             }
         }

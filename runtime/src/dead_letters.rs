@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use millrace_model::{Fault, Header, Record, Rejected, Result};
+use millrace_model::{Code, Fault, Header, Record, Rejected, Result};
 
 use crate::kafka::{Cluster, Outgoing, Producer, Topic, compacted};
 
@@ -18,15 +18,17 @@ pub struct DeadLetters {
     topic: Box<str>,
 }
 
+/// In the place of a key and value that are larger than Kafka takes: they are where the other headers say.
+fn omitted(record: &Record<'_>) -> Header {
+    let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    let bytes = length(record.key) + length(record.value);
+    Header { key: format!("{PREFIX}omitted_bytes"), value: Some(bytes.to_string().into_bytes()) }
+}
+
 impl DeadLetters {
     /// Those of pipeline `pipeline` (`<project>.<pipeline>`), into `topic`.
     pub fn new(pipeline: &str, topic: &str) -> Self {
         Self { pipeline: pipeline.into(), topic: topic.into() }
-    }
-
-    /// The dead-letter topic.
-    pub fn topic(&self) -> &str {
-        &self.topic
     }
 
     /// Sends the dead letters of `rejected`, in the producer's transaction if it is in one.
@@ -40,18 +42,17 @@ impl DeadLetters {
 
     fn send_one(&self, producer: &Producer, topic: Topic, rejected: &Rejected) -> Result<()> {
         let record = rejected.record();
-        let headers = self.headers(rejected, jiff::Timestamp::now());
-        producer.send(
-            topic,
-            &Outgoing {
-                partition: None,
-                key: record.key,
-                value: record.value,
-                timestamp: record.timestamp,
-                headers: &headers,
-                traceparent: None,
-            },
-        )
+        let mut headers = self.headers(rejected, jiff::Timestamp::now());
+        let whole =
+            Outgoing { key: record.key, value: record.value, timestamp: record.timestamp, headers: &headers, ..Outgoing::default() };
+        match producer.send(topic, &whole) {
+            Err(fault) if fault.code() == Code::KafkaTooLarge => {
+                headers.push(omitted(&record));
+                let place = Outgoing { timestamp: record.timestamp, headers: &headers, ..Outgoing::default() };
+                producer.send(topic, &place)
+            }
+            sent => sent,
+        }
     }
 
     /// The original's headers, without those of an earlier rejection, and then what happened.
@@ -161,7 +162,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use millrace_model::{Code, RecordsBuilder, Rejection, Stage};
+    use millrace_model::{RecordsBuilder, Rejection, Stage};
 
     fn rejected(headers: &[Header]) -> Rejected {
         let mut records = RecordsBuilder::new("in".into(), 1);

@@ -22,7 +22,7 @@ pub struct Written {
     pub records: u64,
     /// How many bytes of values.
     pub bytes: u64,
-    /// Records whose key can't be made.
+    /// Records whose key can't be made, or that are larger than Kafka takes.
     pub rejected: Vec<Rejection>,
 }
 
@@ -94,9 +94,23 @@ impl Pass<'_> {
             headers: self.records.headers(row),
             traceparent: traceparent.as_deref(),
         };
-        self.producer.send(self.writer.topic, &outgoing)?;
-        self.written.records += 1;
-        self.written.bytes += value.map_or(0, |value| value.len() as u64);
-        Ok(())
+        match self.producer.send(self.writer.topic, &outgoing) {
+            Ok(()) => {
+                self.written.records += 1;
+                self.written.bytes += value.map_or(0, |value| value.len() as u64);
+                Ok(())
+            }
+            // It was not queued: the transaction is as it was.
+            Err(fault) if fault.code() == Code::KafkaTooLarge => {
+                self.written.rejected.push(Rejection::new(record, Code::KafkaTooLarge, too_large(key, value)));
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        }
     }
+}
+
+fn too_large(key: Option<&[u8]>, value: Option<&[u8]>) -> String {
+    let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+    format!("the encoded record has {} bytes, more than Kafka's client takes", length(key) + length(value))
 }

@@ -11,8 +11,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use millrace_devkit::registry::{Config, Running, start};
-use millrace_model::{Code, Fault, Retry, Schema};
-use millrace_runtime::codec;
+use millrace_model::{Code, Fault, Record, RecordsBuilder, Retry, Schema};
+use millrace_runtime::codec::{self, Decoder};
+use millrace_runtime::input;
 use millrace_runtime::project::{RegistryConfig, Secret};
 use millrace_runtime::registry::Registry;
 use serde_json::{Value, json};
@@ -169,4 +170,20 @@ async fn a_schema_that_is_not_avro_is_said_to_be_so() {
     let url = server(|_| (StatusCode::OK, json!({"schema": "message M {}", "schemaType": "PROTOBUF"}).to_string())).await;
     let fault = failed(&url).await;
     assert_eq!(fault.code(), Code::SchemaUnsupported);
+}
+
+#[tokio::test]
+async fn records_of_a_schema_that_can_not_be_used_are_rejected_alone() {
+    let url = server(|_| (StatusCode::OK, json!({"schema": "message M {}", "schemaType": "PROTOBUF"}).to_string())).await;
+    let mut decoder = Decoder::new(&schema("r", &json!([{"name": "a", "type": "int"}]))).expect("a decoder");
+    // The second id is larger than any that a registry gives: it is not even asked for.
+    let values: [&[u8]; 2] = [&[0, 0, 0, 0, 5, 2], &[0, 0xff, 0xff, 0xff, 0xff, 2]];
+    let mut records = RecordsBuilder::new("t".into(), 2);
+    for value in values {
+        records.push(&Record { topic: "t", partition: 0, offset: 0, timestamp: 0, key: None, value: Some(value), headers: &[] });
+    }
+    let records = Arc::new(records.finish());
+    input::learn(&mut decoder, &client(&url), &records).await.expect("is no fault of the pipeline");
+    let codes: Vec<Code> = decoder.decode(&records).expect("decodes").rejected.iter().map(|rejection| rejection.code).collect();
+    assert_eq!(codes, [Code::SchemaIncompatible, Code::SchemaUnknown]);
 }

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use millrace_model::{Offsets, Records, Rejected, Rejection, Result, Schema, Stage};
+use millrace_model::{Fault, Offsets, Records, Rejected, Rejection, Result, Retry, Schema, Stage};
 use millrace_runtime::codec::Decoder;
 use millrace_runtime::dead_letters::{DeadLetters, halt_at};
 use millrace_runtime::input;
@@ -62,6 +62,9 @@ pub async fn run(transform: &Transform, cluster: &Cluster, registry: &Registry, 
     };
     pipeline.health.running();
     let ended = worker.work(transform.config.commit_interval.duration()).await;
+    if let Err(fault) = &ended {
+        worker.transaction.give_up(fault);
+    }
     worker.consumer.close().await;
     ended
 }
@@ -206,6 +209,18 @@ impl Transaction {
     fn cover(&mut self, records: &Records, trace: BatchTrace) {
         records.advance(&mut self.offsets);
         self.traces.push(trace);
+    }
+
+    /// A pipeline that halts leaves no transaction open, which would hold the output's readers back. After passing trouble the
+    /// next run ends it, when Kafka answers again.
+    fn give_up(&mut self, fault: &Fault) {
+        if fault.retry() == Retry::BackOff {
+            return;
+        }
+        if let Err(error) = self.producer.abort() {
+            tracing::warn!(%error, "the transaction could not be aborted; Kafka does it in time");
+        }
+        self.traces.drain(..).for_each(|trace| trace.end(&Outcome::Failed(fault)));
     }
 
     /// Makes it visible together with the offsets; returns them, or nothing where there was nothing to commit.

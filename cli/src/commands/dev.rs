@@ -6,13 +6,12 @@ mod servers;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use millrace_runtime::project::{KafkaConfig, RegistryConfig, process_environment};
 use millrace_runtime::service::{Health, Shutdown};
 use millrace_runtime::telemetry;
 
 use crate::args::{Dev, Logs, Service};
-use crate::dev_state::{self, DevState, Left};
+use crate::dev_state::{BuiltIn, DevState};
 use crate::project::{Loaded, folder};
 use crate::services::{self, Context, RunningServices};
 use display::Display;
@@ -22,19 +21,18 @@ use servers::Servers;
 const INSTANCE: &str = "dev";
 
 pub(crate) async fn execute(args: &Dev, logs: &Logs) -> anyhow::Result<ExitCode> {
-    let state = dev_state::folder(&folder(&args.project));
-    std::fs::create_dir_all(&state).with_context(|| format!("can't make {}", state.display()))?;
+    let state = DevState::take(&folder(&args.project))?;
     // Log lines would break the summary: without a wish of one's own only trouble is shown.
     let telemetry = telemetry::init(logs.log_format.into(), logs.log.as_deref().or(Some("error")), "dev")?;
-    let servers = Servers::start(args, (!args.in_memory).then_some(state.as_path())).await?;
-    let mut left = Left { variables: servers.variables(), ..Left::default() };
-    let loaded = open(args, &mut left)?;
+    let servers = Servers::start(args, (!args.in_memory).then_some(state.folder())).await?;
+    let mut built_in = BuiltIn { variables: servers.variables(), ..BuiltIn::default() };
+    let loaded = open(args, &state, &mut built_in)?;
     let (shutdown, health) = (Shutdown::on_signals()?, Health::new());
     let admin = health.serve(loaded.project.service.admin, Shutdown::new()).await?;
     let running = start(&loaded, &health, &shutdown).await?;
-    left.variables.extend(running.gateway().map(|address| ("MILLRACE_HTTP".to_owned(), address.to_string())));
-    left.variables.insert("MILLRACE_ADMIN".to_owned(), admin.address().to_string());
-    let _state = DevState::leave(&loaded.folder, &left)?;
+    built_in.variables.extend(running.gateway().map(|address| ("MILLRACE_HTTP".to_owned(), address.to_string())));
+    built_in.variables.insert("MILLRACE_ADMIN".to_owned(), admin.address().to_string());
+    state.leave(&built_in)?;
     let display = Display::new(&loaded, &servers, running.gateway(), admin.address(), &health);
     display.show_until(&shutdown, args.until_idle.map(Duration::from_secs)).await?;
     shutdown.request();
@@ -45,15 +43,16 @@ pub(crate) async fn execute(args: &Dev, logs: &Logs) -> anyhow::Result<ExitCode>
 }
 
 /// The project with what is built in in the place of its own.
-fn open(args: &Dev, left: &mut Left) -> anyhow::Result<Loaded> {
-    let variables = left.variables.clone();
+fn open(args: &Dev, state: &DevState, built_in: &mut BuiltIn) -> anyhow::Result<Loaded> {
+    let variables = &built_in.variables;
     let mut loaded = Loaded::open_with(&args.project, &|name| variables.get(name).cloned().or_else(|| process_environment(name)))?;
     loaded.project.kafka = KafkaConfig { brokers: variables[servers::BROKERS].clone(), ..KafkaConfig::default() };
     loaded.project.registry = RegistryConfig { url: variables[servers::REGISTRY].clone(), ..RegistryConfig::default() };
     if !args.own_connections {
         let remote = loaded.project.connections.iter().filter(|(_, connection)| !connection.is_embedded());
-        left.warehouses = remote.map(|(name, _)| name.clone()).collect();
-        left.put_warehouses(&loaded.folder, &mut loaded.project.connections);
+        let warehouses = state.warehouses(args.in_memory)?;
+        built_in.warehouses = remote.map(|(name, _)| (name.clone(), warehouses.join(format!("{name}.db")))).collect();
+        built_in.put_warehouses(&mut loaded.project.connections);
     }
     Ok(loaded)
 }

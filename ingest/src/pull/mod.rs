@@ -20,7 +20,7 @@ use millrace_model::{Batch, Code, Fault, Position, Pulled, Rejected, Result, Sta
 use millrace_runtime::dead_letters::{DeadLetters, halt_at};
 use millrace_runtime::kafka::{Cluster, Consumer, Event, Subscription};
 use millrace_runtime::pipeline::{Pipeline, until};
-use millrace_runtime::project::OnError;
+use millrace_runtime::project::{Delivery, OnError};
 use millrace_runtime::registry::Registry;
 use millrace_runtime::telemetry::Outcome;
 
@@ -149,7 +149,8 @@ impl Puller<'_> {
     async fn commit(&mut self, split: &str, pulled: Pulled) -> Result<()> {
         let Pulled { batch, rejected, position } = pulled;
         match self.write(split, &batch, rejected.clone(), &position) {
-            Err(fault) if fault.code() == Code::KafkaTooLarge => {
+            // Trials of parts are aborted, which takes transactions.
+            Err(fault) if fault.code() == Code::KafkaTooLarge && self.ingest.config.delivery == Delivery::ExactlyOnce => {
                 let (batch, too_large) = oversize::sift(self.ingest, &self.pipeline.hop, self.shares.of(split)?, &batch)?;
                 self.write(split, &batch, rejected.into_iter().chain(too_large).collect(), &position)?;
             }
@@ -173,6 +174,7 @@ impl Puller<'_> {
             return Err(halt_at(first));
         }
         self.dead_letters.send(producer, &rejected)?;
+        self.ingest.before_progress(producer)?;
         positions::send(producer, &self.pipeline.id, split, Some(position))?;
         let committing = Instant::now();
         self.ingest.commit(producer)?;

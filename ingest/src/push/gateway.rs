@@ -36,7 +36,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_mins(1);
 /// How long requests that are being served have after the shutdown.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// How many requests wait for one pipeline; further senders wait for a place.
 const WAITING: usize = 256;
 /// How much memory, in KiB, bodies may take at once; further senders wait before their body is read.

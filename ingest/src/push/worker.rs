@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -18,8 +18,10 @@ use millrace_runtime::output::Writer;
 use millrace_runtime::pipeline::Pipeline;
 use millrace_runtime::project::OnError;
 use millrace_runtime::registry::Registry;
+use millrace_runtime::telemetry::Tally;
 
 use super::answer::{Answer, Refused};
+use super::gateway::GRACE;
 use super::group::{Group, Inbox};
 use super::ledger::{self, Given, Ledger};
 use super::request::{Reply, Request};
@@ -36,7 +38,7 @@ pub(crate) async fn run(ingest: &Ingest, inbox: &mut Inbox, cluster: &Cluster, r
     let instance = cluster.instance();
     let mut worker = Worker { ingest, pipeline, instance, producer, writer, dead_letters, ledger };
     pipeline.health.running();
-    while let Some(mut group) = inbox.next().await {
+    while let Some(mut group) = next(inbox, pipeline).await {
         match worker.commit(&mut group) {
             Ok(()) => group.answer(),
             Err(fault) if fault.code() == Code::KafkaTooLarge => {
@@ -50,6 +52,19 @@ pub(crate) async fn run(ingest: &Ingest, inbox: &mut Inbox, cluster: &Cluster, r
         }
     }
     Ok(())
+}
+
+/// The next group; `None` when the gateway has closed, or should have: a connection that stands still does not hold the process.
+async fn next(inbox: &mut Inbox, pipeline: &Pipeline) -> Option<Group> {
+    let overdue = async {
+        pipeline.shutdown.requested().await;
+        tokio::time::sleep(GRACE + Duration::from_secs(1)).await;
+    };
+    tokio::select! {
+        biased;
+        group = inbox.next() => group,
+        () = overdue => None,
+    }
 }
 
 /// One run of a pipeline.
@@ -71,8 +86,8 @@ struct Draft {
     given: Vec<(String, Given)>,
     /// The place in the group of the first request of each key.
     first: HashMap<String, usize>,
-    records: u64,
-    bytes: u64,
+    /// What it will have done when it is committed.
+    tally: Tally,
 }
 
 impl Worker<'_> {
@@ -97,12 +112,13 @@ impl Worker<'_> {
         group.replies = std::mem::take(&mut draft.replies);
         let outworn = self.ledger.outworn(draft.given.len(), Timestamp::now());
         self.ingest.begin(&mut self.producer)?;
+        self.ingest.before_progress(&self.producer)?;
         ledger::send(&mut self.producer, &self.pipeline.id, self.instance, number, &outworn, &draft.given)?;
         let committing = Instant::now();
         self.ingest.commit(&mut self.producer)?;
         self.ledger.committed(number, &outworn, draft.given);
         let metrics = &self.pipeline.metrics;
-        metrics.written(draft.records, draft.bytes);
+        draft.tally.commit(metrics);
         metrics.commit_seconds(committing.elapsed().as_secs_f64());
         metrics.batch_seconds(started.elapsed().as_secs_f64());
         Ok(())
@@ -131,24 +147,23 @@ impl Worker<'_> {
             return Ok(Err(refused_whole(refusal)));
         }
         let records = parsed.batch.origin().records();
-        self.pipeline.metrics.read(records.len() as u64, records.values().value_data().len() as u64);
+        draft.tally.read(records);
         self.ingest.begin(&mut self.producer)?;
         // The records carry the contexts of their spans already: see `Entry`.
         let trace = self.pipeline.hop.untraced();
         let written = self.writer.write(&self.producer, &parsed.batch, &[], &trace)?;
         let read: Vec<Rejection> = parsed.refused.iter().map(Refusal::rejection).collect();
-        self.reject(request, &Stage::Read, read)?;
+        self.reject(request, &Stage::Read, read, draft)?;
         let answer = Answer::new(written.records, &parsed.refused, &written.rejected);
-        self.reject(request, &Stage::Encode, written.rejected)?;
+        self.reject(request, &Stage::Encode, written.rejected, draft)?;
         self.producer.poll();
-        draft.records += written.records;
-        draft.bytes += written.bytes;
+        draft.tally.written(written.records, written.bytes);
         Ok(Ok(answer))
     }
 
-    fn reject(&mut self, request: &Request, stage: &Stage, rejections: Vec<Rejection>) -> Result<()> {
+    fn reject(&mut self, request: &Request, stage: &Stage, rejections: Vec<Rejection>, draft: &mut Draft) -> Result<()> {
         let records = request.parsed.batch.origin().records();
-        rejections.iter().for_each(|rejection| self.pipeline.metrics.rejected(rejection.code, 1));
+        rejections.iter().for_each(|rejection| draft.tally.rejected(rejection.code));
         let rejected: Vec<Rejected> =
             rejections.into_iter().map(|rejection| Rejected::new(&Arc::clone(records), stage.clone(), rejection)).collect();
         self.dead_letters.send(&mut self.producer, &rejected)

@@ -90,6 +90,11 @@ impl Decoder {
         self.writers.insert(id, learnt);
     }
 
+    /// Learns that the schema behind an id can't be used, and why: its records are rejected as [`Code::SchemaIncompatible`].
+    pub fn learn_unreadable(&mut self, id: u32, reason: &str) {
+        self.writers.insert(id, Learnt::Unreadable(reason.to_owned()));
+    }
+
     /// Forgets unknown ids when they have become many. Not when one is learnt: the others are needed until the records that
     /// they stand in are decoded.
     fn forget(&mut self) {

@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::client::{Cluster, GroupMetadata, Troubles, log};
+use super::client::{Cluster, GroupMetadata, REQUEST_TIMEOUT, Troubles, log};
 use super::producer::partition_list;
 
 /// The most records that one batch has.
@@ -205,7 +205,8 @@ fn member_config(cluster: &Cluster, group: &str) -> rdkafka::ClientConfig {
         .set("group.id", group)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", "earliest")
+        // Where there is no position an assignment says so itself; a position that is no longer in the topic is a gap.
+        .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("enable.partition.eof", "false");
@@ -260,6 +261,7 @@ impl Reader {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
                 Err(super::fault::topic_missing(&self.topic))
             }
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => Err(self.fault(error)),
             Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => Err(self.fault(error)),
             _ if fatal => Err(self.fault(error)),
             _ => {
@@ -379,8 +381,12 @@ impl Context {
         // A cooperative rebalance that changes nothing for this member is told as an assignment of no partition.
         if list.count() > 0
             && self.tell(Event::Assigned(assigned))
-            && let Ok(Start::At(offsets)) = answer.recv()
+            && let Ok(start) = answer.recv()
         {
+            let offsets = match start {
+                Start::At(offsets) => offsets,
+                Start::Committed => committed(consumer, list)?,
+            };
             set_starts(list, &offsets)?;
         }
         match consumer.rebalance_protocol() {
@@ -406,6 +412,16 @@ impl Context {
 
 fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
     list.elements().iter().map(|element| TopicPartition::new(element.topic(), element.partition())).collect()
+}
+
+/// The group's offsets of those partitions that have one.
+fn committed(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> Result<Offsets, KafkaError> {
+    let committed = consumer.committed_offsets(list.clone(), REQUEST_TIMEOUT)?;
+    let known = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
+        Offset::Offset(offset) => Some((TopicPartition::new(element.topic(), element.partition()), offset)),
+        _ => None,
+    };
+    Ok(committed.elements().iter().filter_map(known).collect())
 }
 
 fn set_starts(list: &mut TopicPartitionList, offsets: &Offsets) -> Result<(), KafkaError> {

@@ -6,7 +6,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 /// The fault that `error` is, met while `doing` something.
 pub(super) fn fault(doing: &str, error: KafkaError) -> Fault {
     let (code, retry) = classify(&error);
-    Fault::new(code, retry, format!("{doing} failed; {}", code.help())).because(error)
+    let fault = Fault::new(code, retry, format!("{doing} failed; {}", code.help()));
+    match error {
+        // The value may be a secret; the setting's name is enough.
+        KafkaError::ClientConfig(_, reason, setting, _) => fault.because(format!("{setting}: {reason}")),
+        error => fault.because(error),
+    }
 }
 
 /// The fault of a topic that is not there.
@@ -37,6 +42,9 @@ fn classify_code(code: RDKafkaErrorCode) -> (Code, Retry) {
         }
         E::IllegalGeneration | E::UnknownMemberId | E::RebalanceInProgress => (Code::KafkaFenced, Retry::BackOff),
         E::MessageSizeTooLarge | E::InvalidMessageSize => (Code::KafkaTooLarge, Retry::Operator),
+        // Such as no key in a compacted topic, or a timestamp too far ahead: sending it again changes nothing.
+        E::InvalidRecord | E::InvalidTimestamp => (Code::KafkaOther, Retry::Operator),
+        E::AutoOffsetReset | E::OffsetOutOfRange => (Code::KafkaPositionGone, Retry::Operator),
         E::InvalidConfig | E::PolicyViolation | E::InvalidReplicationFactor | E::InvalidPartitions | E::InvalidTopic | E::SSL => {
             (Code::KafkaConfiguration, Retry::Operator)
         }
@@ -56,6 +64,14 @@ mod tests {
         let fault = fault("connecting", KafkaError::Global(RDKafkaErrorCode::Authentication));
         assert_eq!(fault.retry(), Retry::Operator);
         assert!(fault.to_string().contains("KAFKA_PASSWORD"), "{fault}");
+    }
+
+    #[test]
+    fn a_setting_that_is_refused_does_not_show_its_value() {
+        let refused = rdkafka::ClientConfig::new().set("ssl.key.pasword", "hunter2").create::<rdkafka::consumer::BaseConsumer>();
+        let fault = fault("opening a client", refused.err().expect("there is no such setting"));
+        let shown = format!("{fault} {fault:?}");
+        assert!(shown.contains("ssl.key.pasword") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Topics: those of the project file are made before a pipeline runs; an existing one is left as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millrace_model::{Code, Fault, Result};
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
@@ -72,7 +72,23 @@ pub async fn ensure(cluster: &Cluster, declared: &[Declared]) -> Result<()> {
     made.into_iter().try_for_each(|made| match made {
         Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
         Err((name, code)) => Err(fault(&format!("making topic {name}"), rdkafka::error::KafkaError::AdminOp(code))),
-    })
+    })?;
+    await_visible(cluster, &missing).await
+}
+
+/// Waits until the topics are known to the broker that is asked: what one has made, another may learn a little later.
+async fn await_visible(cluster: &Cluster, made: &[&Declared]) -> Result<()> {
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    loop {
+        let existing = list(cluster).await?;
+        match made.iter().find(|made| existing.iter().all(|existing| existing.name != made.name)) {
+            None => return Ok(()),
+            Some(late) if Instant::now() > deadline => {
+                return Err(Fault::passing(Code::KafkaUnavailable, format!("topic {} was made and does not show yet", late.name)));
+            }
+            Some(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
 }
 
 fn new_topic(topic: &Declared) -> NewTopic<'_> {

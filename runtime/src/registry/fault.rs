@@ -31,6 +31,14 @@ pub(super) fn of(error: &SRCError, what: &str) -> Fault {
     fault.because(words(error))
 }
 
+/// The fault of a schema that another refers to and that could not be read.
+pub(super) fn of_reference(error: &SRCError, what: &str) -> Fault {
+    match status(error) {
+        Some(404) => Fault::operator(Code::SchemaInvalid, format!("{what}: it is gone")).because(words(error)),
+        _ => of(error, what),
+    }
+}
+
 /// The fault of a schema that was not registered.
 pub(super) fn of_register(error: &SRCError, subject: &str, address: &str) -> Fault {
     let what = format!("the schema can't be registered as {subject} in the registry at {address}");

@@ -60,10 +60,15 @@ impl Registry {
     ///
     /// # Errors
     /// [`Code::RegistryUnavailable`]: passing when the registry can't be reached or is in trouble, for an operator when
-    /// it refuses the credentials or is no registry. [`Code::SchemaUnsupported`] for a schema that is not Avro.
+    /// it refuses the credentials or is no registry. [`Code::SchemaUnsupported`] for a schema that is not Avro,
+    /// [`Code::SchemaInvalid`] for one that is broken, or refers to one that is gone: no record of it can be read.
     pub async fn schema(&self, id: u32) -> Result<Option<Arc<str>>> {
         if let Some(known) = lock(&self.0.schemas).get(&id) {
             return Ok(Some(Arc::clone(known)));
+        }
+        // Registries number schemas by Java's int, and answer a larger number as they answer a wrong path.
+        if i32::try_from(id).is_err() {
+            return Ok(None);
         }
         let registered = match get_schema_by_id(id, &self.0.settings).await {
             Ok(registered) => registered,

@@ -29,7 +29,7 @@ async fn fetch(settings: &SrSettings, address: &str, mut open: Vec<RegisteredRef
             return Err(Fault::operator(Code::SchemaUnsupported, format!("a schema refers to more than {MOST_REFERENCES} others")));
         }
         let what = || format!("version {} of {} can't be read from the registry at {address}", reference.version, reference.subject);
-        let schema = get_referenced_schema(settings, &reference).await.map_err(|error| fault::of(&error, &what()))?;
+        let schema = get_referenced_schema(settings, &reference).await.map_err(|error| fault::of_reference(&error, &what()))?;
         definitions.insert(reference.name, parse(&schema.schema)?);
         open.extend(schema.references);
     }

@@ -1,11 +1,16 @@
 //! A transform pipeline in the typed flow.
 
-use millrace_model::Schema;
+use std::time::Duration;
+
+use millrace_model::{Code, Schema};
 use millrace_runtime::project::flow::{self, Context, Problem, Types};
 use millrace_runtime::project::{Delivery, OnError, Output};
 
 use super::{Pipeline, StepConfig};
 use crate::steps::{StepError, compile};
+
+/// Well below the time after which Kafka aborts a transaction whose producer it takes for dead.
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(10);
 
 impl<C> flow::Pipeline<C> for Pipeline {
     fn input(&self) -> Option<&str> {
@@ -30,6 +35,10 @@ impl<C> flow::Pipeline<C> for Pipeline {
 
     fn types(&self, _: &Context<'_, C>, input: Option<&Schema>) -> Types {
         let Some(input) = input else { return Types::default() };
+        if self.delivery == Delivery::ExactlyOnce && self.commit_interval.duration() > LONGEST_TRANSACTION {
+            let message = format!("transactions last {LONGEST_TRANSACTION:?} at most: Kafka aborts those that take longer");
+            return Problem::error(Code::ProjectFlow, &["commit_interval".to_owned()], message).into();
+        }
         match compile(&self.steps, input) {
             Ok(steps) => Types { output: Some(steps.last().map_or(input, |step| step.output()).clone()), ..Types::default() },
             Err(error) => problem(&self.steps, error).into(),
