@@ -12,9 +12,16 @@ use super::fault::fault;
 /// How long a connection may take to come about.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
-/// Bounds on what waits at the server: a lock that does not come is passing trouble, and the next claim looks for its holder.
-/// A server that finds its client gone ends the session within a minute and a half.
-const SETTINGS: &str = "SET lock_timeout = '10s'; SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6; SET client_min_messages = warning";
+/// - A lock that does not come is passing trouble, and the next claim looks for its holder.
+/// - A server that finds its client gone ends the session within a minute and a half.
+/// - Nothing reads what the server says during a COPY: a trigger's warnings would fill the way back until neither side could go on.
+/// - A COPY lasts as long as its round, and between rounds a session waits for records: limits that a user or a database has
+///   are not meant for that. Older servers do not know all of them.
+const SETTINGS: &str = "SET lock_timeout = '10s'; \
+     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6; \
+     SET client_min_messages = error; \
+     SELECT set_config(name, '0', false) FROM pg_settings \
+     WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout')";
 
 /// Connects as `name`, which shows in `pg_stat_activity`.
 pub(super) async fn connect(config: &Config, name: &str) -> Result<PgConnection> {

@@ -8,11 +8,11 @@ use millrace_model::{Commit, Offsets, Rejected, Result, TopicPartition};
 use sqlx::postgres::PgConnection;
 use tokio::sync::mpsc::Receiver;
 
+use super::answered::{Answered, answered};
 use super::catalogue::Catalogue;
 use super::config::Config;
 use super::connect::connect;
 use super::copy::Copy;
-use super::encode::StageMark;
 use super::fault::{fault, refusal};
 use super::positions::Positions;
 use super::stage::{self, Stage};
@@ -67,49 +67,66 @@ impl Session {
     /// says so at the end only.
     pub(super) async fn copy(&mut self, mut rows: Receiver<Staged>) -> Result<Result<(), sqlx::Error>> {
         self.begin().await?;
-        if self.stage.is_none() {
-            self.run(SAVEPOINT).await?;
-        }
+        self.run(SAVEPOINT).await?;
         Ok(self.copy_all(&mut rows).await)
     }
 
     async fn copy_all(&mut self, rows: &mut Receiver<Staged>) -> Result<(), sqlx::Error> {
-        let statement = self.stage.as_ref().map_or(&self.copy, |stage| &stage.copy);
-        let mut copy = Copy::begin(&mut self.connection, statement).await?;
-        let mut sequence = 0;
-        while let Some(Staged { batch, deleted }) = rows.recv().await {
-            let mark = self.stage.is_some().then_some(StageMark { sequence, deleted });
-            copy.send(batch.columns(), &self.catalogue.columns_of(&batch), mark, 0..batch.len()).await?;
-            sequence += batch.len() as i64;
+        let (mut copy, catalogue) = self.begin_copy(0).await?;
+        while let Some(staged) = rows.recv().await {
+            copy.send(&staged, &catalogue.columns_of(&staged.batch), 0..staged.batch.len()).await?;
         }
         copy.finish().await
     }
 
-    /// Brings what was copied into the target, as `done` says how that ended; returns what the target refuses.
-    pub(super) async fn settle(&mut self, done: Result<(), sqlx::Error>, staged: &[Staged]) -> Result<Vec<Rejected>> {
-        let refused = match self.stage {
-            None => self.settle_append(done, staged).await?,
-            Some(_) => {
-                done.map_err(|error| fault("copying to the temporary table of an upsert", error))?;
-                self.merge(staged).await?
-            }
+    /// Copies rows once more, a part of them. In the stage they get the numbers that they had.
+    async fn copy_again(&mut self, staged: &[Staged], rows: Range<usize>) -> Result<(), sqlx::Error> {
+        let (mut copy, catalogue) = self.begin_copy(rows.start).await?;
+        for (part, rows) in staged::within(staged, rows) {
+            copy.send(part, &catalogue.columns_of(&part.batch), rows).await?;
+        }
+        copy.finish().await
+    }
+
+    /// A COPY of rows from the round's row `first` on.
+    async fn begin_copy(&mut self, first: usize) -> Result<(Copy<'_>, &Catalogue), sqlx::Error> {
+        let (statement, sequence) = match &self.stage {
+            Some(stage) => (&stage.copy, Some(first as i64)),
+            None => (&self.copy, None),
         };
+        Ok((Copy::begin(&mut self.connection, statement, sequence).await?, &self.catalogue))
+    }
+
+    /// Brings what was copied into the target, as `done` says how that ended; returns what stage and target refuse.
+    ///
+    /// The search for refused rows takes as long as it must: a round may be refused row by row. Only a single step of it is
+    /// bounded.
+    pub(super) async fn settle(&mut self, done: Result<(), sqlx::Error>, staged: &[Staged]) -> Result<Vec<Rejected>> {
+        let mut refused = self.settle_copy(done, staged).await?;
+        if self.stage.is_some() {
+            refused.extend(self.merge(staged).await?);
+            refused.sort_unstable();
+        }
         Ok(staged::rejected(staged, refused))
     }
 
-    async fn settle_append(&mut self, done: Result<(), sqlx::Error>, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
-        match self.settle_savepoint(done).await? {
+    async fn settle_copy(&mut self, done: Result<(), sqlx::Error>, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
+        match answered(self.settle_savepoint(done)).await? {
             Outcome::Landed => Ok(Vec::new()),
-            Outcome::Refused(reason) => land_refused(&mut Append { session: self, staged }, staged::count(staged), reason).await,
+            Outcome::Refused(reason) => {
+                let mut recopy = Answered(Recopy { session: self, staged });
+                land_refused(&mut recopy, staged::count(staged), reason).await
+            }
         }
     }
 
+    /// Brings the stage into the target. A row that the stage refused is not in it, and its number lands as nothing.
     async fn merge(&mut self, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
         let deletions = staged.iter().any(|part| part.deleted);
-        let mut merge = Merge { session: self, deletions, indexed: false };
+        let mut merge = Answered(Merge { session: self, deletions, indexed: false });
         let refused = land(&mut merge, staged::count(staged)).await?;
-        if merge.indexed {
-            self.run(stage::DROP_INDEX).await?;
+        if merge.0.indexed {
+            answered(self.run(stage::DROP_INDEX)).await?;
         }
         Ok(refused)
     }
@@ -147,15 +164,6 @@ impl Session {
         done.map(drop).map_err(|error| fault(&format!("loading {}", self.catalogue.target.name()), error))
     }
 
-    /// Copies rows once more, a part of them.
-    async fn copy_again(&mut self, staged: &[Staged], rows: Range<usize>) -> Result<(), sqlx::Error> {
-        let mut copy = Copy::begin(&mut self.connection, &self.copy).await?;
-        for (part, rows) in staged::within(staged, rows) {
-            copy.send(part.batch.columns(), &self.catalogue.columns_of(&part.batch), None, rows).await?;
-        }
-        copy.finish().await
-    }
-
     /// Keeps what was done since the last savepoint when it succeeded or undoes it when the rows are to blame.
     async fn settle_savepoint(&mut self, done: Result<(), sqlx::Error>) -> Result<Outcome> {
         match done {
@@ -174,14 +182,14 @@ impl Session {
     }
 }
 
-/// Rows, straight into the target.
-struct Append<'a> {
+/// Rows whose COPY was refused, in parts.
+struct Recopy<'a> {
     session: &'a mut Session,
     staged: &'a [Staged],
 }
 
 #[async_trait]
-impl Attempt for Append<'_> {
+impl Attempt for Recopy<'_> {
     async fn attempt(&mut self, rows: Range<usize>) -> Result<Outcome> {
         self.session.run(SAVEPOINT).await?;
         let done = self.session.copy_again(self.staged, rows).await;

@@ -1,11 +1,11 @@
 //! The sink.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Sink, TopicPartition};
 
+use super::answered::answered;
 use super::catalogue::Catalogue;
 use super::config::Config;
 use super::copying::{Copied, Copying};
@@ -14,9 +14,6 @@ use super::staged::Staged;
 use super::target::Target;
 use crate::config::Mode;
 use crate::table::unsettled;
-
-/// How long one call may last: far longer than the largest batch takes.
-const ANSWERED_WITHIN: Duration = Duration::from_mins(15);
 
 /// Loads a table of PostgreSQL: appends are copied straight into it, upserts go by a stage and a merge.
 ///
@@ -80,12 +77,6 @@ fn gone() -> Fault {
     Fault::passing(Code::TargetUnavailable, "PostgreSQL: the session has ended; the partitions must be claimed again")
 }
 
-/// Waits for a call to end. Nothing else tells that a network swallows what is sent: sqlx has no keep-alive of its own.
-async fn answered<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
-    let message = || format!("PostgreSQL: the server did not answer within {ANSWERED_WITHIN:?}");
-    tokio::time::timeout(ANSWERED_WITHIN, call).await.map_err(|_| Fault::passing(Code::TargetUnavailable, message()))?
-}
-
 #[async_trait]
 impl Sink for PostgresSink {
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
@@ -131,7 +122,7 @@ impl Sink for PostgresSink {
             }
         };
         let staged = std::mem::take(&mut self.staged);
-        let rejected = answered(session.settle(done, &staged)).await?;
+        let rejected = session.settle(done, &staged).await?;
         self.state = State::Idle(session);
         Ok(rejected)
     }

@@ -1,6 +1,7 @@
 //! What only PostgreSQL's sink must do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, Decimal128Array, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field};
@@ -8,7 +9,7 @@ use millrace_connectors::postgres::Config;
 use millrace_model::{Batch, Code, Commit, Fault, Offsets, Origin, Retry, Sink};
 use millrace_runtime::project::Secret;
 
-use crate::rows::{append, at, batch, notes, partition, records, schema, upsert};
+use crate::rows::{append, at, batch, keys, notes, partition, records, schema, upsert};
 use crate::warehouse::{Postgres, Warehouse};
 
 async fn opening(config: &Config) -> Fault {
@@ -50,29 +51,99 @@ async fn what_the_catalogue_shows_is_rejected_before_it_is_sent() {
     assert_eq!(warehouse.rows("SELECT n, code, price FROM notes").await, [["1", "żół", "999.90"].map(|text| Some(text.to_owned()))]);
 }
 
-/// Each of these refuses the second and the fourth row of [`three_kinds`].
+/// Each of these refuses what is bad: the second and the fourth row.
 #[tokio::test]
 async fn what_only_the_target_knows_is_found_row_by_row() {
     let tables = [
-        "CREATE TABLE notes (id bigint, note text, EXCLUDE USING btree (note WITH =)); INSERT INTO notes VALUES (0, 'bad')",
-        "CREATE TABLE others (note text PRIMARY KEY); INSERT INTO others VALUES ('good'), ('fine'); \
-         CREATE TABLE notes (id bigint, note text REFERENCES others DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE TABLE notes (id bigint UNIQUE, note text, EXCLUDE USING btree (note WITH =)); INSERT INTO notes VALUES (0, 'bad')",
+        "CREATE TABLE others (note text PRIMARY KEY); INSERT INTO others VALUES ('\"good\"'), ('\"fine\"'); \
+         CREATE TABLE notes (id bigint UNIQUE, note text REFERENCES others DEFERRABLE INITIALLY DEFERRED)",
         "CREATE FUNCTION polite() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.note = 'bad' THEN RAISE 'mind your words'; END IF; RETURN NEW; END $$; \
-         CREATE TABLE notes (id bigint, note text); CREATE TRIGGER polite AFTER INSERT ON notes FOR EACH ROW EXECUTE FUNCTION polite()",
-        "CREATE DOMAIN polite AS text CHECK (VALUE <> 'bad'); CREATE TABLE notes (id bigint, note polite)",
-        "CREATE TYPE mood AS ENUM ('good', 'fine'); CREATE TABLE notes (id bigint, note mood)",
+         CREATE TABLE notes (id bigint UNIQUE, note text); CREATE TRIGGER polite AFTER INSERT ON notes FOR EACH ROW EXECUTE FUNCTION polite()",
+        "CREATE DOMAIN polite AS text CHECK (VALUE <> 'bad'); CREATE TABLE notes (id bigint UNIQUE, note polite)",
+        "CREATE TYPE mood AS ENUM ('\"good\"', '\"fine\"'); CREATE TABLE notes (id bigint UNIQUE, note mood)",
+        "CREATE TABLE notes (id bigint UNIQUE, note json)",
+        "CREATE TABLE notes (id bigint UNIQUE, note jsonb)",
     ];
+    let rows = [(1, Some("\"good\"")), (2, Some("bad")), (3, Some("\"fine\"")), (4, Some("bad"))];
     for (number, sql) in tables.into_iter().enumerate() {
-        let postgres = Postgres::new(&format!("knows_{number}")).await;
-        postgres.execute(sql).await;
-        let mut sink = postgres.config().open(&append(), &notes()).await.expect("opens");
-        sink.claim(&[partition()]).await.expect("claims");
-        let rejected = landed(&mut sink, &batch(&[(1, Some("good")), (2, Some("bad")), (3, Some("fine")), (4, Some("bad"))])).await;
-        assert_eq!(rejected, [(1, Code::RowRefused), (3, Code::RowRefused)], "{sql}");
-        assert_eq!(sink.commit(&Offsets::new(), &at(4)).await.expect("commits"), Commit::Done);
-        let warehouse: &dyn Warehouse = &postgres;
-        assert_eq!(warehouse.rows("SELECT id FROM notes WHERE id > 0 ORDER BY id").await, [[Some("1".to_owned())], [Some("3".to_owned())]]);
+        for table in [append(), upsert()] {
+            let postgres = Postgres::new(&format!("knows_{number}")).await;
+            postgres.execute(sql).await;
+            let mut sink = postgres.config().open(&table, &notes()).await.expect("opens");
+            sink.claim(&[partition()]).await.expect("claims");
+            assert_eq!(landed(&mut sink, &batch(&rows)).await, [(1, Code::RowRefused), (3, Code::RowRefused)], "{sql}");
+            assert_eq!(sink.commit(&Offsets::new(), &at(4)).await.expect("commits"), Commit::Done);
+            let warehouse: &dyn Warehouse = &postgres;
+            let ids = warehouse.rows("SELECT id FROM notes WHERE id > 0 ORDER BY id").await;
+            assert_eq!(ids, [[Some("1".to_owned())], [Some("3".to_owned())]], "{sql}");
+        }
     }
+}
+
+/// The stage refuses what is not JSON, the target what breaks the check; the rows of one key stand on both sides of them.
+#[tokio::test]
+async fn an_upsert_keeps_its_order_around_what_stage_and_target_refuse() {
+    let postgres = Postgres::new("both").await;
+    postgres.execute("CREATE TABLE notes (id bigint PRIMARY KEY CHECK (id < 100), note jsonb); INSERT INTO notes VALUES (7, '0')").await;
+    let warehouse: &dyn Warehouse = &postgres;
+    let mut sink = warehouse.claimed(&upsert(), None).await;
+    let first = [(1, Some("1")), (1, Some("bad")), (2, Some("1")), (100, Some("1"))];
+    let last = [(1, Some("2")), (200, Some("1")), (2, Some("bad")), (3, Some("1"))];
+    sink.write(&batch(&first)).await.expect("writes");
+    sink.delete(&keys(&[2, 3, 7])).await.expect("deletes");
+    assert_eq!(
+        landed(&mut sink, &batch(&last)).await,
+        [(1, Code::RowRefused), (3, Code::RowRefused), (1, Code::RowRefused), (2, Code::RowRefused)]
+    );
+    assert_eq!(sink.commit(&Offsets::new(), &at(11)).await.expect("commits"), Commit::Done);
+    assert_eq!(warehouse.notes().await, ["1 2", "3 1"]);
+    assert_eq!(landed(&mut sink, &batch(&[(4, Some("4")), (5, Some("bad"))])).await, [(1, Code::RowRefused)]);
+    assert_eq!(sink.commit(&at(11), &at(13)).await.expect("commits"), Commit::Done);
+    assert_eq!(warehouse.notes().await, ["1 2", "3 1", "4 4"]);
+}
+
+/// Nothing reads the server's words during a COPY: they would fill the way back until neither side could go on.
+#[tokio::test]
+async fn a_trigger_that_warns_of_each_row_does_not_stop_a_copy() {
+    let postgres = Postgres::new("warns").await;
+    postgres
+        .execute(
+            "CREATE TABLE notes (id bigint, note text); \
+             CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING '%', repeat('x', 1000); RETURN NEW; END $$; \
+             CREATE TRIGGER warn BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION warn()",
+        )
+        .await;
+    let warehouse: &dyn Warehouse = &postgres;
+    let mut sink = warehouse.claimed(&append(), None).await;
+    let text = "x".repeat(1_000);
+    let rows: Vec<(i64, Option<&str>)> = (0..30_000).map(|id| (id, Some(text.as_str()))).collect();
+    let loaded = tokio::time::timeout(Duration::from_secs(30), landed(&mut sink, &batch(&rows))).await;
+    assert_eq!(loaded.expect("goes on"), []);
+}
+
+#[tokio::test]
+async fn limits_of_time_that_a_user_has_do_not_end_a_round() {
+    let postgres = Postgres::new("hasty").await;
+    postgres
+        .execute(
+            "DROP ROLE IF EXISTS sink_hasty; CREATE ROLE sink_hasty SUPERUSER LOGIN PASSWORD 'x'; \
+             ALTER ROLE sink_hasty SET statement_timeout = '200ms'; ALTER ROLE sink_hasty SET idle_session_timeout = '200ms'; \
+             ALTER ROLE sink_hasty SET idle_in_transaction_session_timeout = '200ms'",
+        )
+        .await;
+    let config = Config { user: "sink_hasty".into(), password: Some(Secret::new("x")), ..postgres.config() };
+    let mut sink = config.open(&append(), &notes()).await.expect("opens");
+    let pause = || tokio::time::sleep(Duration::from_millis(500));
+    sink.claim(&[partition()]).await.expect("claims");
+    pause().await;
+    sink.write(&batch(&[(1, None)])).await.expect("writes");
+    pause().await;
+    assert!(sink.settle().await.expect("settles").is_empty());
+    pause().await;
+    assert_eq!(sink.commit(&Offsets::new(), &at(1)).await.expect("commits"), Commit::Done);
+    drop(sink);
+    postgres.execute("DROP SCHEMA sink_hasty CASCADE; DROP ROLE sink_hasty").await;
 }
 
 #[tokio::test]
