@@ -16,6 +16,9 @@ use super::{Answer, Call};
 use crate::broker::log::{Found, Isolation, Room, storage_error};
 use crate::broker::server::ConnectionError;
 
+/// The most that is answered at once, as in Apache Kafka (`fetch.max.bytes`).
+const LARGEST_ANSWER: usize = 55 * 1024 * 1024;
+
 /// What a partition is answered with, its records apart.
 struct Part {
     data: PartitionData,
@@ -48,7 +51,7 @@ pub(super) async fn fetch(call: &Call<'_>, request: FetchRequest) -> Result<Answ
 
 fn read(call: &Call<'_>, request: &FetchRequest, waiting: Option<&Arc<Notify>>) -> Round {
     let isolation = isolation(request.isolation_level);
-    let mut room = usize::try_from(request.max_bytes).unwrap_or(0);
+    let mut room = room(request.max_bytes);
     let mut round = Round { topics: Vec::with_capacity(request.topics.len()), bytes: 0, failed: false };
     for topic in &request.topics {
         let mut outcomes = Vec::with_capacity(topic.partitions.len());
@@ -65,6 +68,11 @@ fn read(call: &Call<'_>, request: &FetchRequest, waiting: Option<&Arc<Notify>>) 
         round.topics.push((topic.topic.clone(), outcomes));
     }
     round
+}
+
+/// How many bytes a client may have, of those that it asks for.
+fn room(max_bytes: i32) -> usize {
+    usize::try_from(max_bytes).unwrap_or(0).min(LARGEST_ANSWER)
 }
 
 /// What a client calls `isolation.level`.
@@ -140,5 +148,15 @@ fn part(index: i32, isolation: Isolation, outcome: Result<Found, ResponseError>)
                 .with_aborted_transactions((isolation == Isolation::Committed).then(|| named.collect()));
             Part { data, records }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_may_ask_for_more_than_it_gets_at_once() {
+        assert_eq!([-1, 1 << 20, i32::MAX].map(room), [0, 1 << 20, LARGEST_ANSWER]);
     }
 }

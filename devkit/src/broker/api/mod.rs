@@ -7,6 +7,7 @@ mod groups;
 mod metadata;
 mod offsets;
 mod produce;
+mod skim;
 mod topics;
 mod transactions;
 mod versions;
@@ -52,6 +53,7 @@ pub(super) async fn answer(broker: &Arc<Broker>, mut request: Bytes, peer: Socke
         return versions::refuse(key, correlation).map(Some);
     }
     let header = RequestHeader::decode(&mut request, key.request_header_version(version))?;
+    skim::check(key, version, &request)?;
     let kind = RequestKind::decode(key, &mut request, version)?;
     let call = Call { broker, version, client_id: header.client_id.map(|id| id.to_string()).unwrap_or_default(), peer };
     let mut head = BytesMut::new();

@@ -49,6 +49,12 @@ pub(super) fn supported(key: ApiKey, version: i16) -> bool {
     SUPPORTED.iter().any(|(known, min, max)| *known as i16 == key as i16 && (*min..=*max).contains(&version))
 }
 
+/// The kinds of requests that are answered.
+#[cfg(test)]
+pub(super) fn keys() -> impl Iterator<Item = ApiKey> {
+    SUPPORTED.iter().filter_map(|(key, ..)| ApiKey::try_from(*key as i16).ok())
+}
+
 /// Which requests are answered.
 pub(super) fn api_versions() -> ApiVersionsResponse {
     let range = |(key, min, max): &(ApiKey, i16, i16)| {
