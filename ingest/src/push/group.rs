@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use axum::http::StatusCode;
-use millrace_model::Fault;
+use millrace_model::{Code, Fault};
 use tokio::sync::mpsc;
 
 use super::answer::Refused;
@@ -79,10 +79,11 @@ impl Inbox {
         self.unfinished.push_front(group);
     }
 
-    /// A group has a record that Kafka won't take: each request goes alone, and the one with that record is refused.
+    /// A group has a record that can't be written: each request goes alone, and the one with that record is refused.
     pub(super) fn isolate(&mut self, mut group: Group, fault: &Fault) {
         if group.requests.len() == 1 {
-            group.replies = vec![Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, fault.code(), fault.message()))];
+            let status = if fault.code() == Code::KafkaTooLarge { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY };
+            group.replies = vec![Err(Refused::new(status, fault.code(), fault.message()))];
             return group.answer();
         }
         for request in group.requests.into_iter().rev() {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use millrace_model::{Code, Rejected, Rejection, Result, Stage};
+use millrace_model::{Code, Fault, Rejected, Rejection, Result, Stage};
 use millrace_runtime::dead_letters::DeadLetters;
 use millrace_runtime::formats::Refusal;
 use millrace_runtime::kafka::{Cluster, Producer};
@@ -41,7 +41,7 @@ pub(crate) async fn run(ingest: &Ingest, inbox: &mut Inbox, cluster: &Cluster, r
     while let Some(mut group) = next(inbox, pipeline).await {
         match worker.commit(&mut group) {
             Ok(()) => group.answer(),
-            Err(fault) if fault.code() == Code::KafkaTooLarge => {
+            Err(fault) if blames_a_request(&fault) => {
                 inbox.isolate(group, &fault);
                 worker.producer.abort()?;
             }
@@ -52,6 +52,11 @@ pub(crate) async fn run(ingest: &Ingest, inbox: &mut Inbox, cluster: &Cluster, r
         }
     }
     Ok(())
+}
+
+/// Whether a group failed for what one of its requests holds.
+fn blames_a_request(fault: &Fault) -> bool {
+    matches!(fault.code(), Code::KafkaTooLarge | Code::KeyInvalid)
 }
 
 /// The next group; `None` when the gateway has closed, or should have: a connection that stands still does not hold the process.
@@ -152,6 +157,9 @@ impl Worker<'_> {
         // The records carry the contexts of their spans already: see `Entry`.
         let trace = self.pipeline.hop.untraced();
         let written = self.writer.write(&self.producer, &parsed.batch, &[], &trace)?;
+        if let (OnError::Halt, Some(first)) = (self.ingest.config.on_error, written.rejected.first()) {
+            return Err(Fault::operator(first.code, first.reason.clone()));
+        }
         let read: Vec<Rejection> = parsed.refused.iter().map(Refusal::rejection).collect();
         self.reject(request, &Stage::Read, read, draft)?;
         let answer = Answer::new(written.records, &parsed.refused, &written.rejected);

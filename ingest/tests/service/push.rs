@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::world::{World, answer, inflated, ingest};
@@ -164,6 +164,28 @@ async fn with_on_error_halt_a_request_with_a_bad_record_is_refused_whole() {
     assert_eq!((status, &said["error"]["code"]), (422, &json!("MR0402")));
     assert_eq!(answer(service.post(order(2))).await.0, 200);
     world.await_ids([2]).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_whose_key_is_null_is_rejected_alone_or_with_on_error_halt_refused_with_its_request() {
+    let world = World::start().await;
+    let keyed_by_note = |path: &str, more: Value| {
+        let mut keyed = ingest(&json!({ "http": { "path": path } }), &more);
+        keyed.key = vec!["note".into()];
+        keyed
+    };
+    let pipelines = vec![("web", keyed_by_note("/orders", json!({}))), ("strict", keyed_by_note("/strict", json!({ "on_error": "halt" })))];
+    let service = world.run("one", pipelines).await;
+    let noted = |id: i64| json!({ "id": id, "customer": "c", "note": "n" }).to_string();
+    let body = format!("[{},{}]", order(1), noted(2));
+    let (status, said) = answer(service.post(body.clone())).await;
+    assert_eq!((status, &said["accepted"], &said["errors"][0]["code"]), (207, &json!(1), &json!("MR0505")));
+    let (status, said) = answer(service.post_to("/strict", body)).await;
+    assert_eq!((status, &said["error"]["code"]), (422, &json!("MR0505")));
+    assert_eq!(answer(service.post_to("/strict", noted(3))).await.0, 200);
+    world.await_ids([2, 3]).await;
+    assert_eq!(world.dead_letters().await.len(), 1);
     service.stop().await;
 }
 

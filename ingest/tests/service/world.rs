@@ -191,7 +191,11 @@ impl Service {
     }
 
     pub(crate) fn post(&self, body: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
-        self.client.post(self.url("/orders")).body(body)
+        self.post_to("/orders", body)
+    }
+
+    pub(crate) fn post_to(&self, path: &str, body: impl Into<reqwest::Body>) -> reqwest::RequestBuilder {
+        self.client.post(self.url(path)).body(body)
     }
 
     pub(crate) async fn stop(self) {
