@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millrace_model::{Header, Offsets, Records, TopicPartition};
 use millrace_runtime::kafka::topics::{self, Declared};
@@ -243,22 +243,50 @@ async fn a_consumer_whose_loop_is_busy_waits_with_all_records_kept() {
     let bench = Bench::start().await;
     let topic = bench.topic(1).await;
     let mut producer = Producer::idempotent(&bench.cluster("p")).expect("opens");
-    let sent: Vec<String> = (0..30_000).map(|number| number.to_string()).collect();
+    let mut sent: Vec<String> = (0..30_000).map(|number| number.to_string()).collect();
     send(&mut producer, &topic, &sent.iter().map(String::as_str).collect::<Vec<_>>());
     producer.drain().expect("delivers");
     let mut consumer = bench.subscribe("c", &topic);
     assigned(&mut consumer).await.resume();
-    // Longer than the consumer's patience, so that it pauses its partitions.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let partition = TopicPartition::new(topic.as_str(), 0);
+    sent.extend(send_until_unnoticed(&mut producer, &consumer, &partition, sent.len() as i64).await);
     assert_eq!(values(&mut consumer, sent.len()).await, sent);
     consumer.close().await;
+}
+
+/// Sends one record after another until the consumer has paused: it fetches no more, and so doesn't learn of the partition's
+/// new end. Returns what was sent.
+async fn send_until_unnoticed(producer: &mut Producer, consumer: &Consumer, partition: &TopicPartition, end: i64) -> Vec<String> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut sent = Vec::new();
+    loop {
+        assert!(Instant::now() < deadline, "the consumer goes on fetching");
+        let text = format!("unread {}", sent.len());
+        send(producer, &partition.topic, &[&text]);
+        producer.drain().expect("delivers");
+        sent.push(text);
+        if !notices(consumer, partition, end + sent.len() as i64).await {
+            return sent;
+        }
+    }
+}
+
+/// Whether the consumer learns in time that the partition ends at `end`; it does within 100 ms, with each fetch.
+async fn notices(consumer: &Consumer, partition: &TopicPartition, end: i64) -> bool {
+    let start = Offsets::from([(partition.clone(), 0)]);
+    let seen = async {
+        while consumer.lag(&start).iter().all(|(_, lag)| *lag < end) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(1), seen).await.is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compacted_topic_is_read_to_its_end_with_transactions_that_were_open_when_reading_began() {
     let bench = Bench::start().await;
-    let topic = bench.name("compacted");
-    topics::ensure(&bench.cluster("admin"), &[Declared::compacted(&topic, 2)]).await.expect("made");
+    let (topic, settled) = (bench.name("compacted"), bench.name("settled"));
+    topics::ensure(&bench.cluster("admin"), &[Declared::compacted(&topic, 2), Declared::compacted(&settled, 2)]).await.expect("made");
     let mut producer = Producer::transactional(&bench.cluster("p"), &bench.name("tx")).expect("opens");
     producer.begin().expect("begins");
     send(&mut producer, &topic, &["a", "b", "c"]);
@@ -268,8 +296,8 @@ async fn a_compacted_topic_is_read_to_its_end_with_transactions_that_were_open_w
     let reading = tokio::spawn(async move {
         compacted::read_to_end(&cluster, &topic, move |record| sender.send(record.value.map(<[u8]>::to_vec)).unwrap_or_default()).await
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!reading.is_finished(), "the open transaction is waited for");
+    compacted::read_to_end(&bench.cluster("later"), &settled, |_| {}).await.expect("reads");
+    assert!(!reading.is_finished(), "a reader that came later has ended; this one waits for the open transaction");
     producer.commit().expect("commits");
     reading.await.expect("no panic").expect("reads");
     let mut read: Vec<_> = receiver.into_iter().flatten().collect();
