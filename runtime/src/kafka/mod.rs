@@ -1,4 +1,4 @@
-//! Everything that touches librdkafka; nothing else in the workspace does.
+//! Everything that touches librdkafka; nothing else that ships does.
 //!
 //! - [`Cluster`]: how to reach Kafka, as whom; makes the clients.
 //! - [`Consumer`]: one consumer group membership on a thread of its own; hands out [`Event`]s: records by
