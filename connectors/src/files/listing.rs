@@ -1,6 +1,6 @@
 //! Which files there are: the splits of a files source.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use millrace_model::{Code, Fault, Result, Schema};
 use millrace_runtime::formats::JsonReader;
@@ -15,9 +15,12 @@ impl Config {
         JsonReader::new(schema).map(|_| ())
     }
 
-    /// The files there are now, as full paths in their order: one split each.
+    /// The files there are now, in the order of their names: one split each.
     ///
-    /// A full path is a file's identity: its position is kept under it, so a file that is moved is read anew.
+    /// A file's identity, under which its position is kept, is its path below the pattern's folder: `2013/a.csv` for `in/*/*.csv`. So a project
+    /// that is moved with its files goes on where it was. A file that is elsewhere, where a link leads to, has its full path.
+    /// Within that folder a file that is moved is read anew. One that takes the name of another is an operator's matter, unless both begin with the
+    /// same bytes.
     pub async fn splits(&self) -> Result<Vec<String>> {
         let config = self.clone();
         let listed = tokio::task::spawn_blocking(move || config.list()).await;
@@ -27,16 +30,30 @@ impl Config {
     fn list(&self) -> Result<Vec<String>> {
         let pattern = self.path.to_string_lossy();
         let found = glob::glob(&pattern).map_err(|error| self.bad_pattern(error))?;
+        let folder = self.folder();
+        let folder = folder.canonicalize().unwrap_or(folder);
         let mut splits = Vec::new();
         for path in found {
             let path = path.map_err(|error| unreadable(error.path(), "the folder can't be listed").because(error.to_string()))?;
             if path.is_file() {
-                splits.push(full_path(&path)?);
+                splits.push(name(&path, &folder)?);
             }
         }
         splits.sort_unstable();
         splits.dedup();
         Ok(splits)
+    }
+
+    /// The path of a split.
+    pub(super) fn path_of(&self, split: &str) -> PathBuf {
+        self.folder().join(split)
+    }
+
+    /// The folder that the pattern is about: what stands before its first `*`, `?` or `[`, without the last name.
+    fn folder(&self) -> PathBuf {
+        let is_fixed = |name: &Component<'_>| !name.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+        let folders = self.path.parent().into_iter().flat_map(Path::components);
+        Path::new(".").components().chain(folders).take_while(is_fixed).collect()
     }
 
     /// What a file is: as the configuration says, else as its extension does.
@@ -64,9 +81,11 @@ impl Config {
     }
 }
 
-fn full_path(path: &Path) -> Result<String> {
-    let full: PathBuf = path.canonicalize().map_err(|error| unreadable(path, "it can't be found").because(error))?;
-    full.into_os_string().into_string().map_err(|name| unreadable(Path::new(&name), "its name is not UTF-8"))
+/// A file's path below the folder, or its full path.
+fn name(path: &Path, folder: &Path) -> Result<String> {
+    let full = path.canonicalize().map_err(|error| unreadable(path, "it can't be found").because(error))?;
+    let name = full.strip_prefix(folder).unwrap_or(&full);
+    name.to_str().map(str::to_owned).ok_or_else(|| unreadable(path, "its name is not UTF-8"))
 }
 
 /// A file, or a folder, that can't be read: an operator's matter, except that the next look may find it mended.
@@ -90,9 +109,46 @@ mod tests {
             std::fs::write(folder.path().join(name), "").expect("writes");
         }
         std::fs::create_dir(folder.path().join("d.csv")).expect("makes a folder");
-        let splits = config(&folder.path().join("*.csv")).splits().await.expect("lists");
-        let names: Vec<_> = splits.iter().filter_map(|split| Path::new(split).file_name()).collect();
-        assert_eq!(names, ["a.csv", "b.csv"]);
+        assert_eq!(config(&folder.path().join("*.csv")).splits().await.expect("lists"), ["a.csv", "b.csv"]);
+    }
+
+    #[tokio::test]
+    async fn files_keep_their_names_when_the_project_is_moved() {
+        let place = tempfile::tempdir().expect("a folder");
+        let [here, there] = ["here", "there"].map(|name| place.path().join(name));
+        std::fs::create_dir_all(here.join("in/2013")).expect("makes folders");
+        std::fs::write(here.join("in/2013/a.csv"), "").expect("writes");
+        std::fs::write(here.join("in/b.csv"), "").expect("writes");
+        let listed = async |folder: &Path| config(&folder.join("in/**/*.csv")).splits().await.expect("lists");
+        assert_eq!(listed(&here).await, ["2013/a.csv", "b.csv"]);
+        std::fs::rename(&here, &there).expect("moves");
+        assert_eq!(listed(&there).await, ["2013/a.csv", "b.csv"]);
+        assert_eq!(config(&there.join("in/**/*.csv")).path_of("2013/a.csv"), there.join("in/2013/a.csv"));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_a_link_leads_to_is_one_split_wherever_it_is() {
+        let (folder, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let far = elsewhere.path().canonicalize().expect("is there").join("far.csv");
+        for file in [&folder.path().join("a.csv"), &far] {
+            std::fs::write(file, "").expect("writes");
+        }
+        for (link, file) in [("b.csv", Path::new("a.csv")), ("c.csv", &far)] {
+            std::os::unix::fs::symlink(file, folder.path().join(link)).expect("links");
+        }
+        let config = config(&folder.path().join("*.csv"));
+        let far = far.to_str().expect("UTF-8");
+        assert_eq!(config.splits().await.expect("lists"), [far, "a.csv"]);
+        assert_eq!(config.path_of(far), Path::new(far));
+    }
+
+    #[test]
+    fn the_folder_of_a_pattern_has_no_pattern_in_it() {
+        let folder = |pattern: &str| config(Path::new(pattern)).folder();
+        assert_eq!(folder("/p/in/*.csv"), Path::new("/p/in"));
+        assert_eq!(folder("/p/20[12]?/**/a*/b.csv"), Path::new("/p"));
+        assert_eq!(folder("in/a.csv"), Path::new("./in"));
+        assert_eq!(folder("*.csv"), Path::new("."));
     }
 
     #[tokio::test]

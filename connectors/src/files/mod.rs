@@ -1,5 +1,6 @@
 //! Files on this machine: source.
 
+mod beginning;
 mod config;
 mod listing;
 mod rows;

@@ -12,6 +12,7 @@ use millrace_runtime::formats::csv::{CsvReader, Dialect, header};
 use millrace_runtime::formats::{JsonReader, Parsed};
 use serde::{Deserialize, Serialize};
 
+use super::beginning::Beginning;
 use super::config::{Config, Format};
 use super::listing::unreadable;
 use super::rows::{Cutter, Row, line_end, line_ends, without_line_end};
@@ -49,11 +50,14 @@ struct At {
     /// Whether the offset is within a line that was too long, whose rest is passed over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     skipping: bool,
+    /// What the file began with.
+    #[serde(default)]
+    beginning: Beginning,
 }
 
 impl Default for At {
     fn default() -> Self {
-        Self { offset: 0, line: 1, header: None, skipping: false }
+        Self { offset: 0, line: 1, header: None, skipping: false, beginning: Beginning::default() }
     }
 }
 
@@ -64,7 +68,8 @@ impl Default for At {
 ///   quotes came before.
 /// - A file may grow. Its last line, as long as it has no line end, waits until nobody has written for two seconds;
 ///   then it is a record. What is written after that is a new line: no byte is read twice.
-/// - A file must not shrink or be written anew under the same name: that is a fault for an operator.
+/// - A file must not shrink or be written anew under the same name: that is a fault for an operator. It is seen by the file's
+///   length, and when a file is opened by the bytes that it begins with.
 /// - A line of more than 900,000 bytes is rejected alone; its dead letter holds its beginning and says where it stands.
 #[derive(Debug)]
 pub struct FileSource {
@@ -76,6 +81,8 @@ pub struct FileSource {
     cutter: Cutter,
     rows: Rows,
     at: At,
+    /// Whether the file was seen to be the one that the position is of.
+    known: bool,
     /// What has been read from `at` on.
     buffer: Vec<u8>,
     limits: Limits,
@@ -103,7 +110,7 @@ impl Rows {
 impl Config {
     /// Opens a split of [`Config::splits`] at `position`, or at its beginning.
     pub fn open(&self, split: &str, schema: &Schema, position: Option<&Position>) -> Result<FileSource> {
-        let path = PathBuf::from(split);
+        let path = self.path_of(split);
         let at = position.map_or(Ok(At::default()), at_position)?;
         let dialect = Dialect { delimiter: self.delimiter_byte()?, nulls: self.null.clone() };
         let names = at.header.clone().or_else(|| self.columns.clone());
@@ -116,7 +123,8 @@ impl Config {
         };
         let topic = format!("file:{split}").into();
         let (split, schema, buffer) = (split.to_owned(), schema.clone(), Vec::new());
-        Ok(FileSource { path, split, topic, schema, dialect, cutter, rows, at, buffer, limits: LIMITS, now: Timestamp::now })
+        let known = position.is_none();
+        Ok(FileSource { path, split, topic, schema, dialect, cutter, rows, at, known, buffer, limits: LIMITS, now: Timestamp::now })
     }
 }
 
@@ -135,6 +143,7 @@ impl Source for FileSource {
     async fn next(&mut self) -> Result<Option<Pulled>> {
         loop {
             let at_end = self.fill().await?;
+            self.recognise().await?;
             self.pass_over_the_overlong();
             if self.needs_header() && !self.take_header(at_end)? {
                 return Ok(None);
@@ -158,9 +167,7 @@ impl FileSource {
     /// Reads until there is more than the longest row, and tells whether the file ends there.
     async fn fill(&mut self) -> Result<bool> {
         while self.buffer.len() <= self.limits.row {
-            let (path, from, chunk) = (self.path.clone(), self.at.offset + self.buffer.len() as u64, self.limits.chunk);
-            let read = tokio::task::spawn_blocking(move || read_chunk(&path, from, chunk)).await;
-            let read = read.map_err(|error| Fault::fatal(Code::Internal, "reading a file panicked").because(error))??;
+            let read = self.read(self.at.offset + self.buffer.len() as u64, self.limits.chunk).await?;
             if read.is_empty() {
                 return Ok(true);
             }
@@ -168,6 +175,22 @@ impl FileSource {
             self.drop_byte_order_mark();
         }
         Ok(false)
+    }
+
+    async fn read(&self, from: u64, chunk: usize) -> Result<Vec<u8>> {
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || read_chunk(&path, from, chunk)).await;
+        read.map_err(|error| Fault::fatal(Code::Internal, "reading a file panicked").because(error))?
+    }
+
+    /// Makes sure that the file is the one that was read up to the position.
+    async fn recognise(&mut self) -> Result<()> {
+        if !self.known {
+            let text = self.read(0, self.at.beginning.bytes()).await?;
+            self.known = self.at.beginning.is_of(&text);
+        }
+        let why = "it does not begin as the file did that was read under its name: new data belong in a file of another name";
+        if self.known { Ok(()) } else { Err(unreadable(&self.path, why)) }
     }
 
     fn drop_byte_order_mark(&mut self) {
@@ -178,6 +201,7 @@ impl FileSource {
 
     /// Is done with the first `bytes` of the buffer.
     fn advance(&mut self, bytes: usize) {
+        self.at.beginning.pass(self.at.offset, &self.buffer[..bytes]);
         self.at.line += line_ends(&self.buffer[..bytes]);
         self.at.offset += bytes as u64;
         self.buffer.drain(..bytes);

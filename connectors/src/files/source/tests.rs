@@ -163,6 +163,48 @@ fn a_file_that_shrank_is_an_operators_matter() {
 }
 
 #[test]
+fn a_file_that_was_moved_with_its_folder_is_read_on() {
+    let place = tempfile::tempdir().expect("a folder");
+    let [here, there] = ["here", "there"].map(|name| place.path().join(name));
+    let open = |folder: &Path, position: Option<&Position>| {
+        let config: Config = serde_json::from_value(json!({ "path": folder.join("*.csv") })).expect("a configuration");
+        let split = block_on(config.splits()).expect("lists").remove(0);
+        FileSource { limits: SMALL, now: LONG_AFTER, ..config.open(&split, &schema(), position).expect("opens") }
+    };
+    std::fs::create_dir(&here).expect("makes a folder");
+    std::fs::write(here.join("a.csv"), "s\na\nb\nc\nd\n").expect("writes");
+    let mut source = open(&here, None);
+    let pulled = block_on(source.next()).expect("reads").expect("has rows");
+    assert_eq!(seen(&pulled), [(2, Ok("a".to_owned())), (4, Ok("b".to_owned()))]);
+    assert_eq!((&*pulled.position.split, pulled.batch.origin().record(0).topic), ("a.csv", "file:a.csv"));
+    std::fs::rename(&here, &there).expect("moves");
+    assert_eq!(texts(drain(&mut open(&there, Some(&pulled.position)))), ["c", "d"]);
+}
+
+#[test]
+fn another_file_of_the_same_name_is_an_operators_matter() {
+    let file = File::new("a.ndjson", b"{\"s\":\"a\"}\n");
+    let (_, position) = drain(&mut file.open(None)).remove(0);
+    std::fs::write(&file.path, "{\"s\":\"b\"}\n{\"s\":\"c\"}\n").expect("writes");
+    let mut source = file.open(Some(&position));
+    for _ in 0..2 {
+        let fault = block_on(source.next()).expect_err("is another");
+        assert_eq!((fault.code(), fault.retry()), (Code::FileUnreadable, millrace_model::Retry::Operator));
+        assert!(fault.message().contains("another name"), "{fault}");
+    }
+}
+
+#[test]
+fn a_position_from_before_files_were_known_by_their_beginning_is_read_on() {
+    let file = File::new("a.ndjson", b"{\"s\":\"a\"}\n{\"s\":\"b\"}\n");
+    let position = Position { split: file.path.clone(), at: json!({ "offset": 10, "line": 2 }) };
+    let pulls = drain(&mut file.open(Some(&position)));
+    let position = pulls[0].1.clone();
+    assert_eq!(texts(pulls), ["b"]);
+    assert!(texts(drain(&mut file.open(Some(&position)))).is_empty());
+}
+
+#[test]
 fn a_header_that_does_not_fit_names_the_file_and_the_column() {
     let file = File::new("a.csv", b"S\na\n");
     let fault = block_on(file.open(None).next()).expect_err("does not fit");
