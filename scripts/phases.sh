@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Phases with a time table at the end; sourced, not run.
-#   phase NAME COMMAND ARGS...   runs it; its end is noted, its failure ends the script
+#   phase NAME COMMAND ARGS...   runs it, in a subshell; its end is noted, its failure ends the script (that has set -e)
 #   trap phase_table EXIT        prints the table, however the script ends
 phase_names=()
 phase_seconds=()
@@ -10,7 +10,11 @@ phase() {
   local name=$1 started=$SECONDS status=0
   shift
   echo "== $name"
-  "$@" || status=$?
+  # In a shell of its own, and not after a || or in an if: there bash would go on behind a function's failing command.
+  set +e
+  (set -e && "$@")
+  status=$?
+  set -e
   phase_names+=("$name")
   phase_seconds+=($((SECONDS - started)))
   if [ "$status" = 0 ]; then phase_ends+=(ok); else phase_ends+=("failed ($status)"); fi

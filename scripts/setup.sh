@@ -43,9 +43,7 @@ build() {
 }
 
 java() {
-  local major
-  major=$(command java -version 2>&1 | sed -n '1s/.*version "\([0-9]*\).*/\1/p' || true)
-  if [ "${major:-0}" -lt 17 ]; then packages default-jdk-headless; fi
+  if [ -z "$(java_from 17)" ]; then packages default-jdk-headless; fi
   command -v mvn >/dev/null || packages maven
 }
 

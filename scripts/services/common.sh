@@ -14,6 +14,26 @@ need() {
   command -v "$1" >/dev/null || die "$1 is not installed; scripts/setup.sh test installs it"
 }
 
+java_major() { "$1" -version 2>&1 | sed -n '1s/.*version "\([0-9]*\).*/\1/p'; }
+
+# The first Java of version $1 or later: that of JAVA_HOME, of the PATH, or one of the system's; nothing where there is none.
+java_from() {
+  local candidate major
+  for candidate in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} "$(command -v java || true)" /usr/lib/jvm/*/bin/java; do
+    if [ ! -x "$candidate" ]; then continue; fi
+    major=$(java_major "$candidate")
+    if [ "${major:-0}" -ge "$1" ]; then readlink -f "$candidate"; return; fi
+  done
+}
+
+# Makes `java` that of version $1 or later, for this script and what it starts.
+use_java() {
+  local java
+  java=$(java_from "$1")
+  [ -n "$java" ] || die "Java $1 is not installed; scripts/setup.sh test installs it"
+  PATH=$(dirname "$java"):$PATH
+}
+
 # Whether something listens on port $1 of this machine.
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 

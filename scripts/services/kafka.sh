@@ -21,7 +21,6 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 libs=$SERVICES_CACHE/kafka/libs-$KAFKA_VERSION
 config=$KAFKA_STATE/server.properties
 : "${KAFKA_SEEN_AS:=$KAFKA_STATE}" "${KAFKA_DATA:=$KAFKA_STATE/data}" "${KAFKA_LISTEN:=127.0.0.1}"
-java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 
 install() {
   if [ -f "$libs/.complete" ]; then return; fi
@@ -35,7 +34,8 @@ install() {
 
 tool() {
   install
-  "$java" -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$libs/*" "$@"
+  use_java 17
+  java -Xmx256m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$libs/*" "$@"
 }
 
 # An authority of our own and one certificate for localhost, all in PEM.
@@ -127,7 +127,7 @@ launch() {
     classes=(-XX:SharedArchiveFile="$libs/broker.jsa" -Xshare:auto)
     rm "$KAFKA_STATE/archive"
   fi
-  setsid "$java" -Xms"$KAFKA_HEAP" -Xmx"$KAFKA_HEAP" "${classes[@]}" -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true \
+  setsid java -Xms"$KAFKA_HEAP" -Xmx"$KAFKA_HEAP" "${classes[@]}" -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true \
     -Dlog4j2.configurationFile="$KAFKA_STATE/log4j2.properties" -cp "$(class_path)" kafka.Kafka "$config" \
     >"$KAFKA_STATE/stdout.log" 2>&1 </dev/null &
   echo $! >"$KAFKA_STATE/pid"
@@ -154,6 +154,7 @@ start() {
     if listens "$port"; then die "port $port is in use"; fi
   done
   rm -f "$KAFKA_STATE/server.log"
+  use_java 17
   prepare
   format
   launch

@@ -13,21 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${REGISTRY_PORT:=18081}" "${REGISTRY_HEAP:=256m}" "${REGISTRY_STATE:=$SERVICES_STATE/registry}"
 url=http://127.0.0.1:$REGISTRY_PORT/apis/ccompat/v7
 
-java_major() { "$1" -version 2>&1 | sed -n '1s/.*version "\([0-9]*\).*/\1/p'; }
-
-newest_java() {
-  local candidate major best=0 java=
-  for candidate in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} "$(command -v java || true)" /usr/lib/jvm/*/bin/java; do
-    if [ ! -x "$candidate" ]; then continue; fi
-    major=$(java_major "$candidate")
-    if [ "${major:-0}" -gt "$best" ]; then best=$major java=$candidate; fi
-  done
-  echo "$java"
-}
-
-java=$(newest_java)
-[ -n "$java" ] || die "java is not installed; scripts/setup.sh test installs it"
-if [ "$(java_major "$java")" -ge 21 ]; then version=3.3.3; else version=3.0.9; fi
+if [ -n "$(java_from 21)" ]; then version=3.3.3 java=21; else version=3.0.9 java=17; fi
 app=$SERVICES_CACHE/apicurio/$version
 
 install() {
@@ -44,7 +30,7 @@ install() {
 launch() {
   local jar=$app/quarkus-run.jar
   if [ ! -f "$jar" ]; then jar=$(echo "$app"/*-runner.jar); fi
-  (cd "$app" && exec setsid "$java" -Xmx"$REGISTRY_HEAP" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dquarkus.http.host=127.0.0.1 \
+  (cd "$app" && exec setsid java -Xmx"$REGISTRY_HEAP" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dquarkus.http.host=127.0.0.1 \
     -Dquarkus.http.port="$REGISTRY_PORT" -Dquarkus.management.host=127.0.0.1 -Dquarkus.management.port="${REGISTRY_MANAGEMENT_PORT:-$(free_port)}" \
     -Dquarkus.log.level=WARN -jar "$jar" >"$REGISTRY_STATE/registry.log" 2>&1 </dev/null) &
   echo $! >"$REGISTRY_STATE/pid"
@@ -72,6 +58,7 @@ start() {
   if own_pid "$REGISTRY_STATE/pid" "$app" >/dev/null; then return; fi
   need curl
   install
+  use_java "$java"
   if listens "$REGISTRY_PORT"; then die "port $REGISTRY_PORT is in use"; fi
   mkdir -p "$REGISTRY_STATE"
   launch

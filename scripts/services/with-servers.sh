@@ -11,9 +11,10 @@
 #   MILLRACE_TEST_POSTGRES         URL of the database, with user and password
 #   MILLRACE_TEST_JAVA_KAFKA_LIBS  folder of Kafka's jars, for tests with Java clients
 #   MILLRACE_TEST_PYTHON           a Python that has fastavro
+# and finds `java` on its PATH.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-if [ $# = 0 ]; then sed -n '2,14p' "$0"; exit 2; fi
+if [ $# = 0 ]; then sed -n '2,15p' "$0"; exit 2; fi
 SERVICES_STATE=$(mktemp -d "${TMPDIR:-/tmp}/millrace-servers.XXXXXX")
 chmod 711 "$SERVICES_STATE" # the user postgres must come through
 export SERVICES_STATE SERVICES_RUN=$$
@@ -87,6 +88,7 @@ started=$SECONDS
 start_all
 if [ "$engine" = docker ]; then "$here/kafka.sh" install; fi # the Java clients' jars
 export_addresses
+use_java 17
 echo "servers ($engine) in $((SECONDS - started)) s: Kafka $MILLRACE_TEST_KAFKA, registry $MILLRACE_TEST_REGISTRY, PostgreSQL 127.0.0.1:$POSTGRES_PORT" >&2
 # In the background and waited for, so that a signal reaches the trap at once.
 "$@" &
