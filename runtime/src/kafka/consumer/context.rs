@@ -1,0 +1,174 @@
+//! What librdkafka calls back: rebalances, commits, errors; and the records read so far.
+
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millrace_model::{Fault, Header, Offsets, Record, Records, RecordsBuilder, Result, TopicPartition};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, TopicPartitionList, config::RDKafkaLogLevel};
+use tokio::sync::mpsc;
+
+use super::super::client::{REQUEST_TIMEOUT, Troubles, log};
+use super::super::fault::fault;
+use super::{Assigned, Event, Revoked, Start};
+
+/// The most records that one batch has.
+const BATCH_RECORDS: usize = 4096;
+/// The most bytes of values that one batch has, give or take one record.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// What the consumer's callbacks work with. All of it runs on the reader's thread, inside `poll`: the lock around the
+/// pending records is there for the compiler and is never contended.
+pub(super) struct Context {
+    /// Weak, so that the loop sees the end of the reader's thread, however that comes.
+    sender: mpsc::WeakSender<Result<Event>>,
+    pending: Mutex<Option<RecordsBuilder>>,
+    troubles: Troubles,
+}
+
+impl Context {
+    pub(super) fn new(sender: mpsc::WeakSender<Result<Event>>) -> Self {
+        Self { sender, pending: Mutex::default(), troubles: Troubles::default() }
+    }
+
+    /// A trouble that ends the consumer, if one has been met.
+    pub(super) fn trouble(&self) -> Option<Fault> {
+        self.troubles.take()
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Option<RecordsBuilder>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending().is_none()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.pending().as_ref().is_some_and(|records| records.len() >= BATCH_RECORDS || records.value_bytes() >= BATCH_BYTES)
+    }
+
+    pub(super) fn push(&self, topic: &Arc<str>, message: &BorrowedMessage<'_>) {
+        let mut pending = self.pending();
+        let records = pending.get_or_insert_with(|| RecordsBuilder::new(Arc::clone(topic), BATCH_RECORDS));
+        let record = Record {
+            topic,
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp: message.timestamp().to_millis().unwrap_or(-1),
+            key: message.key(),
+            value: message.payload(),
+            headers: &[],
+        };
+        match message.headers() {
+            None => records.push(&record),
+            Some(headers) => records.push_with_headers(&record, owned(headers)),
+        }
+    }
+
+    pub(super) fn take(&self) -> Option<Arc<Records>> {
+        self.pending().take().map(|records| Arc::new(records.finish()))
+    }
+
+    /// Tells the loop, after the records that came before; waits until it can listen.
+    fn tell(&self, event: Event) -> bool {
+        let before = self.take().map(Event::Records);
+        let Some(sender) = self.sender.upgrade() else { return false };
+        before.into_iter().chain([event]).all(|event| sender.blocking_send(Ok(event)).is_ok())
+    }
+
+    /// Asks the loop where to start, and starts there.
+    fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> Result<(), KafkaError> {
+        let (reply, answer) = sync_channel(1);
+        let assigned = Assigned { partitions: partitions(list), reply };
+        // A cooperative rebalance that changes nothing for this member is told as an assignment of no partition.
+        if list.count() > 0
+            && self.tell(Event::Assigned(assigned))
+            && let Ok(start) = answer.recv()
+        {
+            let offsets = match start {
+                Start::At(offsets) => offsets,
+                Start::Committed => committed(consumer, list)?,
+            };
+            set_starts(list, &offsets)?;
+        }
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
+            _ => consumer.assign(list),
+        }
+    }
+
+    /// Lets the loop finish with the partitions, then lets them go.
+    fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
+        let (reply, answer) = sync_channel(1);
+        let lost = consumer.assignment_lost();
+        if list.count() > 0 && self.tell(Event::Revoked(Revoked { partitions: partitions(list), lost, _reply: reply })) {
+            // Answered by being dropped: there is nothing to say but that it is done.
+            answer.recv().ok();
+        }
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+            _ => consumer.unassign(),
+        }
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    list.elements().iter().map(|element| TopicPartition::new(element.topic(), element.partition())).collect()
+}
+
+/// The group's offsets of those partitions that have one.
+fn committed(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> Result<Offsets, KafkaError> {
+    let committed = consumer.committed_offsets(list.clone(), REQUEST_TIMEOUT)?;
+    let known = |element: &TopicPartitionListElem<'_>| match element.offset() {
+        Offset::Offset(offset) => Some((TopicPartition::new(element.topic(), element.partition()), offset)),
+        _ => None,
+    };
+    Ok(committed.elements().iter().filter_map(known).collect())
+}
+
+fn set_starts(list: &mut TopicPartitionList, offsets: &Offsets) -> Result<(), KafkaError> {
+    for partition in partitions(list) {
+        let start = offsets.get(&partition).map_or(Offset::Beginning, |&offset| Offset::Offset(offset));
+        list.set_partition_offset(&partition.topic, partition.partition, start)?;
+    }
+    Ok(())
+}
+
+pub(in crate::kafka) fn owned(headers: &impl Headers) -> Vec<Header> {
+    headers.iter().map(|header| Header { key: header.key.to_owned(), value: header.value.map(<[u8]>::to_vec) }).collect()
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.troubles.note(&error, reason);
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let done = match kind {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, list),
+            _ => self.revoke(consumer, list),
+        };
+        if let Err(error) = done {
+            let fault = fault("taking part in a rebalance", error);
+            // Without its assignment the consumer stands still: the reader tells the loop, which starts over.
+            self.troubles.set(fault);
+        }
+    }
+
+    fn commit_callback(&self, result: Result<(), KafkaError>, _: &TopicPartitionList) {
+        if let Err(error) = result {
+            tracing::debug!(%error, "reporting offsets failed; the next report covers it");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Consuming: one membership of a consumer group, on a thread of its own.
+//!
+//! ```text
+//!  librdkafka ──poll──► thread: RecordsBuilder ──channel of 1──► the pipeline's loop
+//!                          │  rebalance: Assigned / Revoked, in order with the records;
+//!                          └─ waits for the loop's answer before the partitions change hands
+//! ```
+//!
+//! A batch is handed out as soon as the loop can take it: small when records trickle, up to
+//! some thousands when they pour. While the loop is busy for long (a target is away) the partitions are paused
+//! and the thread goes on polling, so that the group keeps its member.
+
+mod context;
+mod reader;
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+
+use millrace_model::{Code, Fault, Offsets, Records, Result, TopicPartition};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use self::context::Context;
+pub(super) use self::context::owned;
+use self::reader::Reader;
+use super::client::{Cluster, GroupMetadata};
+use super::producer::partition_list;
+
+/// What a consumer reads, and as whom.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// The topic.
+    pub topic: String,
+    /// The consumer group.
+    pub group: String,
+}
+
+/// What a consumer has to tell, in the order in which it happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Records in the order of their partitions, committed ones only.
+    Records(Arc<Records>),
+    /// Partitions have come; reading them starts when this is answered.
+    Assigned(Assigned),
+    /// Partitions go; they are another member's as soon as this is answered or dropped.
+    Revoked(Revoked),
+}
+
+/// Partitions that have come to this member.
+#[derive(Debug)]
+pub struct Assigned {
+    /// Which.
+    pub partitions: Vec<TopicPartition>,
+    reply: SyncSender<Start>,
+}
+
+/// Where an assignment starts.
+#[derive(Debug)]
+enum Start {
+    Committed,
+    At(Offsets),
+}
+
+impl Assigned {
+    /// Starts at the group's committed offsets; at the beginning where there are none.
+    pub fn resume(self) {
+        self.answer(Start::Committed);
+    }
+
+    /// Starts at `offsets`; at the beginning where there are none.
+    pub fn start_at(self, offsets: Offsets) {
+        self.answer(Start::At(offsets));
+    }
+
+    fn answer(self, start: Start) {
+        // The consumer may have been closed meanwhile; then there is nothing to start.
+        self.reply.send(start).ok();
+    }
+}
+
+impl Revoked {
+    /// What a loop ends with when partitions were lost.
+    pub fn lost_fault() -> Fault {
+        Fault::passing(Code::KafkaFenced, "the group gave the partitions away; what was not committed is read again")
+    }
+}
+
+/// Partitions that go to another member. Dropping it lets them go.
+#[derive(Debug)]
+pub struct Revoked {
+    /// Which.
+    pub partitions: Vec<TopicPartition>,
+    /// They have gone already (the session timed out): what was read of them can't be committed any more.
+    pub lost: bool,
+    _reply: SyncSender<()>,
+}
+
+/// A member of a consumer group. Dropping it leaves the group without waiting; [`Consumer::close`] waits.
+pub struct Consumer {
+    // Dropped in this order, as in `close`.
+    client: Arc<BaseConsumer<Context>>,
+    events: mpsc::Receiver<Result<Event>>,
+    thread: JoinHandle<()>,
+}
+
+impl Consumer {
+    /// Joins the group. Reads committed records only; takes part in cooperative rebalances as a static member
+    /// (`group.instance.id` is made of the cluster's instance), so that a restart moves no partitions.
+    ///
+    /// Must be called within a tokio runtime.
+    pub fn subscribe(cluster: &Cluster, subscription: &Subscription) -> Result<Self> {
+        let (sender, events) = mpsc::channel(1);
+        let context = Context::new(sender.downgrade());
+        let client: BaseConsumer<Context> = member_config(cluster, &subscription.group)
+            .create_with_context(context)
+            .map_err(|error| super::fault::fault("opening a consumer", error))?;
+        let topic = subscription.topic.as_str();
+        client.subscribe(&[topic]).map_err(|error| super::fault::fault(&format!("subscribing to {topic}"), error))?;
+        let client = Arc::new(client);
+        let reader = Reader { client: Arc::clone(&client), sender, topic: topic.into(), runtime: Handle::current() };
+        let thread = std::thread::Builder::new()
+            .name(format!("consumer {topic}"))
+            .spawn(move || reader.run())
+            .map_err(|error| Fault::passing(Code::Io, "starting a thread failed").because(error))?;
+        Ok(Self { client, events, thread })
+    }
+
+    /// What happens next. A fault ends the consumer.
+    pub async fn next(&mut self) -> Result<Event> {
+        let closed = || Fault::fatal(Code::Internal, "the consumer's thread has ended");
+        self.events.recv().await.unwrap_or_else(|| Err(closed()))
+    }
+
+    /// What has happened already, without waiting for more.
+    pub fn try_next(&mut self) -> Option<Result<Event>> {
+        self.events.try_recv().ok()
+    }
+
+    /// This membership, for a transaction that moves the group's offsets.
+    pub fn group_metadata(&self) -> Result<GroupMetadata> {
+        let none = || Fault::passing(Code::KafkaFenced, "the consumer is not a member of its group yet");
+        self.client.group_metadata().map(GroupMetadata).ok_or_else(none)
+    }
+
+    /// Tells the group how far its work has come, without waiting for the answer. For targets that keep the true position
+    /// themselves, so that lag can be seen in Kafka as well.
+    pub fn report(&self, offsets: &Offsets) -> Result<()> {
+        let list = partition_list(offsets)?;
+        self.client.commit(&list, CommitMode::Async).map_err(|error| super::fault::fault("reporting offsets", error))
+    }
+
+    /// The lag of each assigned partition, in offsets, as far as the client has seen the ends.
+    pub fn lag(&self, offsets: &Offsets) -> Vec<(TopicPartition, i64)> {
+        offsets
+            .iter()
+            .filter_map(|(partition, &offset)| self.end(partition).map(|end| (partition.clone(), (end - offset).max(0))))
+            .collect()
+    }
+
+    fn end(&self, partition: &TopicPartition) -> Option<i64> {
+        super::native::known_end(self.client.client().native_ptr(), &partition.topic, partition.partition)
+    }
+
+    /// Leaves: no further record comes, and the thread has ended when this returns.
+    pub async fn close(self) {
+        let Self { client, events, thread } = self;
+        // In this order, so that the reader's reference is the last: closing blocks, and belongs on its thread.
+        drop(client);
+        drop(events);
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the consumer's thread panicked");
+        }
+    }
+}
+
+fn member_config(cluster: &Cluster, group: &str) -> rdkafka::ClientConfig {
+    let mut config = cluster.config();
+    let instance = format!("{group}-{}", cluster.instance());
+    cluster.defaults(
+        &mut config,
+        &[
+            ("group.instance.id", &instance),
+            ("session.timeout.ms", "6000"),
+            ("heartbeat.interval.ms", "1500"),
+            ("fetch.queue.backoff.ms", "2"),
+            ("fetch.wait.max.ms", "100"),
+            ("queued.max.messages.kbytes", "131072"),
+            ("check.crcs", "false"),
+        ],
+    );
+    config
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // Where there is no position an assignment says so itself; a position that is no longer in the topic is a gap.
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("enable.partition.eof", "false");
+    config
+}

@@ -1,0 +1,129 @@
+//! The thread that reads: polls librdkafka, and hands batches to the loop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_model::{Fault, Result};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::super::fault::{fault, topic_missing};
+use super::Event;
+use super::context::Context;
+
+/// How long the loop may leave a full batch standing before the partitions are paused.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How long one poll waits for a record.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The thread's side.
+pub(super) struct Reader {
+    pub(super) client: Arc<BaseConsumer<Context>>,
+    pub(super) sender: mpsc::Sender<Result<Event>>,
+    pub(super) topic: Arc<str>,
+    pub(super) runtime: Handle,
+}
+
+impl Reader {
+    pub(super) fn run(self) {
+        while !self.sender.is_closed() {
+            if let Err(fault) = self.turn() {
+                // The loop may have gone; then nobody waits for the fault.
+                self.sender.blocking_send(Err(fault)).ok();
+                break;
+            }
+        }
+        // The loop lets go of the client before it lets go of the channel: here it is closed, and nowhere else.
+        self.runtime.block_on(self.sender.closed());
+    }
+
+    /// Reads until a batch is full or no record is there, and hands it out.
+    fn turn(&self) -> Result<()> {
+        let pending = self.context();
+        let mut wait = if pending.is_empty() { POLL } else { Duration::from_millis(1) };
+        while !pending.is_full() {
+            match self.client.poll(wait) {
+                Some(Ok(message)) => pending.push(&self.topic, &message),
+                Some(Err(error)) => self.tolerate(error)?,
+                None => break,
+            }
+            wait = Duration::ZERO;
+        }
+        pending.trouble().map_or(Ok(()), Err)?;
+        self.hand_out()
+    }
+
+    fn context(&self) -> &Context {
+        self.client.context()
+    }
+
+    /// librdkafka mends most of its troubles itself and tells them for information.
+    fn tolerate(&self, error: KafkaError) -> Result<()> {
+        let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Err(topic_missing(&self.topic)),
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => Err(self.fault(error)),
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => Err(self.fault(error)),
+            _ if fatal => Err(self.fault(error)),
+            _ => {
+                tracing::warn!(topic = &*self.topic, %error, "kafka has trouble; it is tried again");
+                Ok(())
+            }
+        }
+    }
+
+    fn fault(&self, error: KafkaError) -> Fault {
+        fault(&format!("reading topic {}", self.topic), error)
+    }
+
+    /// Gives the loop what has been read. What the loop can't take yet stays and grows; when it is full, the loop is waited for.
+    fn hand_out(&self) -> Result<()> {
+        while !self.context().is_empty() {
+            match self.sender.try_reserve() {
+                Ok(permit) => {
+                    if let Some(records) = self.context().take() {
+                        permit.send(Ok(Event::Records(records)));
+                    }
+                    break;
+                }
+                Err(TrySendError::Full(())) if self.context().is_full() => self.wait_for_room()?,
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for_room(&self) -> Result<()> {
+        if self.has_room_within(PATIENCE) {
+            return Ok(());
+        }
+        self.on_assignment("pausing", rdkafka::consumer::Consumer::pause)?;
+        while !self.has_room_within(Duration::ZERO) {
+            // Nothing comes of paused partitions; the call serves rebalances and keeps the membership.
+            match self.client.poll(POLL) {
+                Some(Ok(message)) => self.context().push(&self.topic, &message),
+                Some(Err(error)) => self.tolerate(error)?,
+                None => {}
+            }
+        }
+        self.on_assignment("resuming", rdkafka::consumer::Consumer::resume)
+    }
+
+    /// Whether the loop can take a batch, or has gone.
+    fn has_room_within(&self, patience: Duration) -> bool {
+        self.runtime.block_on(async { tokio::time::timeout(patience, self.sender.reserve()).await }).is_ok()
+    }
+
+    fn on_assignment(
+        &self,
+        doing: &str,
+        act: impl Fn(&BaseConsumer<Context>, &TopicPartitionList) -> Result<(), KafkaError>,
+    ) -> Result<()> {
+        let done = self.client.assignment().and_then(|assignment| act(&self.client, &assignment));
+        done.map_err(|error| fault(&format!("{doing} topic {}", self.topic), error))
+    }
+}
