@@ -87,6 +87,17 @@ pub async fn committed(brokers: &str, group: &str, topic: &str) -> Option<i64> {
     }
 }
 
+/// How many offsets a topic has, all partitions together: its records, and a marker for each transaction; 0 when there is no such topic.
+pub async fn length(brokers: &str, topic: &str) -> i64 {
+    let (config, topic) = (client(brokers), topic.to_owned());
+    let asked = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        let end = |partition: i32| consumer.fetch_watermarks(&topic, partition, PATIENCE).map_or(0, |(_, end)| end);
+        partitions(&consumer, &topic).into_iter().map(end).sum()
+    });
+    asked.await.expect("asking does not panic")
+}
+
 /// A key and a value, each of them or null.
 pub type KeyAndValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
@@ -137,14 +148,18 @@ fn read_to_the_end(mut config: ClientConfig, topic: &str) -> Vec<Read> {
 }
 
 fn assign_all(consumer: &BaseConsumer, topic: &str) -> BTreeSet<i32> {
-    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
-    let partitions: BTreeSet<i32> = metadata.topics().iter().flat_map(MetadataTopic::partitions).map(MetadataPartition::id).collect();
+    let partitions = partitions(consumer, topic);
     let mut assignment = TopicPartitionList::new();
     for partition in &partitions {
         assignment.add_partition_offset(topic, *partition, Offset::Beginning).expect("an offset");
     }
     consumer.assign(&assignment).expect("partitions are assigned");
     partitions
+}
+
+fn partitions(consumer: &BaseConsumer, topic: &str) -> BTreeSet<i32> {
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the broker answers");
+    metadata.topics().iter().flat_map(MetadataTopic::partitions).map(MetadataPartition::id).collect()
 }
 
 /// Whether a client with these settings gets an answer: used to see that a listener wants what it should.

@@ -44,7 +44,10 @@ load:
 
 const COLUMNS: [&str; 9] = ["carrier", "flight", "origin", "dest", "tailnum", "time_hour", "dep_delay", "arr_delay", "distance"];
 const TIME_HOUR: &str = r#"to_char(time_hour, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"#;
+const FLIGHTS: usize = 80_789;
 const PARTS: usize = 15;
+/// How many kills must have hit while there was still work to do: else the test shows nothing.
+const HITS: usize = 5;
 const TABLES: [&str; 3] = ["appended", "latest", "posted"];
 const SERVICES: [&str; 3] = ["ingest", "transform", "loader"];
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -60,10 +63,12 @@ async fn every_flight_is_in_the_table_once_however_often_services_are_killed() {
     project.write("flight.avsc", SCHEMA);
     let warehouse = Warehouse::of(&servers, &project).await;
     let flights = Flights::all();
+    assert_eq!(flights.len(), FLIGHTS, "flights in the file");
 
     let mut services = SERVICES.map(|name| Service::start(&project, name));
     services[0].ready().await;
-    publish_and_kill(&project, &flights, &mut services, SmallRng::seed_from_u64(seed)).await;
+    let hits = publish_and_kill(&project, &flights, &mut services, &warehouse, SmallRng::seed_from_u64(seed)).await;
+    assert!(hits >= HITS, "only {hits} of {PARTS} kills hit while flights were still to be loaded");
 
     let all = flights.len() as i64;
     for table in TABLES {
@@ -79,10 +84,19 @@ async fn every_flight_is_in_the_table_once_however_often_services_are_killed() {
     }
 }
 
-/// Publishes part after part, by file and by request; a service is killed while each is under way.
-async fn publish_and_kill(project: &Project, flights: &Flights, services: &mut [Service; 3], mut random: SmallRng) {
+/// Publishes part after part, by file and by request; a service is killed while each is under way. Returns how many kills hit
+/// before all that was published was loaded.
+async fn publish_and_kill(
+    project: &Project,
+    flights: &Flights,
+    services: &mut [Service; 3],
+    warehouse: &Warehouse,
+    mut random: SmallRng,
+) -> usize {
+    let (mut published, mut hits) = (0, 0);
     for (number, part) in flights.parts(PARTS).enumerate() {
         project.write(&format!("in/part-{number:02}.csv"), part.csv());
+        published += part.len();
         let victim = number % SERVICES.len();
         let instant = Duration::from_millis(random.random_range(0..2_000));
         if victim == 0 {
@@ -91,12 +105,15 @@ async fn publish_and_kill(project: &Project, flights: &Flights, services: &mut [
         // Not a wait for something: this is the random instant.
         sleep(instant).await;
         services[victim].kill();
-        println!("killed {} {instant:?} after part {number} was published", SERVICES[victim]);
+        let loaded = warehouse.count("appended").await as usize;
+        println!("killed {} {instant:?} after part {number} was published: {loaded} of {published} were loaded", SERVICES[victim]);
+        hits += usize::from(loaded < published);
         services[victim].restart();
         if victim != 0 {
             post(&services[0], number, &part).await;
         }
     }
+    hits
 }
 
 /// Posts until it is answered. An answer that was lost with the gateway leaves it open whether the flights are stored; the key

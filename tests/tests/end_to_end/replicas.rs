@@ -1,0 +1,82 @@
+//! Several processes of one service share its work, and what one leaves the others take over.
+
+use std::time::Duration;
+
+use millrace_tests::flights::{Flights, SCHEMA};
+use millrace_tests::postgres::Warehouse;
+use millrace_tests::{Project, Servers, Service, until};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+const PIPELINES: &str = r#"
+topics:
+  "{name}.posted": { partitions: 4 }
+  "{name}.checked": { partitions: 4 }
+ingest:
+  posted:
+    from: { http: { path: /flights, max_body: 8MiB } }
+    to: { topic: "{name}.posted", schema: flight.avsc, key: [carrier, flight] }
+transform:
+  checked:
+    from: "{name}.posted"
+    steps: [ { validate: { rules: [ { not_null: [carrier] } ] } } ]
+    to: { topic: "{name}.checked" }
+load:
+  rows:
+    from: "{name}.checked"
+    to: { connection: warehouse, table: flights }
+"#;
+
+const COLUMNS: [&str; 5] = ["carrier", "flight", "origin", "dest", "distance"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_flight_is_in_the_table_once_when_one_of_two_replicas_is_killed_for_good() {
+    let servers = Servers::of_this_run();
+    let project = Project::new(&servers, PIPELINES);
+    project.write("flight.avsc", SCHEMA);
+    let warehouse = Warehouse::of(&servers, &project).await;
+    let flights = Flights::all().parts(10).next().expect("flights");
+    let mut parts = flights.parts(200);
+
+    let ingest = Service::start(&project, "ingest");
+    let mut transforms = ["a", "b"].map(|instance| Service::replica(&project, "transform", instance));
+    let mut loaders = ["a", "b"].map(|instance| Service::replica(&project, "loader", instance));
+    for service in [&ingest].into_iter().chain(&transforms).chain(&loaders) {
+        service.ready().await;
+    }
+    let mut posted = 0;
+    let mut publish = async |part: Flights| {
+        posted += part.len() as i64;
+        let answer = ingest.post("/flights", "application/x-ndjson", &[], part.ndjson()).await.expect("the gateway answers");
+        assert!(answer.status().is_success(), "{answer:?}");
+        posted
+    };
+    until("all four replicas have work", PATIENCE, async || {
+        publish(parts.next().expect("the replicas have work before all flights are posted")).await;
+        (work(&transforms, "transform", "checked").await && work(&loaders, "loader", "rows").await).then_some(())
+    })
+    .await;
+
+    let published = publish(parts.next().expect("flights are left")).await;
+    transforms[1].kill();
+    loaders[1].kill();
+    assert!(warehouse.count("flights").await < published, "all {published} flights were loaded before the kills");
+    for part in parts {
+        publish(part).await;
+    }
+    let all = flights.len() as i64;
+    until(&format!("{all} rows"), PATIENCE, async || (warehouse.count("flights").await >= all).then_some(())).await;
+    for survivor in [&mut transforms[0], &mut loaders[0]] {
+        assert!(survivor.terminate().await.success(), "a replica that was left ends well");
+    }
+    let (rows, expected) = (warehouse.rows("flights", &COLUMNS).await, flights.rows(&COLUMNS));
+    assert_eq!(rows.len(), expected.len(), "rows");
+    let difference = rows.iter().zip(&expected).find(|(row, expected)| row != expected);
+    assert_eq!(difference, None, "the first row that differs (there, expected)");
+}
+
+/// Whether each replica has read records.
+async fn work(replicas: &[Service; 2], service: &str, pipeline: &str) -> bool {
+    let [a, b] = replicas;
+    a.counted(service, pipeline, "records_in").await > 0 && b.counted(service, pipeline, "records_in").await > 0
+}
