@@ -3,6 +3,8 @@
 //! Members join; once all have, a generation forms and its leader assigns partitions, which each member fetches by a sync. Whoever comes,
 //! leaves or falls silent starts this over.
 
+mod generation;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -65,7 +67,8 @@ pub(crate) struct Group {
     members: BTreeMap<String, Member>,
     /// Ids given out, whose members have not joined yet, and when they are taken back.
     promised: BTreeMap<String, Instant>,
-    rebalance_deadline: Option<Instant>,
+    /// When a rebalance goes on without those that have not joined, or have not asked for their assignment.
+    deadline: Option<Instant>,
     /// Committed offsets; they outlive the members.
     pub(crate) offsets: Offsets,
 }
@@ -116,7 +119,11 @@ impl Group {
     /// What the member is told about its generation; `None` while that forms.
     pub(crate) fn joined(&self, caller: Caller<'_>) -> Result<Option<Joined>, ResponseError> {
         self.check_member(caller)?;
-        Ok(self.members.get(caller.member_id).and_then(|member| member.answer.clone()))
+        let member = self.members.get(caller.member_id).ok_or(ResponseError::UnknownMemberId)?;
+        match &member.answer {
+            None if !member.joining => Err(ResponseError::RebalanceInProgress),
+            answer => Ok(answer.clone()),
+        }
     }
 
     /// Takes the leader's assignments, if they come from the leader of a generation that waits for them.
@@ -133,7 +140,7 @@ impl Group {
         }
         for member in self.members.values_mut() {
             member.assignment = Bytes::new();
-            member.alive(now);
+            member.answer_sync(now);
         }
         for (id, assignment) in assignments {
             if let Some(member) = self.members.get_mut(&id) {
@@ -141,20 +148,25 @@ impl Group {
             }
         }
         self.state = State::Stable;
+        self.deadline = None;
         Ok(())
     }
 
     /// A member's assignment; `None` while the leader has not assigned yet.
     pub(crate) fn assignment(&mut self, caller: Caller<'_>, generation: i32, now: Instant) -> Result<Option<Bytes>, ResponseError> {
         self.check_generation(caller, generation)?;
+        let member = self.members.get_mut(caller.member_id).ok_or(ResponseError::UnknownMemberId)?;
         match self.state {
             State::Empty => Err(ResponseError::UnknownMemberId),
             State::Preparing => Err(ResponseError::RebalanceInProgress),
-            State::Completing => Ok(None),
-            State::Stable => Ok(self.members.get_mut(caller.member_id).map(|member| {
+            State::Completing => {
+                member.awaiting_sync = true;
+                Ok(None)
+            }
+            State::Stable => {
                 member.alive(now);
-                member.assignment.clone()
-            })),
+                Ok(Some(member.assignment.clone()))
+            }
         }
     }
 
@@ -206,7 +218,8 @@ impl Group {
 
     /// Removes silent members and ends waiting that took too long. Says whether something changed.
     pub(crate) fn expire(&mut self, now: Instant) -> bool {
-        let dead: Vec<String> = self.members.iter().filter(|(_, member)| member.is_dead(now)).map(|(id, _)| id.clone()).collect();
+        let gone = |member: &Member| member.is_dead(now) || self.is_late_to_sync(member, now);
+        let dead: Vec<String> = self.members.iter().filter(|(_, member)| gone(member)).map(|(id, _)| id.clone()).collect();
         for id in &dead {
             self.remove(id, now);
         }
@@ -215,6 +228,11 @@ impl Group {
         let before = self.state;
         self.complete_if_ready(now);
         !dead.is_empty() || promised != self.promised.len() || before != self.state
+    }
+
+    /// A leader that lives but never assigns would keep the others waiting.
+    fn is_late_to_sync(&self, member: &Member, now: Instant) -> bool {
+        self.state == State::Completing && !member.awaiting_sync && self.deadline.is_some_and(|deadline| now >= deadline)
     }
 
     fn check_protocols(&self, join: &Join) -> Result<(), ResponseError> {
@@ -310,6 +328,7 @@ impl Group {
         self.prepare(now);
         if let Some(member) = self.members.get_mut(&id) {
             member.joining = true;
+            member.awaiting_sync = false;
             member.answer = None;
         }
         self.complete_if_ready(now);
@@ -317,9 +336,13 @@ impl Group {
     }
 
     fn prepare(&mut self, now: Instant) {
-        if self.state != State::Preparing {
-            self.state = State::Preparing;
-            self.rebalance_deadline = Some(now + self.rebalance_timeout());
+        if self.state == State::Preparing {
+            return;
+        }
+        self.state = State::Preparing;
+        self.deadline = Some(now + self.rebalance_timeout());
+        for member in self.members.values_mut().filter(|member| member.awaiting_sync) {
+            member.answer_sync(now);
         }
     }
 
@@ -331,87 +354,6 @@ impl Group {
         self.members.remove(id);
         self.prepare(now);
         self.complete_if_ready(now);
-    }
-
-    fn complete_if_ready(&mut self, now: Instant) {
-        if self.state != State::Preparing {
-            return;
-        }
-        let late = self.rebalance_deadline.is_none_or(|deadline| now >= deadline);
-        if late {
-            // A static member keeps its place until its session ends.
-            self.members.retain(|_, member| member.joining || member.join.instance.is_some());
-            self.promised.clear();
-        }
-        let all = self.promised.is_empty() && self.members.values().all(|member| member.joining);
-        let any = self.members.values().any(|member| member.joining);
-        if self.members.is_empty() {
-            self.close();
-        } else if all || (late && any) {
-            self.form(now);
-        }
-    }
-
-    /// The last member left.
-    fn close(&mut self) {
-        self.state = State::Empty;
-        self.generation += 1;
-        self.leader.clear();
-        self.protocol.clear();
-        self.rebalance_deadline = None;
-    }
-
-    /// Forms a generation of the members that are there.
-    fn form(&mut self, now: Instant) {
-        self.generation += 1;
-        self.state = State::Completing;
-        self.rebalance_deadline = None;
-        self.protocol = self.common_protocol().unwrap_or_default();
-        if !self.members.get(&self.leader).is_some_and(|leader| leader.joining) {
-            self.leader = self.members.iter().find(|(_, member)| member.joining).map(|(id, _)| id.clone()).unwrap_or_default();
-        }
-        let joining: Vec<String> = self.members.iter().filter(|(_, member)| member.joining).map(|(id, _)| id.clone()).collect();
-        for id in joining {
-            let answer = self.answer_for(&id);
-            self.answer(&id, answer);
-            self.alive(&id, now);
-        }
-    }
-
-    fn answer(&mut self, id: &str, answer: Joined) {
-        if let Some(member) = self.members.get_mut(id) {
-            member.joining = false;
-            member.answer = Some(answer);
-        }
-    }
-
-    /// The first strategy of the leader, or of any member if there is none, that all members know.
-    fn common_protocol(&self) -> Option<String> {
-        let chooser = self.members.get(&self.leader).or_else(|| self.members.values().next())?;
-        let known = |name: &&String| self.members.values().all(|member| member.knows(name));
-        chooser.join.protocols.iter().map(|(name, _)| name).find(known).cloned()
-    }
-
-    fn answer_for(&self, id: &str) -> Joined {
-        let members = if self.leader == id { self.listed() } else { Vec::new() };
-        Joined {
-            member_id: id.to_owned(),
-            generation: self.generation,
-            protocol_type: self.protocol_type.clone(),
-            protocol: self.protocol.clone(),
-            leader: self.leader.clone(),
-            members,
-            skip_assignment: false,
-        }
-    }
-
-    fn listed(&self) -> Vec<Listed> {
-        let list = |(id, member): (&String, &Member)| Listed {
-            member_id: id.clone(),
-            instance: member.join.instance.clone(),
-            metadata: member.metadata(&self.protocol),
-        };
-        self.members.iter().map(list).collect()
     }
 }
 

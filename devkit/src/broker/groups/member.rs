@@ -56,22 +56,30 @@ pub(crate) struct Member {
     pub(super) deadline: Instant,
     /// Waits for the generation that is forming.
     pub(super) joining: bool,
+    /// Waits for the leader's assignment.
+    pub(super) awaiting_sync: bool,
     /// What it is told, until it joins again.
     pub(super) answer: Option<Joined>,
 }
 
 impl Member {
     pub(super) fn new(join: Join, now: Instant) -> Self {
-        Self { deadline: now + join.session, join, assignment: Bytes::new(), joining: false, answer: None }
+        Self { deadline: now + join.session, join, assignment: Bytes::new(), joining: false, awaiting_sync: false, answer: None }
     }
 
     pub(super) fn alive(&mut self, now: Instant) {
         self.deadline = now + self.join.session;
     }
 
-    /// A member that waits for a generation to form can't show signs of life.
+    /// It waits no longer for the leader's assignment: its session begins anew.
+    pub(super) fn answer_sync(&mut self, now: Instant) {
+        self.awaiting_sync = false;
+        self.alive(now);
+    }
+
+    /// A member that waits for a generation to form, or for its leader, can't show signs of life.
     pub(super) fn is_dead(&self, now: Instant) -> bool {
-        !self.joining && now >= self.deadline
+        !self.joining && !self.awaiting_sync && now >= self.deadline
     }
 
     pub(crate) fn metadata(&self, protocol: &str) -> Bytes {

@@ -210,3 +210,67 @@ fn anyone_commits_to_a_group_without_members_but_no_former_member() {
     assert_eq!(group.check_commit(caller(""), -1, false, now), Ok(()));
     assert_eq!(group.check_commit(caller("former"), 3, true, now), Err(ResponseError::IllegalGeneration));
 }
+
+#[test]
+fn members_that_wait_for_a_leader_who_died_outlive_it() {
+    let mut room = Room::new();
+    let (leader, follower) = (room.enter(None), room.enter(None));
+    room.rejoin(&leader, None);
+    assert_eq!(room.joined(&follower, None).leader, leader);
+    assert_eq!(room.group.assignment(caller(&follower), 2, room.now), Ok(None));
+    room.now += SESSION;
+    room.group.expire(room.now);
+    assert_eq!(room.group.joined(caller(&leader)), Err(ResponseError::UnknownMemberId));
+    assert_eq!(room.group.assignment(caller(&follower), 2, room.now), Err(ResponseError::RebalanceInProgress));
+    room.now += SESSION / 2;
+    room.group.expire(room.now);
+    room.rejoin(&follower, None);
+    assert_eq!((room.joined(&follower, None).leader, room.joined(&follower, None).generation), (follower.clone(), 3));
+}
+
+#[test]
+fn the_session_of_a_member_that_waited_for_its_leader_begins_with_the_answer() {
+    let mut room = Room::new();
+    let (leader, follower) = (room.enter(None), room.enter(None));
+    room.rejoin(&leader, None);
+    assert_eq!(room.group.assignment(caller(&follower), 2, room.now), Ok(None));
+    room.now += SESSION;
+    room.heartbeat(&leader).unwrap();
+    room.assign(&leader, None, &[&leader, &follower]);
+    assert!(!room.group.expire(room.now));
+    room.now += SESSION;
+    assert!(room.group.expire(room.now));
+}
+
+#[test]
+fn a_static_member_that_kept_its_place_without_joining_is_not_told_of_a_former_generation() {
+    let mut room = Room::new();
+    let (absent, present) = (room.enter(Some("a")), room.enter(Some("b")));
+    room.rejoin(&absent, Some("a"));
+    room.assign(&absent, Some("a"), &[&absent, &present]);
+    let third = room.enter(None);
+    room.rejoin(&present, Some("b"));
+    for _ in 0..4 {
+        room.now += REBALANCE / 4;
+        room.group.heartbeat(Caller { member_id: &absent, instance: Some("a") }, 2, room.now).unwrap_err();
+        room.group.expire(room.now);
+    }
+    assert_eq!(room.joined(&third, None).generation, 3);
+    let told = room.group.joined(Caller { member_id: &absent, instance: Some("a") });
+    assert_eq!(told, Err(ResponseError::RebalanceInProgress));
+}
+
+#[test]
+fn a_leader_that_lives_but_never_assigns_is_removed_when_the_rebalance_has_lasted_too_long() {
+    let mut room = Room::new();
+    let (leader, follower) = (room.enter(None), room.enter(None));
+    room.rejoin(&leader, None);
+    assert_eq!(room.group.assignment(caller(&follower), 2, room.now), Ok(None));
+    for _ in 0..4 {
+        room.heartbeat(&leader).unwrap();
+        room.now += REBALANCE / 4;
+        room.group.expire(room.now);
+    }
+    assert_eq!(room.heartbeat(&leader), Err(ResponseError::UnknownMemberId));
+    assert_eq!(room.group.assignment(caller(&follower), 2, room.now), Err(ResponseError::RebalanceInProgress));
+}
