@@ -1,12 +1,13 @@
 //! What a broker keeps besides records: topics, committed offsets, producer ids and transactions, as one JSON event a line.
 //!
 //! Each event is written before its effect is answered for. When a broker opens its data directory the events are folded into an [`Image`],
-//! and the journal is written anew from it. A last line that was cut off is left out.
+//! and the journal is written anew from it; so it is when it has grown to several times what its events amount to. A last line that was
+//! cut off is left out.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kafka_protocol::ResponseError;
 use parking_lot::Mutex;
@@ -113,34 +114,106 @@ impl Image {
     }
 }
 
+/// The journal is written anew when it has grown to so many times the size that it had when it last was.
+const GROWTH: u64 = 4;
+/// Up to this size, in bytes, a journal is not worth writing anew.
+const SMALL: u64 = 1024 * 1024;
+
 /// Where events are written; without a file they are forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
-    file: Option<Mutex<File>>,
+    kept: Option<Mutex<Kept>>,
 }
 
 impl Journal {
+    /// Whether there is a journal at `path` that says anything.
+    pub(crate) fn exists(path: &Path) -> io::Result<bool> {
+        Ok(text(path)?.contains(&b'\n'))
+    }
+
     /// Opens the journal at `path`, which need not exist, and says what it holds.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, Image)> {
         let image = read(path)?;
-        let fresh = path.with_extension("new");
-        std::fs::write(&fresh, lines(&image.events())?)?;
-        std::fs::rename(&fresh, path)?;
-        let file = OpenOptions::new().append(true).open(path)?;
-        Ok((Self { file: Some(Mutex::new(file)) }, image))
+        let kept = Kept::write(path, &image)?;
+        kept.sync_folder()?;
+        Ok((Self { kept: Some(Mutex::new(kept)) }, image))
     }
 
     /// Writes an event. One that can't be written must have no effect.
     pub(crate) fn write(&self, event: &Event) -> Result<(), ResponseError> {
-        let Some(file) = &self.file else { return Ok(()) };
-        lines(std::slice::from_ref(event)).and_then(|line| append(&file.lock(), &line)).map_err(storage_error)
+        let Some(kept) = &self.kept else { return Ok(()) };
+        let line = lines(std::slice::from_ref(event)).map_err(storage_error)?;
+        let mut kept = kept.lock();
+        kept.append(&line).map_err(storage_error)?;
+        kept.shrink();
+        Ok(())
     }
 }
 
-/// Appends whole lines or nothing.
-fn append(mut file: &File, lines: &[u8]) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    file.write_all(lines).or_else(|error| file.set_len(length).and(Err(error)))
+/// A journal's file.
+#[derive(Debug)]
+struct Kept {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    /// The length at which it is written anew.
+    limit: u64,
+}
+
+impl Kept {
+    /// Writes the fewest events that amount to `image`, in the place of what is there. At every moment one of the two is there as a whole.
+    fn write(path: &Path, image: &Image) -> io::Result<Self> {
+        let (fresh, text) = (path.with_extension("new"), lines(&image.events())?);
+        remove(&fresh)?;
+        let mut file = OpenOptions::new().append(true).create_new(true).open(&fresh)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, path)?;
+        let length = text.len() as u64;
+        Ok(Self { path: path.to_owned(), file, length, limit: limit(length) })
+    }
+
+    /// Appends whole lines or nothing.
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.file.write_all(lines).or_else(|error| self.file.set_len(self.length).and(Err(error)))?;
+        self.length += lines.len() as u64;
+        Ok(())
+    }
+
+    /// Writes the file anew if that is worth it. A failure is no harm: what is there stays valid.
+    fn shrink(&mut self) {
+        if self.length < self.limit {
+            return;
+        }
+        if let Err(error) = self.write_anew() {
+            tracing::error!(path = %self.path.display(), %error, "the journal could not be written anew; it goes on growing");
+            self.limit = limit(self.length);
+        }
+    }
+
+    fn write_anew(&mut self) -> io::Result<()> {
+        let image = read(&self.path)?;
+        // From here on this is the file, even if the folder can't be synced.
+        *self = Self::write(&self.path, &image)?;
+        self.sync_folder()
+    }
+
+    /// A renamed file is there after a power cut once its folder is synced.
+    fn sync_folder(&self) -> io::Result<()> {
+        self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    }
+}
+
+fn limit(length: u64) -> u64 {
+    SMALL.max(length.saturating_mul(GROWTH))
+}
+
+/// What an attempt that was cut off left behind is in the way of the next.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 fn lines(events: &[Event]) -> io::Result<Vec<u8>> {
@@ -152,11 +225,15 @@ fn lines(events: &[Event]) -> io::Result<Vec<u8>> {
     Ok(lines)
 }
 
+fn text(path: &Path) -> io::Result<Vec<u8>> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read,
+    }
+}
+
 fn read(path: &Path) -> io::Result<Image> {
-    let text = match std::fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        read => read?,
-    };
+    let text = text(path)?;
     let mut image = Image::default();
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     if whole < text.len() {
@@ -166,6 +243,15 @@ fn read(path: &Path) -> io::Result<Image> {
         image.apply(serde_json::from_slice(line)?);
     }
     Ok(image)
+}
+
+#[cfg(test)]
+impl Journal {
+    /// As if the disk were full, or had space again.
+    pub(crate) fn fill_disk(&self, full: bool) {
+        let mut kept = self.kept.as_ref().expect("a journal in a file").lock();
+        kept.file = OpenOptions::new().read(full).append(!full).open(&kept.path).unwrap();
+    }
 }
 
 #[cfg(test)]
@@ -219,6 +305,35 @@ mod tests {
         text.extend_from_slice(br#"{"event":"topic_del"#);
         std::fs::write(&path, text).unwrap();
         assert!(Journal::open(&path).unwrap().1.topics.contains_key("topic"));
+    }
+
+    #[test]
+    fn a_journal_that_has_grown_far_beyond_its_content_is_written_anew_and_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        std::fs::write(path.with_extension("new"), "cut off").unwrap();
+        let (journal, _) = Journal::open(&path).unwrap();
+        let offset = |image: &Image| image.groups["group"].get(&("topic".to_owned(), 0)).unwrap().offset;
+        let line = lines(&[Event::OffsetsCommitted { group: "group".to_owned(), commits: commits(0) }]).unwrap().len() as u64;
+        let last = (3 * SMALL / line) as i64;
+        for offset in 0..=last {
+            journal.write(&Event::OffsetsCommitted { group: "group".to_owned(), commits: commits(offset) }).unwrap();
+            assert!(std::fs::metadata(&path).unwrap().len() < SMALL);
+        }
+        assert_eq!(offset(&read(&path).unwrap()), last);
+    }
+
+    #[test]
+    fn a_journal_that_can_not_be_written_anew_goes_on_growing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let (journal, _) = Journal::open(&path).unwrap();
+        std::fs::create_dir(path.with_extension("new")).unwrap();
+        journal.kept.as_ref().unwrap().lock().limit = 0;
+        for event in some_events() {
+            journal.write(&event).unwrap();
+        }
+        assert_eq!(read(&path).unwrap().producer_ids, 1000);
     }
 
     #[test]

@@ -65,6 +65,11 @@ pub enum Error {
     /// Another broker has the data directory.
     #[error("{0} is in use by another development broker; stop that one or choose another directory")]
     InUse(PathBuf),
+    /// The data directory holds records, but not the journal that says which topics they belong to.
+    #[error(
+        "{0} holds the records of topics, but its journal.jsonl is lost or empty; put the journal back, or remove the directory to begin anew"
+    )]
+    NoJournal(PathBuf),
     /// The data directory can't be read or written.
     #[error("the data directory {path} can't be opened")]
     DataDir {

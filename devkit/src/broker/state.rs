@@ -39,7 +39,11 @@ impl Broker {
         let failed = |source| Error::DataDir { path: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(failed)?;
         let lock = lock(&folder)?;
-        let (journal, image) = Journal::open(&folder.join("journal.jsonl")).map_err(failed)?;
+        let journal = folder.join("journal.jsonl");
+        if holds_any(&folder.join("topics")).map_err(failed)? && !Journal::exists(&journal).map_err(failed)? {
+            return Err(Error::NoJournal(folder));
+        }
+        let (journal, image) = Journal::open(&journal).map_err(failed)?;
         remove_strays(&folder.join("topics"), &image).map_err(failed)?;
         let topics = Topics::open(folder.join("topics"), &image).map_err(failed)?;
         Self::assemble(config, journal, image, topics, Some(lock)).map_err(failed)
@@ -69,6 +73,13 @@ fn lock(folder: &Path) -> Result<File, Error> {
     }
 }
 
+fn holds_any(folder: &Path) -> io::Result<bool> {
+    match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        entries => Ok(entries?.next().is_some()),
+    }
+}
+
 /// Removes the folders of partitions that no topic has: a topic's end is kept before its files are removed.
 fn remove_strays(folder: &Path, image: &Image) -> io::Result<()> {
     if !folder.exists() {
@@ -87,4 +98,40 @@ fn remove_strays(folder: &Path, image: &Image) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn open(folder: &Path) -> Result<Broker, Error> {
+        Broker::open(Config { data_dir: Some(folder.to_owned()), ..Config::default() })
+    }
+
+    fn create(broker: &Broker, topic: &str) {
+        broker.topics.create(&broker.journal, topic, 1, BTreeMap::new(), false).unwrap();
+    }
+
+    #[test]
+    fn topics_without_a_journal_are_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        create(&open(folder.path()).unwrap(), "topic");
+        let journal = folder.path().join("journal.jsonl");
+        std::fs::write(&journal, "").unwrap();
+        assert!(matches!(open(folder.path()), Err(Error::NoJournal(path)) if path == folder.path()));
+        std::fs::remove_file(&journal).unwrap();
+        assert!(matches!(open(folder.path()), Err(Error::NoJournal(_))));
+        assert!(folder.path().join("topics/topic-0").exists());
+    }
+
+    #[test]
+    fn files_of_a_topic_that_the_journal_does_not_know_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        create(&open(folder.path()).unwrap(), "topic");
+        std::fs::create_dir(folder.path().join("topics/deleted-0")).unwrap();
+        let again = open(folder.path()).unwrap();
+        assert!(again.topics.get("topic").is_some() && !folder.path().join("topics/deleted-0").exists());
+    }
 }
