@@ -23,6 +23,8 @@ use transaction::{Producer, Stage, Transaction};
 const RESERVED_AT_ONCE: i64 = 1000;
 /// The longest that a transaction may stay open, as in Apache Kafka (`transaction.max.timeout.ms`).
 const LONGEST: Duration = Duration::from_mins(15);
+/// How long to wait after a transaction could not be ended, for want of space say.
+const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct ProducerIds {
@@ -79,11 +81,18 @@ impl Transactions {
         }
         let Some(shared) = self.find(id) else { return self.create(id, timeout) };
         let mut transaction = shared.lock();
-        if let Some(former) = former {
-            transaction.check_successor(former)?;
+        let fresh = former.map_or(Ok(true), |former| transaction.check_former(former))?;
+        if fresh {
+            transaction.fence(former);
         }
-        self.fence(id, &mut transaction)?;
-        transaction.reset(timeout);
+        // What is open is ended by markers of the new epoch, which fence the old one in each partition.
+        self.settle(id, &mut transaction)?;
+        if transaction.is_exhausted() {
+            transaction.renew(self.new_producer_id()?);
+        }
+        if fresh {
+            transaction.reset(timeout);
+        }
         self.keep(id, &transaction)?;
         Ok(transaction.producer)
     }
@@ -91,7 +100,7 @@ impl Transactions {
     /// Adds partitions to the caller's transaction; all must exist.
     pub(crate) fn add_partitions(&self, id: &str, caller: Producer, partitions: &[TopicPartition]) -> Result<(), ResponseError> {
         self.change(id, caller, |transaction| {
-            transaction.add_partitions(partitions.iter().cloned(), Instant::now());
+            transaction.add_partitions(partitions.iter().cloned(), Instant::now())?;
             self.keep(id, transaction)?;
             self.announce(transaction.producer, partitions)
         })
@@ -100,7 +109,7 @@ impl Transactions {
     /// Adds a group to the caller's transaction.
     pub(crate) fn add_group(&self, id: &str, caller: Producer, group: &str) -> Result<(), ResponseError> {
         self.change(id, caller, |transaction| {
-            transaction.add_group(group, Instant::now());
+            transaction.add_group(group, Instant::now())?;
             self.keep(id, transaction)
         })
     }
@@ -122,27 +131,29 @@ impl Transactions {
 
     /// Ends the caller's transaction.
     pub(crate) fn end(&self, id: &str, caller: Producer, committed: bool) -> Result<(), ResponseError> {
-        self.change(id, caller, |transaction| {
-            if transaction.decide(committed)? {
-                self.keep(id, transaction)?;
-                self.settle(id, transaction, transaction.producer.epoch)?;
-            }
-            Ok(())
-        })
+        self.change(id, caller, |transaction| if transaction.decide(committed)? { self.settle(id, transaction) } else { Ok(()) })
     }
 
-    /// Aborts transactions that are open for too long, and fences their producers.
+    /// Aborts transactions that are open for too long, fencing their producers, and ends those whose end could not be carried out.
     pub(crate) fn expire(&self, now: Instant) {
         let all: Vec<_> = self.by_id.lock().iter().map(|(id, transaction)| (id.clone(), Arc::clone(transaction))).collect();
         for (id, shared) in all {
             let mut transaction = shared.lock();
-            if transaction.is_overdue(now) {
-                tracing::info!(transactional_id = id, "aborting a transaction that was open for too long");
-                if let Err(error) = self.fence(&id, &mut transaction).and_then(|()| self.keep(&id, &transaction)) {
-                    tracing::error!(transactional_id = id, %error, "a transaction could not be aborted");
-                }
+            if transaction.is_overdue(now)
+                && let Err(error) = self.end_overdue(&id, &mut transaction)
+            {
+                tracing::error!(transactional_id = id, %error, "a transaction could not be ended");
+                transaction.postpone(now + PAUSE);
             }
         }
+    }
+
+    fn end_overdue(&self, id: &str, transaction: &mut Transaction) -> Result<(), ResponseError> {
+        if transaction.is_open() {
+            tracing::info!(transactional_id = id, "aborting a transaction that was open for too long");
+            transaction.fence(None);
+        }
+        self.settle(id, transaction)
     }
 
     fn find(&self, id: &str) -> Option<Arc<Mutex<Transaction>>> {
@@ -173,22 +184,11 @@ impl Transactions {
         self.journal.write(&Event::TransactionChanged { id: id.to_owned(), transaction: transaction.clone() })
     }
 
-    /// Gives the id a new epoch, after an open transaction was aborted by markers of that epoch, which fence the old one in each partition.
-    fn fence(&self, id: &str, transaction: &mut Transaction) -> Result<(), ResponseError> {
-        if transaction.is_open() {
-            transaction.decide(false)?;
-        }
-        if matches!(transaction.stage, Stage::Ending { .. }) {
-            self.keep(id, transaction)?;
-            self.settle(id, transaction, transaction.producer.epoch + 1)?;
-        }
-        transaction.fence(|| self.new_producer_id())
-    }
-
-    /// Carries a decision out: markers of `epoch` into the partitions, the outcome to the groups.
-    fn settle(&self, id: &str, transaction: &mut Transaction, epoch: i16) -> Result<(), ResponseError> {
+    /// Carries a decision out once it is kept: markers into the partitions, the outcome to the groups. May be repeated.
+    fn settle(&self, id: &str, transaction: &mut Transaction) -> Result<(), ResponseError> {
         let Stage::Ending { committed } = transaction.stage else { return Ok(()) };
-        let producer_id = transaction.producer.id;
+        self.keep(id, transaction)?;
+        let Producer { id: producer_id, epoch } = transaction.producer;
         for (topic, index) in &transaction.partitions {
             // A topic that was deleted in the meantime needs no marker.
             if let Ok(partition) = self.topics.partition(topic, *index) {
@@ -218,7 +218,7 @@ impl Transactions {
             }
         }
         transaction.restart(Instant::now());
-        self.settle(id, transaction, transaction.producer.epoch)
+        self.settle(id, transaction)
     }
 
     fn abort_orphans(&self) -> Result<(), ResponseError> {

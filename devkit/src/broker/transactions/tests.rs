@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::broker::groups::group::Group;
 use crate::broker::groups::offsets::Committed;
@@ -27,7 +29,17 @@ impl Room {
 
     /// `fill` writes to the partition before the transactions are opened.
     fn with_log(image: Image, fill: impl FnOnce(&Topics)) -> Self {
-        let (journal, topics, groups) = (Arc::new(Journal::default()), Topics::default(), Groups::open(&image));
+        Self::with(Journal::default(), image, fill)
+    }
+
+    /// Its journal is in a file.
+    fn in_folder(folder: &Path) -> Self {
+        let (journal, image) = Journal::open(&folder.join("journal")).unwrap();
+        Self::with(journal, image, |_| ())
+    }
+
+    fn with(journal: Journal, image: Image, fill: impl FnOnce(&Topics)) -> Self {
+        let (journal, topics, groups) = (Arc::new(journal), Topics::default(), Groups::open(&image));
         topics.create(&journal, "topic", 1, BTreeMap::new(), false).unwrap();
         fill(&topics);
         Self { transactions: Transactions::open(image, journal, Arc::new(topics), Arc::new(groups)).unwrap() }
@@ -78,8 +90,8 @@ fn commits(offset: i64) -> Commits {
 /// A transaction of an earlier life of the broker, decided or not, with an offset inside.
 fn image(decided: Option<bool>) -> (Image, Producer) {
     let mut transaction = Transaction::new(7, TIMEOUT);
-    transaction.add_partitions([at()], Instant::now());
-    transaction.add_group("group", Instant::now());
+    transaction.add_partitions([at()], Instant::now()).unwrap();
+    transaction.add_group("group", Instant::now()).unwrap();
     if let Some(committed) = decided {
         transaction.decide(committed).unwrap();
     }
@@ -132,8 +144,60 @@ fn a_transaction_that_takes_too_long_is_aborted_and_its_writer_fenced() {
     room.transactions.expire(Instant::now() + TIMEOUT);
     assert_eq!((room.offsets().last_stable, room.aborted()), (2, 1));
     assert_eq!(room.transactions.end("id", slow, true), Err(ResponseError::ProducerFenced));
-    let next = room.transactions.init("id", TIMEOUT, Some(slow)).unwrap();
-    assert_eq!(next.epoch, slow.epoch + 2);
+    assert_eq!(room.transactions.init("id", TIMEOUT, Some(slow)), Err(ResponseError::ProducerFenced));
+    assert_eq!(room.init().epoch, slow.epoch + 2);
+}
+
+#[test]
+fn a_producer_that_was_fenced_can_not_fence_its_successor() {
+    let room = Room::new(Image::default());
+    let former = room.init();
+    let current = room.open();
+    assert_eq!(room.transactions.init("id", TIMEOUT, Some(former)), Err(ResponseError::ProducerFenced));
+    assert_eq!(room.transactions.end("id", current, true), Ok(()));
+}
+
+#[test]
+fn a_producer_that_asks_again_for_its_next_epoch_gets_the_same_one() {
+    let room = Room::new(Image::default());
+    let former = room.open();
+    let next = room.transactions.init("id", TIMEOUT, Some(former)).unwrap();
+    assert_eq!((next.epoch, room.aborted()), (former.epoch + 1, 1));
+    room.transactions.add_partitions("id", next, &[at()]).unwrap();
+    assert_eq!(room.transactions.init("id", TIMEOUT, Some(former)), Ok(next));
+    assert_eq!(room.transactions.end("id", next, true), Ok(()));
+}
+
+#[test]
+fn an_end_that_could_not_be_kept_is_carried_out_when_it_is_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = Room::in_folder(folder.path());
+    let producer = room.open();
+    room.transactions.journal.fill_disk(true);
+    assert_eq!(room.transactions.end("id", producer, true), Err(ResponseError::KafkaStorageError));
+    room.transactions.journal.fill_disk(false);
+    assert_eq!(room.transactions.end("id", producer, false), Err(ResponseError::InvalidTxnState));
+    assert_eq!(room.transactions.end("id", producer, true), Ok(()));
+    assert_eq!((room.offsets().last_stable, room.aborted()), (2, 0));
+}
+
+#[test]
+fn an_end_that_is_never_repeated_is_carried_out_when_the_transaction_is_overdue() {
+    for told_by_client in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let room = Room::in_folder(folder.path());
+        let producer = room.open();
+        let late = Instant::now() + TIMEOUT;
+        room.transactions.journal.fill_disk(true);
+        if told_by_client {
+            room.transactions.end("id", producer, true).unwrap_err();
+        }
+        room.transactions.expire(late);
+        assert_eq!(room.offsets().last_stable, 0);
+        room.transactions.journal.fill_disk(false);
+        room.transactions.expire(late + PAUSE);
+        assert_eq!((room.offsets().last_stable, room.aborted()), (2, usize::from(!told_by_client)));
+    }
 }
 
 #[test]

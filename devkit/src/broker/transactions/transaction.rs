@@ -33,15 +33,15 @@ pub(crate) struct Producer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Transaction {
     pub(crate) producer: Producer,
-    /// The epoch before the latest, which may still ask for the next one (KIP-360).
-    previous_epoch: Option<i16>,
+    /// What the latest producer was before, if it named it when it asked: it may not have had the answer and ask again (KIP-360).
+    former: Option<Producer>,
     timeout: Duration,
     pub(crate) stage: Stage,
     pub(crate) partitions: BTreeSet<TopicPartition>,
     pub(crate) groups: BTreeSet<String>,
-    /// When it was begun. After a restart of the broker the time counts anew.
+    /// When the broker ends it by itself. After a restart of the broker the time counts anew.
     #[serde(skip)]
-    begun: Option<Instant>,
+    due: Option<Instant>,
 }
 
 impl Transaction {
@@ -49,12 +49,12 @@ impl Transaction {
     pub(crate) fn new(producer_id: i64, timeout: Duration) -> Self {
         Self {
             producer: Producer { id: producer_id, epoch: 0 },
-            previous_epoch: None,
+            former: None,
             timeout,
             stage: Stage::Empty,
             partitions: BTreeSet::new(),
             groups: BTreeSet::new(),
-            begun: None,
+            due: None,
         }
     }
 
@@ -66,21 +66,32 @@ impl Transaction {
         if caller.epoch == self.producer.epoch { Ok(()) } else { Err(ResponseError::ProducerFenced) }
     }
 
-    /// Whether a producer that names its former id and epoch may have the next epoch.
-    pub(crate) fn check_successor(&self, caller: Producer) -> Result<(), ResponseError> {
-        let known = caller.epoch == self.producer.epoch || Some(caller.epoch) == self.previous_epoch;
-        if caller.id == self.producer.id && known { Ok(()) } else { Err(ResponseError::ProducerFenced) }
+    /// Whether a producer that names what it was before is to have the next epoch; `Ok(false)`: it has it, the client repeats itself.
+    pub(crate) fn check_former(&self, former: Producer) -> Result<bool, ResponseError> {
+        match former {
+            former if former == self.producer => Ok(true),
+            former if Some(former) == self.former => Ok(false),
+            _ => Err(ResponseError::ProducerFenced),
+        }
     }
 
-    /// Fences the producer: the next epoch, or a new id once epochs are used up.
-    pub(crate) fn fence(&mut self, new_id: impl FnOnce() -> Result<i64, ResponseError>) -> Result<(), ResponseError> {
-        self.previous_epoch = Some(self.producer.epoch);
-        if self.producer.epoch == i16::MAX - 1 {
-            self.producer = Producer { id: new_id()?, epoch: 0 };
-        } else {
-            self.producer.epoch += 1;
+    /// Shuts the producer out by the next epoch; what is open is aborted. `former`: the caller, if it is that producer.
+    pub(crate) fn fence(&mut self, former: Option<Producer>) {
+        if self.is_open() {
+            self.stage = Stage::Ending { committed: false };
         }
-        Ok(())
+        self.former = former;
+        self.producer.epoch = self.producer.epoch.saturating_add(1);
+    }
+
+    /// Whether the epochs are used up: the last one only fences.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.producer.epoch == i16::MAX
+    }
+
+    /// Takes a new producer id.
+    pub(crate) fn renew(&mut self, id: i64) {
+        self.producer = Producer { id, epoch: 0 };
     }
 
     /// A new producer begins with nothing open.
@@ -95,15 +106,21 @@ impl Transaction {
     }
 
     /// Adds partitions; the first begin the transaction.
-    pub(crate) fn add_partitions(&mut self, partitions: impl IntoIterator<Item = TopicPartition>, now: Instant) {
-        self.begin(now);
+    pub(crate) fn add_partitions(
+        &mut self,
+        partitions: impl IntoIterator<Item = TopicPartition>,
+        now: Instant,
+    ) -> Result<(), ResponseError> {
+        self.begin(now)?;
         self.partitions.extend(partitions);
+        Ok(())
     }
 
     /// Adds a group, whose offsets may then be committed inside.
-    pub(crate) fn add_group(&mut self, group: &str, now: Instant) {
-        self.begin(now);
+    pub(crate) fn add_group(&mut self, group: &str, now: Instant) -> Result<(), ResponseError> {
+        self.begin(now)?;
         self.groups.insert(group.to_owned());
+        Ok(())
     }
 
     /// Whether offsets of the group may be committed inside.
@@ -111,13 +128,14 @@ impl Transaction {
         if self.is_open() && self.groups.contains(group) { Ok(()) } else { Err(ResponseError::InvalidTxnState) }
     }
 
-    /// Decides the outcome. `Ok(false)`: it was decided so before, a client repeats itself.
+    /// Decides the outcome, which is then to be carried out. `Ok(false)`: it was before, a client repeats itself.
     pub(crate) fn decide(&mut self, committed: bool) -> Result<bool, ResponseError> {
         match self.stage {
             Stage::Open => {
                 self.stage = Stage::Ending { committed };
                 Ok(true)
             }
+            Stage::Ending { committed: before } if before == committed => Ok(true),
             Stage::Ended { committed: before } if before == committed => Ok(false),
             _ => Err(ResponseError::InvalidTxnState),
         }
@@ -129,24 +147,34 @@ impl Transaction {
             self.stage = Stage::Ended { committed };
             self.partitions.clear();
             self.groups.clear();
-            self.begun = None;
+            self.due = None;
         }
     }
 
     /// The broker was started again: the time of an open transaction counts from now.
     pub(crate) fn restart(&mut self, now: Instant) {
-        self.begun = self.is_open().then_some(now);
+        self.due = self.is_open().then_some(now + self.timeout);
     }
 
-    /// Whether it has been open for longer than its producer said it would.
+    /// Whether it has lasted for longer than its producer said it would: it is open, or its end could not be carried out.
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
-        self.is_open() && self.begun.is_some_and(|begun| now >= begun + self.timeout)
+        self.due.is_some_and(|due| now >= due)
     }
 
-    fn begin(&mut self, now: Instant) {
-        if !self.is_open() {
-            self.stage = Stage::Open;
-            self.begun = Some(now);
+    /// It is overdue but can't be ended now.
+    pub(crate) fn postpone(&mut self, until: Instant) {
+        self.due = Some(until);
+    }
+
+    fn begin(&mut self, now: Instant) -> Result<(), ResponseError> {
+        match self.stage {
+            Stage::Open => Ok(()),
+            Stage::Ending { .. } => Err(ResponseError::ConcurrentTransactions),
+            Stage::Empty | Stage::Ended { .. } => {
+                self.stage = Stage::Open;
+                self.due = Some(now + self.timeout);
+                Ok(())
+            }
         }
     }
 }
@@ -159,12 +187,8 @@ mod tests {
 
     fn open(now: Instant) -> Transaction {
         let mut transaction = Transaction::new(7, TIMEOUT);
-        transaction.add_partitions([("topic".to_owned(), 0)], now);
+        transaction.add_partitions([("topic".to_owned(), 0)], now).unwrap();
         transaction
-    }
-
-    fn no_new_id() -> Result<i64, ResponseError> {
-        Err(ResponseError::UnknownServerError)
     }
 
     #[test]
@@ -183,42 +207,76 @@ mod tests {
     }
 
     #[test]
-    fn fencing_shuts_the_former_epoch_out_but_lets_it_ask_for_the_next() {
+    fn an_end_that_was_not_carried_out_may_be_repeated_and_nothing_is_added_meanwhile() {
         let mut transaction = open(Instant::now());
-        transaction.fence(no_new_id).unwrap();
-        let former = Producer { id: 7, epoch: 0 };
-        assert_eq!(transaction.check(former), Err(ResponseError::ProducerFenced));
-        assert_eq!(transaction.check_successor(former), Ok(()));
-        assert_eq!(transaction.check(Producer { id: 7, epoch: 1 }), Ok(()));
-        assert_eq!(transaction.check(Producer { id: 8, epoch: 1 }), Err(ResponseError::InvalidProducerIdMapping));
-        transaction.fence(no_new_id).unwrap();
-        assert_eq!(transaction.check_successor(former), Err(ResponseError::ProducerFenced));
+        assert_eq!(transaction.decide(true), Ok(true));
+        assert_eq!(transaction.decide(true), Ok(true));
+        assert_eq!(transaction.decide(false), Err(ResponseError::InvalidTxnState));
+        assert_eq!(transaction.add_group("group", Instant::now()), Err(ResponseError::ConcurrentTransactions));
+        assert_eq!(transaction.add_partitions([], Instant::now()), Err(ResponseError::ConcurrentTransactions));
     }
 
     #[test]
-    fn a_producer_id_whose_epochs_are_used_up_is_replaced() {
+    fn fencing_shuts_the_former_producer_out_and_aborts_what_it_left_open() {
+        let mut transaction = open(Instant::now());
+        let former = transaction.producer;
+        transaction.fence(None);
+        assert_eq!(transaction.stage, Stage::Ending { committed: false });
+        assert_eq!(transaction.check(former), Err(ResponseError::ProducerFenced));
+        assert_eq!(transaction.check(Producer { id: 7, epoch: 1 }), Ok(()));
+        assert_eq!(transaction.check(Producer { id: 8, epoch: 1 }), Err(ResponseError::InvalidProducerIdMapping));
+    }
+
+    #[test]
+    fn a_producer_that_was_fenced_by_a_successor_can_not_fence_it() {
+        let mut transaction = open(Instant::now());
+        let former = transaction.producer;
+        transaction.fence(None);
+        assert_eq!(transaction.check_former(former), Err(ResponseError::ProducerFenced));
+    }
+
+    #[test]
+    fn a_producer_that_named_itself_may_ask_again_until_a_successor_comes() {
+        let mut transaction = open(Instant::now());
+        let former = transaction.producer;
+        assert_eq!(transaction.check_former(former), Ok(true));
+        transaction.fence(Some(former));
+        assert_eq!(transaction.check_former(former), Ok(false));
+        transaction.fence(None);
+        assert_eq!(transaction.check_former(former), Err(ResponseError::ProducerFenced));
+    }
+
+    #[test]
+    fn a_producer_id_whose_epochs_are_used_up_is_replaced_and_its_last_producer_may_ask_again() {
         let mut transaction = open(Instant::now());
         transaction.producer.epoch = i16::MAX - 1;
-        transaction.fence(|| Ok(9)).unwrap();
-        assert_eq!(transaction.producer, Producer { id: 9, epoch: 0 });
+        let former = transaction.producer;
+        transaction.fence(Some(former));
+        assert!(transaction.is_exhausted());
+        transaction.renew(9);
+        assert_eq!((transaction.producer, transaction.check_former(former)), (Producer { id: 9, epoch: 0 }, Ok(false)));
     }
 
     #[test]
     fn it_is_overdue_when_its_timeout_has_passed_since_it_was_begun() {
         let now = Instant::now();
         let mut transaction = open(now);
-        transaction.add_group("group", now + TIMEOUT / 2);
+        transaction.add_group("group", now + TIMEOUT / 2).unwrap();
         assert!(!transaction.is_overdue(now + TIMEOUT / 2));
         assert!(transaction.is_overdue(now + TIMEOUT));
         transaction.restart(now + TIMEOUT);
         assert!(!transaction.is_overdue(now + TIMEOUT));
+        transaction.decide(true).unwrap();
+        assert!(transaction.is_overdue(now + TIMEOUT * 2));
+        transaction.finish();
+        assert!(!transaction.is_overdue(now + TIMEOUT * 2));
     }
 
     #[test]
     fn only_groups_that_were_added_may_commit_inside() {
         let mut transaction = open(Instant::now());
         assert_eq!(transaction.check_group("group"), Err(ResponseError::InvalidTxnState));
-        transaction.add_group("group", Instant::now());
+        transaction.add_group("group", Instant::now()).unwrap();
         assert_eq!(transaction.check_group("group"), Ok(()));
     }
 }
