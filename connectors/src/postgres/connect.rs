@@ -7,7 +7,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 
 use super::config::{Config, Tls};
-use super::fault::fault;
+use super::fault::connect_fault;
 
 /// How long a connection may take to come about.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
@@ -25,14 +25,14 @@ const SETTINGS: &str = "SET lock_timeout = '10s'; \
 
 /// Connects as `name`, which shows in `pg_stat_activity`.
 pub(super) async fn connect(config: &Config, name: &str) -> Result<PgConnection> {
-    let doing = format!("connecting to {}:{} as {:?}", config.host, config.port, config.user);
-    let options = options(config, name);
-    let connection = tokio::time::timeout(CONNECT_WITHIN, options.connect()).await;
-    let connection = connection
-        .map_err(|_| Fault::passing(Code::TargetUnavailable, format!("PostgreSQL: {doing} took longer than {CONNECT_WITHIN:?}")))?;
-    let mut connection = connection.map_err(|error| fault(&doing, error))?;
-    sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(|error| fault(&doing, error))?;
+    let connection = tokio::time::timeout(CONNECT_WITHIN, options(config, name).connect()).await.map_err(|_| late(config))?;
+    let mut connection = connection.map_err(|error| connect_fault(config, error))?;
+    sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(|error| connect_fault(config, error))?;
     Ok(connection)
+}
+
+fn late(Config { host, port, .. }: &Config) -> Fault {
+    Fault::passing(Code::TargetUnavailable, format!("PostgreSQL: connecting to {host}:{port} took longer than {CONNECT_WITHIN:?}"))
 }
 
 fn options(config: &Config, name: &str) -> PgConnectOptions {

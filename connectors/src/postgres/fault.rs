@@ -5,6 +5,8 @@ use millrace_model::{Code, Fault, Retry};
 use sqlx::Error;
 use sqlx::postgres::PgDatabaseError;
 
+use super::config::Config;
+
 /// How many characters of a server's detail go into a reason.
 const DETAIL: usize = 200;
 
@@ -12,12 +14,32 @@ const DETAIL: usize = 200;
 pub(super) fn fault(doing: &str, error: Error) -> Fault {
     let (code, retry) = classify(&error);
     let hint = match code {
-        Code::TargetAuthentication => "; check the connection's user, password and database, and the server's pg_hba.conf",
         Code::TargetDenied => "; grant the connection's user what it lacks",
         Code::TargetSchema => "; make the table fit the pipeline's schema, or name another table",
         _ => "",
     };
     Fault::new(code, retry, format!("PostgreSQL: {doing} failed{hint}")).because(error)
+}
+
+/// The fault of a connection that did not come about. It tells which settings were refused, by the place that they are for:
+/// the connection's name is known to the project file only.
+pub(super) fn connect_fault(config: &Config, error: Error) -> Fault {
+    let (code, retry) = classify(&error);
+    let Config { host, port, database, user, .. } = config;
+    let settings = error.as_database_error().and_then(|error| refused_settings(error.code()?.as_ref(), config.password.is_some()));
+    let hint = settings.map(|settings| format!("; {settings} of the connection to {host}:{port}/{database}")).unwrap_or_default();
+    Fault::new(code, retry, format!("PostgreSQL: connecting to {host}:{port} as {user:?} failed{hint}")).because(error)
+}
+
+/// What to do about settings that the server refuses at once.
+fn refused_settings(state: &str, has_password: bool) -> Option<&'static str> {
+    match state {
+        "28P01" if has_password => Some("mend `user` and `password`"),
+        "28P01" => Some("set the `password`"),
+        "28000" => Some("let this client in by the server's pg_hba.conf, or mend `user`, `database` and `tls`"),
+        "3D000" => Some("create the database, or mend `database`"),
+        _ => None,
+    }
 }
 
 /// The fault of a query that someone typed.
@@ -81,6 +103,14 @@ mod tests {
     fn only_errors_that_rows_cause_reject_rows() {
         assert!(["22003", "23505", "23514", "21000", "P0001", "54000"].iter().all(|state| is_about_rows(state)));
         assert!(!["40P01", "42P01", "57P01", "53100", "28P01", "25P02", ""].iter().any(|state| is_about_rows(state)));
+    }
+
+    #[test]
+    fn refused_settings_are_told_by_their_names() {
+        assert!(refused_settings("28P01", true).is_some_and(|told| told.contains("`user` and `password`")));
+        assert_eq!(refused_settings("28P01", false), Some("set the `password`"));
+        assert!(refused_settings("28000", true).is_some_and(|told| told.contains("pg_hba.conf")));
+        assert_eq!(refused_settings("57P03", true), None);
     }
 
     #[test]
