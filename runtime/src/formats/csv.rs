@@ -45,10 +45,14 @@ impl Scanner {
     }
 
     /// Reads the row at the beginning of `text`, and returns how many bytes it takes, its line end included (of
-    /// CRLF the CR only); `None` when the row does not end within `text`.
+    /// CRLF the CR only); `None` when the row does not end within `text`. A byte order mark before it is passed over.
     pub fn row(&mut self, text: &[u8]) -> Option<usize> {
-        use csv_core::ReadRecordResult::{End, InputEmpty, OutputEndsFull, OutputFull, Record};
         self.machine.reset();
+        self.read(text)
+    }
+
+    fn read(&mut self, text: &[u8]) -> Option<usize> {
+        use csv_core::ReadRecordResult::{End, InputEmpty, OutputEndsFull, OutputFull, Record};
         let (mut read, mut written) = (0, 0);
         self.fields = 0;
         while read < text.len() {
@@ -82,12 +86,20 @@ impl Scanner {
         row.get(start) == Some(&b'"')
     }
 
+    /// The same for a row that is not the first of a file: what looks like a byte order mark is text.
+    fn inner_row(&mut self, text: &[u8]) -> Option<usize> {
+        self.machine.reset();
+        // The machine looks for a mark in the first bytes that it is given.
+        self.machine.read_record(b"\n", &mut [0], &mut [0]);
+        self.read(text)
+    }
+
     /// Reads one row that may lack its line end; tells whether `row` is that: no more, no less.
     fn whole_row(&mut self, row: &[u8], scratch: &mut Vec<u8>) -> Result<(), &'static str> {
         scratch.clear();
         scratch.extend_from_slice(row);
         scratch.push(b'\n');
-        match self.row(scratch) {
+        match self.inner_row(scratch) {
             Some(end) if end == scratch.len() => Ok(()),
             Some(_) => Err("the line holds more than one row"),
             None if row.iter().all(|byte| matches!(byte, b'\r' | b'\n')) => Err("the line is empty"),
@@ -100,10 +112,21 @@ fn machine(delimiter: u8) -> csv_core::Reader {
     csv_core::ReaderBuilder::new().delimiter(delimiter).build()
 }
 
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The row as it is but for CR and LF: a blank before them may be a delimiter.
+fn without_line_end(mut row: &[u8]) -> &[u8] {
+    while let [rest @ .., b'\r' | b'\n'] = row {
+        row = rest;
+    }
+    row
+}
+
 /// The names in a header row, without a byte order mark.
 pub fn header(row: &[u8], delimiter: u8) -> Result<Vec<String>, String> {
     let mut scanner = Scanner::new(delimiter);
-    scanner.whole_row(row.trim_ascii_end(), &mut Vec::new())?;
+    scanner.whole_row(without_line_end(row.strip_prefix(BYTE_ORDER_MARK).unwrap_or(row)), &mut Vec::new())?;
     let name = |field: &[u8]| String::from_utf8(field.to_vec()).map_err(|_| "the header is not UTF-8".to_owned());
     scanner.fields().map(name).collect()
 }
@@ -292,6 +315,17 @@ mod tests {
     fn a_header_may_begin_with_a_byte_order_mark() {
         assert_eq!(header("\u{feff}a,\"b c\"\r".as_bytes(), b',').as_deref(), Ok(["a".to_owned(), "b c".into()].as_slice()));
         assert!(header(b"\xff", b',').is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_text_in_the_rows_after_the_header() {
+        let parsed = reader(&["carrier", "delay", "note"]).expect("fits").read(&records(&["\u{feff}UA,1,x"])).expect("reads");
+        assert_eq!(parsed.batch.columns().column(0).as_string::<i32>().value(0), "\u{feff}UA");
+    }
+
+    #[test]
+    fn a_delimiter_at_the_end_of_a_header_is_kept() {
+        assert_eq!(header(b"a\tb\t\r\n", b'\t').map(|names| names.len()), Ok(3));
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use millrace_model::{Code, Fault, Result, Schema};
 
 use super::datum::Datum;
 use super::json;
+use crate::project::suggest;
 
 /// A record's fields, in their order and by name.
 #[derive(Debug, Clone)]
@@ -105,9 +106,7 @@ impl Shape {
 
     /// The field whose name is most like `name`, if one is much like it.
     pub(super) fn nearest(&self, name: &str) -> Option<&str> {
-        let like = |member: &Member| strsim::jaro_winkler(&member.name.to_lowercase(), &name.to_lowercase());
-        let best = self.fields.iter().max_by(|a, b| like(a).total_cmp(&like(b)))?;
-        (like(best) > 0.8).then_some(&best.name)
+        suggest::nearest(name, self.fields.iter().map(|member| &*member.name))
     }
 
     /// `; did you mean …?`, or nothing.
