@@ -41,12 +41,8 @@ fn fields_of(kind: &Type) -> &[types::Field] {
     }
 }
 
-fn value_of(kind: &Type) -> &Type {
-    kind.nullable().map_or(kind, |(value, _)| value)
-}
-
 fn label(field: &FieldRef, kind: &Type) -> FieldRef {
-    let kind = value_of(kind);
+    let kind = kind.value();
     let mut metadata = field.metadata().clone();
     if let Type::Fixed { uuid: true, .. } = kind {
         metadata.insert("logicalType".to_owned(), "uuid".to_owned());
@@ -73,7 +69,7 @@ fn label_entries(entries: &FieldRef, values: &Type) -> FieldRef {
 }
 
 fn conform(array: &ArrayRef, kind: &Type, form: &DataType) -> Result<ArrayRef, ArrowError> {
-    match (value_of(kind), form) {
+    match (kind.value(), form) {
         (Type::Enum { symbols, .. }, _) => enumeration(array, symbols),
         (Type::Array(items), DataType::List(item)) => list(array, items, item),
         (Type::Map(values), DataType::Map(entries, _)) => map(array, values, entries),

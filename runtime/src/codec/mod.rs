@@ -24,7 +24,9 @@
 mod decoder;
 pub(crate) mod definitions;
 mod encoder;
+mod fit;
 mod form;
+mod memory;
 mod resolution;
 mod shape;
 mod support;
@@ -37,6 +39,7 @@ use serde_json::{Value, json};
 
 pub use decoder::{Decoded, Decoder};
 pub use encoder::{Encoded, Encoder};
+pub(crate) use fit::misfits;
 
 use types::{Type, Unsupported};
 

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::memory;
 use super::types::{Base, Logical, Path, Type, Unsupported};
 
 const MILLIS_A_DAY: i64 = 86_400_000;
@@ -50,6 +51,8 @@ pub(super) struct Items {
     shape: Box<Shape>,
     /// The fewest bytes that one takes, at least 1: a count that the bytes left can't hold is refused unread.
     width: usize,
+    /// The bytes that one takes in Arrow, whatever few it has here.
+    memory: usize,
 }
 
 /// What is wrong with a value, and where. Boxed, so that the walk's results stay small.
@@ -81,17 +84,17 @@ impl fmt::Display for Flaw {
 }
 
 impl Shape {
-    /// The shape of what is written as `kind`.
-    pub(super) fn of(kind: &Type) -> Result<Self, Unsupported> {
-        compile(kind, &mut Path::default())
+    /// The shape of what is written as `kind` and read as `read`.
+    pub(super) fn of(kind: &Type, read: &Type) -> Result<Self, Unsupported> {
+        compile(kind, Some(read), &mut Path::default())
     }
 
     /// Whether `body` is one value of this shape. `TEXTS` says whether strings and UUIDs are looked into: decoding
     /// finds a bad one too, but not whose it is.
     pub(super) fn check<const TEXTS: bool>(&self, body: &[u8]) -> Walk {
-        let mut cursor = Cursor(body);
+        let mut cursor = Cursor { bytes: body, memory: memory::MOST };
         self.walk::<TEXTS>(&mut cursor)?;
-        if cursor.0.is_empty() { Ok(()) } else { Err(flaw(format!("{} bytes follow the record", cursor.0.len()))) }
+        if cursor.bytes.is_empty() { Ok(()) } else { Err(flaw(format!("{} bytes follow the record", cursor.bytes.len()))) }
     }
 
     /// The fewest bytes that a value takes.
@@ -148,9 +151,9 @@ impl Items {
                 return Ok(());
             }
             let size = if count < 0 { Some(cursor.length()?) } else { None };
-            let before = cursor.0.len();
+            let before = cursor.bytes.len();
             self.items(cursor, count.unsigned_abs(), &mut item).map_err(|flaw| inside(flaw, part))?;
-            let taken = before - cursor.0.len();
+            let taken = before - cursor.bytes.len();
             if size.is_some_and(|size| size != taken) {
                 return Err(flaw(format!("a block says another size than its {taken} bytes")));
             }
@@ -158,18 +161,20 @@ impl Items {
     }
 
     fn items(&self, cursor: &mut Cursor<'_>, count: u64, item: &mut impl FnMut(&mut Cursor<'_>) -> Walk) -> Walk {
-        let left = cursor.0.len();
+        let left = cursor.bytes.len();
         if count > (left / self.width) as u64 {
             return Err(flaw(format!("{count} items do not fit into the {left} bytes left")));
         }
+        cursor.reserve(count, self.memory)?;
         (0..count).try_for_each(|_| item(cursor))
     }
 }
 
-fn compile(kind: &Type, path: &mut Path) -> Result<Shape, Unsupported> {
+/// What is skipped is read as nothing.
+fn compile(kind: &Type, read: Option<&Type>, path: &mut Path) -> Result<Shape, Unsupported> {
     if let Some((value, null_first)) = kind.nullable() {
         let (null_tag, value_tag) = if null_first { (0, 2) } else { (2, 0) };
-        return Ok(Shape::Nullable { value_tag, null_tag, value: Box::new(compile(value, path)?) });
+        return Ok(Shape::Nullable { value_tag, null_tag, value: Box::new(compile(value, read, path)?) });
     }
     Ok(match kind {
         Type::Null => Shape::Null,
@@ -177,16 +182,19 @@ fn compile(kind: &Type, path: &mut Path) -> Result<Shape, Unsupported> {
         Type::Decimal { precision, fixed, .. } => decimal_shape(*precision, fixed.as_ref().map(|fixed| fixed.size)),
         Type::Fixed { fixed, .. } => Shape::Fixed(fixed.size),
         Type::Enum { symbols, .. } => Shape::Enum(symbols.len() as i64),
-        Type::Array(items) => Shape::Array(repeated(items, 0, "[]", path)?),
-        Type::Map(values) => Shape::Map(repeated(values, 1, "{}", path)?),
+        Type::Array(items) => Shape::Array(repeated(items, read, 0, "[]", path)?),
+        Type::Map(values) => Shape::Map(repeated(values, read, 1, "{}", path)?),
         Type::Record { fields, .. } => Shape::Record(
             fields
                 .iter()
-                .map(|field| Ok((field.name.clone(), path.field(&field.name, |path| compile(&field.kind, path))?)))
+                .map(|field| {
+                    let read = memory::field(read, &field.name);
+                    Ok((field.name.clone(), path.field(&field.name, |path| compile(&field.kind, read, path))?))
+                })
                 .collect::<Result<_, _>>()?,
         ),
-        Type::Union(branches) => Shape::Union(branches.iter().map(|branch| compile(branch, path)).collect::<Result<_, _>>()?),
-        Type::Foreign { written, .. } => compile(written, path)?,
+        Type::Union(branches) => Shape::Union(branches.iter().map(|branch| compile(branch, read, path)).collect::<Result<_, _>>()?),
+        Type::Foreign { written, .. } => compile(written, read, path)?,
     })
 }
 
@@ -214,11 +222,11 @@ fn decimal_shape(precision: usize, size: Option<usize>) -> Shape {
     }
 }
 
-fn repeated(kind: &Type, key: usize, part: &str, path: &mut Path) -> Result<Items, Unsupported> {
-    let shape = path.at(part, |path| compile(kind, path))?;
+fn repeated(kind: &Type, read: Option<&Type>, key: usize, part: &str, path: &mut Path) -> Result<Items, Unsupported> {
+    let shape = path.at(part, |path| compile(kind, memory::item(read), path))?;
     match shape.width().saturating_add(key) {
         0 => Err(path.unsupported(format!("repeats {}, which takes no bytes", kind.title()))),
-        width => Ok(Items { shape: Box::new(shape), width }),
+        width => Ok(Items { shape: Box::new(shape), width, memory: memory::of_item(read) }),
     }
 }
 
@@ -267,21 +275,32 @@ fn inside(mut flaw: Flaw, part: &str) -> Flaw {
 }
 
 /// The bytes of a value that are not walked yet.
-struct Cursor<'a>(&'a [u8]);
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    /// What the items that follow may still take in Arrow.
+    memory: usize,
+}
 
 impl<'a> Cursor<'a> {
     #[inline]
     fn byte(&mut self) -> Result<u8, Flaw> {
-        let (&byte, rest) = self.0.split_first().ok_or_else(truncated)?;
-        self.0 = rest;
+        let (&byte, rest) = self.bytes.split_first().ok_or_else(truncated)?;
+        self.bytes = rest;
         Ok(byte)
     }
 
     #[inline]
     fn take(&mut self, count: usize) -> Result<&'a [u8], Flaw> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or_else(truncated)?;
-        self.0 = rest;
+        let (taken, rest) = self.bytes.split_at_checked(count).ok_or_else(truncated)?;
+        self.bytes = rest;
         Ok(taken)
+    }
+
+    #[inline]
+    fn reserve(&mut self, count: u64, each: usize) -> Walk {
+        let left = usize::try_from(count).ok().and_then(|count| self.memory.checked_sub(count.checked_mul(each)?));
+        self.memory = left.ok_or_else(|| flaw(format!("the record's items take more than {} MiB of memory", memory::MOST >> 20)))?;
+        Ok(())
     }
 
     /// A zigzag number of at most 64 bits in 7-bit groups, lowest first.
@@ -322,7 +341,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn sized(&mut self) -> Result<&'a [u8], Flaw> {
         let length = self.length()?;
-        let left = self.0.len();
+        let left = self.bytes.len();
         if length > left {
             return Err(flaw(format!("a length of {length} is beyond the {left} bytes left")));
         }

@@ -6,8 +6,8 @@ use super::types::{Field, Path, Type, Unsupported};
 
 /// Decimals are 128-bit numbers in Arrow.
 const MOST_DIGITS: usize = 38;
-/// A null of a fixed type takes one byte on the wire and its full size in memory.
-const MOST_FIXED: usize = 65_536;
+/// A null of a fixed type takes one byte on the wire and its full size in memory. Hashes, keys and addresses are far shorter.
+const MOST_FIXED: usize = 4096;
 
 /// Says of a reader's type what the codec can't carry in it.
 pub(super) fn supported(kind: &Type) -> Result<(), Unsupported> {

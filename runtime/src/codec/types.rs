@@ -166,6 +166,11 @@ impl Type {
         }
     }
 
+    /// The type itself, or the one that null is added to.
+    pub(super) fn value(&self) -> &Type {
+        self.nullable().map_or(self, |(value, _)| value)
+    }
+
     /// What it is, in a word, for messages.
     pub(super) fn title(&self) -> String {
         match self {

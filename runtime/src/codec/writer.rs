@@ -39,7 +39,7 @@ impl Writer {
     /// Reads what was written as `written` under the id `id` as `reader`; a text says why that can't be.
     pub(super) fn new(id: u32, written: &Type, reader: &Reader) -> Result<Self, String> {
         let aligned = resolution::align(written, &reader.kind).map_err(|at| reason(&at))?;
-        let shape = Shape::of(&aligned).map_err(|at| reason(&at))?;
+        let shape = Shape::of(&aligned, &reader.kind).map_err(|at| reason(&at))?;
         if shape.width() == 0 {
             return Err("the writer's schema is of records without any bytes".to_owned());
         }

@@ -112,3 +112,38 @@ fn the_reason_names_the_place_inside() {
     let body = [bytes(&[1, 1, 1]), b"k".to_vec(), vec![9], bytes(&[0, 0])].concat();
     assert_eq!(rejected(&kind, &body), "field `x[].m{}`: 0x09 is no boolean");
 }
+
+/// A record of one array of `count` items, each a zero byte.
+fn zeros(count: usize) -> Vec<u8> {
+    [long(count as i64), vec![0; count], vec![0]].concat()
+}
+
+#[test]
+fn nulls_that_would_take_all_memory() {
+    let wide = json!({"type": "fixed", "name": "f", "size": 4096});
+    for items in [json!(["null", wide]), json!(["null", {"type": "record", "name": "i", "fields": [{"name": "h", "type": wide}]}])] {
+        assert!(rejected(&json!({"type": "array", "items": items}), &zeros(1_000_000)).contains("take more than 64 MiB"));
+    }
+    let nested = json!({"type": "array", "items": {"type": "array", "items": ["null", wide]}});
+    let inner = [long(100), vec![0; 100], vec![0]].concat();
+    rejected(&nested, &[long(1000), inner.repeat(1000), vec![0]].concat());
+    let good =
+        decode(&of(&json!({"type": "array", "items": ["null", wide]})), &records([Some([&[0, 0, 0, 0, 1][..], &zeros(1000)].concat())]));
+    assert_eq!(good.batch.len(), 1);
+}
+
+#[test]
+fn defaults_that_would_take_all_memory() {
+    let list = |fields: Json| {
+        let item = json!({"type": "record", "name": "i", "fields": fields});
+        json!({"type": "record", "name": "r", "fields": [{"name": "x", "type": {"type": "array", "items": item}}]})
+    };
+    let flag = json!({"name": "a", "type": "boolean"});
+    let written = list(json!([flag]));
+    let read = list(json!([flag, {"name": "b", "type": "string", "default": "z".repeat(1000)}]));
+    let mut decoder = Decoder::new(&millrace_runtime::codec::schema(read).expect("is carried")).expect("has a decoder");
+    decoder.learn(1, Some(&written.to_string()));
+    let value = |count| Some([&[0, 0, 0, 0, 1][..], &zeros(count)].concat());
+    let decoded = decoder.decode(&records([value(1_000_000), value(10)])).expect("decodes");
+    assert_eq!((decoded.batch.len(), decoded.rejected[0].code), (1, Code::AvroInvalid));
+}
