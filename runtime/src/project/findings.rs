@@ -5,10 +5,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, NamedSource, SourceCode, SourceSpan, SpanContents,
+};
 use millrace_model::Code;
 use serde_json::{Value, json};
 
+use super::masking::masked;
 use super::place::Place;
 
 /// How bad a finding is.
@@ -150,7 +153,7 @@ impl Findings {
         self.list.iter().filter(|finding| finding.severity == severity).count()
     }
 
-    /// Each finding with its source line, for people; in colour if `colour`.
+    /// Each finding with its source line, for people; in colour if `colour`. No other line is shown, and no password.
     pub fn to_text(&self, colour: bool) -> String {
         let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(120);
@@ -188,15 +191,38 @@ impl std::error::Error for Findings {}
 #[derive(Debug)]
 struct Shown<'a> {
     finding: &'a Finding,
-    source: Option<NamedSource<String>>,
+    source: Option<OneLine>,
     span: Option<(usize, usize)>,
 }
 
 impl<'a> Shown<'a> {
     fn new(finding: &'a Finding, sources: &Sources) -> Self {
         let shown = finding.place.as_ref().and_then(|place| sources.get(&place.file).map(|text| (place, text)));
-        let source = shown.map(|(place, text)| NamedSource::new(place.file.to_string_lossy(), text.to_string()));
-        Self { finding, source, span: shown.map(|(place, text)| place.bytes(text)) }
+        let span = shown.map(|(place, text)| place.bytes(text));
+        let source = shown.zip(span).map(|((place, text), (offset, _))| OneLine::new(place, text, offset));
+        Self { finding, source, span }
+    }
+}
+
+/// A file of which miette sees the line of the finding only: those around it may hold what is not for logs.
+#[derive(Debug)]
+struct OneLine {
+    file: NamedSource<String>,
+    line: SourceSpan,
+}
+
+impl OneLine {
+    fn new(place: &Place, text: &str, offset: usize) -> Self {
+        let start = text[..offset].rfind('\n').map_or(0, |end| end + 1);
+        let length = text[start..].find('\n').unwrap_or(text.len() - start);
+        Self { file: NamedSource::new(place.file.to_string_lossy(), masked(text)), line: (start, length).into() }
+    }
+}
+
+impl SourceCode for OneLine {
+    fn read_span<'a>(&'a self, span: &SourceSpan, before: usize, _: usize) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        // Without lines before it, it is asked for the place, to say its line and column.
+        self.file.read_span(if before == 0 { span } else { &self.line }, 0, 0)
     }
 }
 
@@ -258,7 +284,6 @@ mod tests {
             "",
             "  × no topic `flights.rwa`",
             "   ╭─[millrace.yaml:2:14]",
-            " 1 │ load:",
             " 2 │   t: { from: flights.rwa }",
             "   ·              ─────┬─────",
             "   ·                   ╰── here",

@@ -8,6 +8,7 @@ mod document;
 pub mod findings;
 pub mod flow;
 mod kafka_settings;
+mod masking;
 mod place;
 mod reference;
 mod sections;

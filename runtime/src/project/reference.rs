@@ -213,6 +213,7 @@ mod tests {
         assert!(page.contains("## Project\n\nThe pipelines of one project"), "{page}");
         assert!(page.contains("| `topics` | names, each with [Topic](#topic) |  | Topics, by name."), "{page}");
         assert!(page.contains("| `partitions` | whole number |  | How many partitions it is created with;"), "{page}");
+        assert!(page.contains("| `password` | text |  | The SASL password. Without it"), "{page}");
         assert!(page.contains("- `SCRAM-SHA-512`: Challenge and response with SHA-512."), "{page}");
     }
 }

@@ -7,8 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod scalars;
+mod secret;
 
-pub use scalars::{ByteSize, Key, Millis, ProjectPath, Scalar, Secret, Version};
+pub use scalars::{ByteSize, Key, Millis, ProjectPath, Scalar, Version};
+pub use secret::Secret;
 
 /// The pipelines of one project, and what they connect.
 ///
@@ -200,8 +202,6 @@ pub enum OnError {
     /// It is kept in the dead-letter topic, and the rest goes on.
     #[default]
     DeadLetter,
-    /// It and all later records of its key are kept in the dead-letter topic, so that no key's records change their order.
-    ParkKey,
     /// The pipeline stops at it and waits for an operator.
     Halt,
 }

@@ -7,7 +7,7 @@ use millrace_model::Code;
 use super::check::{Checker, Named};
 use super::{Problem, names};
 use crate::project::findings::Finding;
-use crate::project::sections::{Delivery, OnError};
+use crate::project::sections::Delivery;
 
 impl<C> Checker<'_, C> {
     /// Looks at the settings of every pipeline.
@@ -37,10 +37,6 @@ impl<C> Checker<'_, C> {
             self.topic_name(&output.topic, &[named.section, named.name, "to", "topic"]);
         }
         self.topic_name(named.pipeline.dead_letters(), &[named.section, named.name, "dead_letters"]);
-        if named.pipeline.on_error() == OnError::ParkKey {
-            let problem = Problem::error(Code::ProjectUnsupported, &["on_error"], "`park_key` is not in this version of Millrace");
-            self.problem(named, problem.help("use `dead_letter` or `halt`".to_owned()));
-        }
         if named.pipeline.delivery() == Delivery::AtLeastOnce {
             let message = "records may be written again after a crash";
             let problem = Problem::warning(Code::ProjectAdvice, &["delivery"], message);

@@ -10,42 +10,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A password. Its debug and display forms are `***`; [`Secret::reveal`] gives the text.
-#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(transparent)]
-#[schemars(inline)]
-pub struct Secret(String);
-
-impl Secret {
-    /// A secret of that text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the call that needs it and no message.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// A path. One that is not absolute is taken from the project's folder: the reader of the project file has
 /// joined the two, so that the path is good from the working directory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -354,14 +318,6 @@ impl JsonSchema for ByteSize {
 mod tests {
     use super::*;
     use serde_json::{from_value, json};
-
-    #[test]
-    fn a_secret_never_shows_itself() {
-        let secret = Secret::new("hunter2");
-        assert_eq!(format!("{secret} {secret:?}"), "*** ***");
-        assert_eq!(serde_json::to_string(&secret).expect("serialises"), r#""***""#);
-        assert_eq!(secret.reveal(), "hunter2");
-    }
 
     #[test]
     fn a_key_is_one_column_or_several() {

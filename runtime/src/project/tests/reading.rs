@@ -34,6 +34,18 @@ fn a_value_from_a_variable_is_never_shown() {
 }
 
 #[test]
+fn a_password_in_the_file_is_never_shown() {
+    for entry in ["password: 12345", "pasword: hunter2", "password: [hunter2]", "password: true"] {
+        let findings = project(&format!("version: 1\nconnections:\n  w: {{ host: h, {entry} }}\n")).check_with(&[]).findings;
+        let shown = format!("{}{}{}", findings.to_text(false), findings.to_lines(), findings.to_json());
+        assert!(findings.has_errors(), "{entry} is no password");
+        assert!(!["12345", "hunter2", "true"].iter().any(|secret| shown.contains(secret)), "{shown}");
+    }
+    let beside = project("version: 1\nkafka:\n  password: hunter2\n  user: u\n").check_with(&[]).findings.to_text(false);
+    assert!(beside.contains("user: u") && !beside.contains("hunter2"), "{beside}");
+}
+
+#[test]
 fn variables_without_values_are_all_named() {
     assert_eq!(
         lines("version: 1\nconnections:\n  w: { host: \"${DW_HOST}\", password: \"${DW_PASSWORD}\", file: \"${\" }\n"),
@@ -78,7 +90,7 @@ fn each_wrong_entry_is_found_and_none_hides_another() {
             "millrace.yaml:3:20: error[MR0102]: expected a whole number, found the text \"many\"",
             "millrace.yaml:4:3: error[MR0102]: expected keys with values, found a list",
             "millrace.yaml:6:14: error[MR0102]: expected text, found the number 7 (put it in quotes)",
-            "millrace.yaml:7:18: error[MR0102]: expected one of `dead_letter`, `park_key`, `halt`, found `stop`",
+            "millrace.yaml:7:18: error[MR0102]: expected one of `dead_letter`, `halt`, found `stop`",
             "millrace.yaml:9:3: error[MR0102]: the key `host` is missing here",
         ]
     );
