@@ -17,6 +17,8 @@ use super::state::Broker;
 
 /// The largest request that is read, as in Apache Kafka (`socket.request.max.bytes`).
 const LARGEST_REQUEST: usize = 100 * 1024 * 1024;
+/// The most memory that is taken for a request before its bytes come, in bytes: its length is only a claim.
+const FIRST_ROOM: usize = 1 << 20;
 /// How often sessions and transactions are looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// How long to wait after a connection could not be accepted, for want of file handles say.
@@ -79,7 +81,7 @@ async fn read_frame(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<
     };
     let length = usize::try_from(length).ok().filter(|length| *length <= LARGEST_REQUEST);
     let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the length of a request is out of bounds"))?;
-    let mut frame = BytesMut::with_capacity(length);
+    let mut frame = BytesMut::with_capacity(length.min(FIRST_ROOM));
     let mut rest = socket.take(length as u64);
     while frame.len() < length {
         if rest.read_buf(&mut frame).await? == 0 {
@@ -135,6 +137,11 @@ impl Buf for Frame {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+
     use super::*;
 
     #[test]
@@ -156,6 +163,29 @@ mod tests {
             let bytes = length.to_be_bytes();
             assert_eq!(read_frame(&mut &bytes[..]).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
         }
+    }
+
+    /// Announces the largest request, and keeps how much memory it is then offered.
+    struct Claim {
+        front: Option<[u8; 4]>,
+        offered: usize,
+    }
+
+    impl AsyncRead for Claim {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            match self.front.take() {
+                Some(front) => buffer.put_slice(&front),
+                None => self.offered = buffer.remaining(),
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_length_takes_no_memory_before_its_bytes_come() {
+        let mut claim = Claim { front: Some((LARGEST_REQUEST as u32).to_be_bytes()), offered: 0 };
+        read_frame(&mut claim).await.unwrap_err();
+        assert!((1..=FIRST_ROOM).contains(&claim.offered), "{}", claim.offered);
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@
 
 mod clients;
 mod groups;
+mod hostile;
 mod java;
 mod kcat;
 mod persistence;

@@ -35,7 +35,7 @@ impl Connection {
         R::Response::decode(&mut answer, version).unwrap()
     }
 
-    fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).unwrap();
     }
 
@@ -48,7 +48,7 @@ impl Connection {
     }
 
     /// Whether the broker closes the connection without an answer.
-    fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         !matches!(self.0.read(&mut [0; 1]), Ok(1))
     }
 }
