@@ -3,9 +3,9 @@
 use arrow::error::ArrowError;
 use millrace_model::{Batch, Code, Fault, Rejection, Result};
 
-use super::target::{Loaded, Target};
+use super::target::Loaded;
 use super::types::Form;
-use crate::table::{Refused, check_columns, unfit};
+use crate::table::{Refused, Target, check_columns, unfit};
 
 /// The target as it was when a session was opened.
 pub(super) struct Catalogue {

@@ -48,8 +48,4 @@ impl Config {
     pub async fn query(&self, sql: &str) -> Result<QueryResult> {
         query::query(self, sql).await
     }
-
-    fn target(&self, table: &TableConfig, schema: &Schema) -> target::Target {
-        target::Target { table: table.clone(), schema: schema.clone(), namespace: self.schema.clone() }
-    }
 }

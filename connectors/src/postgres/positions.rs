@@ -12,8 +12,9 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::Query;
 use tokio::time::Instant;
 
+use super::config::Config;
 use super::fault::fault;
-use super::target::{Target, ensure};
+use super::target::ensure;
 
 const TABLE: &str = "millrace_positions";
 /// How long an ended session may take to be gone.
@@ -41,9 +42,9 @@ impl<'a> Partitions<'a> {
 }
 
 impl Positions {
-    /// The positions that belong to a target.
-    pub(super) fn of(target: &Target) -> Self {
-        Self { pipeline: target.table.pipeline.clone(), table: target.qualified(TABLE) }
+    /// The positions of a pipeline that loads by a connection.
+    pub(super) fn of(config: &Config, pipeline: &str) -> Self {
+        Self { pipeline: pipeline.to_owned(), table: config.qualified(TABLE) }
     }
 
     /// Makes their table when it does not exist.

@@ -17,9 +17,9 @@ use super::fault::{fault, refusal};
 use super::positions::Positions;
 use super::stage::{self, Stage};
 use super::staged::{self, Staged};
-use super::target::{Target, ensure};
+use super::target::{compare, ensure};
 use crate::config::Mode;
-use crate::table::{Attempt, Outcome, land, land_refused, quoted_list};
+use crate::table::{Attempt, Outcome, Target, land, land_refused, quoted_list};
 
 /// Constraints that are deferred to the commit would refuse rows when nobody can be told which.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL IMMEDIATE";
@@ -39,12 +39,12 @@ impl Session {
     /// Connects, makes the tables that do not exist, and compares the target with the schema.
     pub(super) async fn open(config: &Config, target: &Target) -> Result<Self> {
         let mut connection = connect(config, &target.table.pipeline).await?;
-        let positions = Positions::of(target);
+        let positions = Positions::of(config, &target.table.pipeline);
         positions.ensure(&mut connection).await?;
-        ensure(&mut connection, &target.name(), &target.definition()?).await?;
-        let columns = target.compare(&mut connection).await?;
+        ensure(&mut connection, &target.name, &target.definition()?).await?;
+        let columns = compare(&mut connection, target).await?;
         let names = quoted_list(columns.iter().map(|column| column.name.as_str()));
-        let copy = format!("COPY {} ({names}) FROM STDIN (FORMAT binary)", target.name());
+        let copy = format!("COPY {} ({names}) FROM STDIN (FORMAT binary)", target.name);
         let stage = if target.table.mode == Mode::Upsert { Some(Stage::of(target)?) } else { None };
         if let Some(stage) = &stage {
             stage.create(&mut connection).await?;
@@ -161,7 +161,7 @@ impl Session {
 
     async fn run(&mut self, sql: &'static str) -> Result<()> {
         let done = sqlx::raw_sql(sql).execute(&mut self.connection).await;
-        done.map(drop).map_err(|error| fault(&format!("loading {}", self.catalogue.target.name()), error))
+        done.map(drop).map_err(|error| fault(&format!("loading {}", self.catalogue.target.name), error))
     }
 
     /// Keeps what was done since the last savepoint when it succeeded or undoes it when the rows are to blame.
@@ -176,7 +176,7 @@ impl Session {
                     self.run("ROLLBACK TO SAVEPOINT millrace; RELEASE SAVEPOINT millrace").await?;
                     Ok(Outcome::Refused(reason))
                 }
-                None => Err(fault(&format!("loading {}", self.catalogue.target.name()), error)),
+                None => Err(fault(&format!("loading {}", self.catalogue.target.name), error)),
             },
         }
     }

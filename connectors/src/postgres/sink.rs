@@ -11,9 +11,8 @@ use super::config::Config;
 use super::copying::{Copied, Copying};
 use super::session::Session;
 use super::staged::Staged;
-use super::target::Target;
 use crate::config::Mode;
-use crate::table::unsettled;
+use crate::table::{Target, unsettled};
 
 /// Loads a table of PostgreSQL: appends are copied straight into it, upserts go by a stage and a merge.
 ///

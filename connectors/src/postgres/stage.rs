@@ -9,8 +9,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
 use super::fault::fault;
-use super::target::Target;
-use crate::table::{quoted, quoted_list, unfit};
+use crate::table::{Target, quoted, quoted_list, unfit};
 
 const STAGE: &str = "pg_temp.millrace_stage";
 const SEQUENCE: &str = "millrace_sequence";
@@ -38,7 +37,7 @@ impl Stage {
         if let Some(taken) = names.iter().find(|name| [SEQUENCE, DELETED].contains(name)) {
             return Err(unfit(format!("a column can't be named {taken:?} in an upsert: rename it")));
         }
-        let (table, columns, keys) = (target.name(), quoted_list(names.iter().copied()), target.keys());
+        let (table, columns, keys) = (target.name.as_str(), quoted_list(names.iter().copied()), target.keys());
         let last = format!(
             "(SELECT DISTINCT ON ({keys}) * FROM {STAGE} WHERE {SEQUENCE} >= $1 AND {SEQUENCE} < $2 ORDER BY {keys}, {SEQUENCE} DESC) s"
         );
@@ -52,7 +51,7 @@ impl Stage {
             delete: format!("DELETE FROM {table} t USING {last} WHERE s.{DELETED} AND {same_key}"),
             insert: format!(
                 "INSERT INTO {table} ({columns}) SELECT {columns} FROM {last} WHERE NOT s.{DELETED} {}",
-                on_conflict(target, &names)
+                target.on_conflict(&names)
             ),
         })
     }
@@ -72,11 +71,4 @@ impl Stage {
         }
         Ok(())
     }
-}
-
-fn on_conflict(target: &Target, names: &[&str]) -> String {
-    let others = names.iter().filter(|name| !target.table.keys.iter().any(|key| key == *name));
-    let set: Vec<String> = others.map(|name| format!("{0} = excluded.{0}", quoted(name))).collect();
-    let action = if set.is_empty() { "NOTHING".into() } else { format!("UPDATE SET {}", set.join(", ")) };
-    format!("ON CONFLICT ({}) DO {action}", target.keys())
 }

@@ -1,24 +1,17 @@
-//! The target table: made from the schema when it does not exist, else read from the catalogue and compared with it.
+//! The target table in the catalogue.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use millrace_model::{Result, Schema};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, FromRow, Row};
 
+use super::config::Config;
 use super::fault::fault;
 use super::types::{Declared, Form, Limit, fit, sql_type};
-use crate::config::{Mode, TableConfig};
-use crate::table::{Column, Kind, check, quoted, quoted_list, unfit};
-
-/// A table that rows are loaded into.
-#[derive(Debug, Clone)]
-pub(super) struct Target {
-    pub(super) table: TableConfig,
-    pub(super) schema: Schema,
-    /// The database's schema that table and positions are in.
-    pub(super) namespace: String,
-}
+use crate::config::TableConfig;
+use crate::table::{Existing, Kind, Target, quoted};
 
 /// How one column of the schema goes into the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,32 +23,30 @@ pub(super) struct Loaded {
     pub(super) required: bool,
 }
 
-/// A column as the catalogue has it.
-#[derive(Debug, Clone)]
-struct Existing {
+/// A column's declared type: that of the domain's base where it is of a domain.
+#[derive(Debug)]
+struct ColumnType {
     name: String,
-    type_name: String,
-    type_class: String,
+    class: String,
     modifier: i32,
     /// The type as SQL writes it.
     shown: String,
-    required: bool,
-    has_default: bool,
-    generated: bool,
 }
 
-impl FromRow<'_, PgRow> for Existing {
+impl FromRow<'_, PgRow> for ColumnType {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            name: row.try_get("name")?,
-            type_name: row.try_get("type_name")?,
-            type_class: row.try_get("type_class")?,
+            name: row.try_get("type_name")?,
+            class: row.try_get("type_class")?,
             modifier: row.try_get("modifier")?,
             shown: row.try_get("shown")?,
-            required: row.try_get("required")?,
-            has_default: row.try_get("has_default")?,
-            generated: row.try_get("generated")?,
         })
+    }
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
     }
 }
 
@@ -73,96 +64,32 @@ const UNIQUE: &str = "SELECT array_agg(a.attname::text) FROM pg_index i \
      WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL \
      GROUP BY i.indexrelid";
 
-impl Target {
-    /// The columns that a new table gets.
-    pub(super) fn columns(&self) -> Result<Vec<Column>> {
-        check(&self.table, &self.schema, sql_type)
+impl Config {
+    /// The table of the connection's schema that rows are loaded into.
+    pub(super) fn target(&self, table: &TableConfig, schema: &Schema) -> Target {
+        Target { table: table.clone(), schema: schema.clone(), name: self.qualified(&table.table), sql_type }
     }
 
-    /// The table's quoted name.
-    pub(super) fn name(&self) -> String {
-        self.qualified(&self.table.table)
-    }
-
-    /// The quoted name of a table beside it.
+    /// The quoted name of a table of the connection's schema.
     pub(super) fn qualified(&self, table: &str) -> String {
-        format!("{}.{}", quoted(&self.namespace), quoted(table))
+        format!("{}.{}", quoted(&self.schema), quoted(table))
     }
+}
 
-    /// The quoted key columns.
-    pub(super) fn keys(&self) -> String {
-        quoted_list(self.table.keys.iter().map(String::as_str))
-    }
+/// Compares the table in the database with the schema, and says how each column goes into it.
+pub(super) async fn compare(connection: &mut PgConnection, target: &Target) -> Result<Vec<Loaded>> {
+    let failed = |error| fault(&format!("reading the columns of {}", target.name), error);
+    let existing: Vec<Existing<ColumnType>> =
+        sqlx::query_as(COLUMNS).bind(&target.name).fetch_all(&mut *connection).await.map_err(failed)?;
+    let unique: Vec<(Vec<String>,)> = sqlx::query_as(UNIQUE).bind(&target.name).fetch_all(connection).await.map_err(failed)?;
+    let unique: Vec<BTreeSet<String>> = unique.into_iter().map(|(columns,)| columns.into_iter().collect()).collect();
+    target.compare(&existing, &unique, loaded)
+}
 
-    /// The statement that makes the table.
-    pub(super) fn definition(&self) -> Result<String> {
-        let columns = self.columns()?.into_iter().map(|column| {
-            let null = if column.nullable { "" } else { " NOT NULL" };
-            format!("{} {}{null}", quoted(&column.name), column.sql_type)
-        });
-        let mut parts: Vec<String> = columns.collect();
-        if self.table.mode == Mode::Upsert {
-            parts.push(format!("PRIMARY KEY ({})", self.keys()));
-        }
-        Ok(format!("CREATE TABLE IF NOT EXISTS {} ({})", self.name(), parts.join(", ")))
-    }
-
-    /// Compares the table in the database with the schema, and says how each column goes into it.
-    pub(super) async fn compare(&self, connection: &mut PgConnection) -> Result<Vec<Loaded>> {
-        let doing = format!("reading the columns of {}", self.name());
-        let existing: Vec<Existing> =
-            sqlx::query_as(COLUMNS).bind(self.name()).fetch_all(&mut *connection).await.map_err(|error| fault(&doing, error))?;
-        let unique: Vec<(Vec<String>,)> =
-            sqlx::query_as(UNIQUE).bind(self.name()).fetch_all(connection).await.map_err(|error| fault(&doing, error))?;
-        self.check_unique(unique.into_iter().map(|(columns,)| columns))?;
-        self.check_others(&existing)?;
-        self.schema.arrow().fields().iter().map(|field| self.column(field, &existing)).collect()
-    }
-
-    fn column(&self, field: &arrow::datatypes::Field, existing: &[Existing]) -> Result<Loaded> {
-        let (table, name) = (self.name(), field.name());
-        let kind =
-            Kind::of(field).ok_or_else(|| unfit(format!("column {name:?} is of a type that no table holds ({})", field.data_type())))?;
-        let wanted = sql_type(kind);
-        let Some(column) = existing.iter().find(|column| column.name == *name) else {
-            return Err(unfit(format!("table {table} has no column {name:?}: ALTER TABLE {table} ADD COLUMN {} {wanted}", quoted(name))));
-        };
-        if column.generated {
-            return Err(unfit(format!(
-                "column {name:?} of {table} is generated by the database: drop it there, or leave it out of the pipeline's schema"
-            )));
-        }
-        let declared = Declared { name: &column.type_name, class: &column.type_class, modifier: column.modifier };
-        let (form, limit) = fit(kind, declared).ok_or_else(|| {
-            unfit(format!(
-                "column {name:?} of {table} is {}, and the schema's values need {wanted}: change the column or the schema",
-                column.shown
-            ))
-        })?;
-        Ok(Loaded { name: name.clone(), form, limit, required: column.required })
-    }
-
-    /// Columns that the pipeline does not fill must fill themselves.
-    fn check_others(&self, existing: &[Existing]) -> Result<()> {
-        let loads = |column: &&Existing| self.schema.arrow().field_with_name(&column.name).is_ok();
-        match existing.iter().filter(|column| !loads(column)).find(|column| column.required && !column.has_default && !column.generated) {
-            Some(column) => Err(unfit(format!(
-                "column {:?} of {} takes no null, has no default, and is not in the schema: give it a default, or load it",
-                column.name,
-                self.name()
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    fn check_unique(&self, mut unique: impl Iterator<Item = Vec<String>>) -> Result<()> {
-        let keys: BTreeSet<&String> = self.table.keys.iter().collect();
-        if self.table.mode == Mode::Append || unique.any(|columns| columns.iter().collect::<BTreeSet<_>>() == keys) {
-            return Ok(());
-        }
-        let (table, keys) = (self.name(), self.keys());
-        Err(unfit(format!("table {table} has no unique index on its keys ({keys}): CREATE UNIQUE INDEX ON {table} ({keys})")))
-    }
+fn loaded(kind: Kind, column: &Existing<ColumnType>) -> Option<Loaded> {
+    let ColumnType { name, class, modifier, .. } = &column.declared;
+    let (form, limit) = fit(kind, Declared { name, class, modifier: *modifier })?;
+    Some(Loaded { name: column.name.clone(), form, limit, required: column.required })
 }
 
 /// Makes what is missing, without troubling the catalogue or the user's rights when nothing is.

@@ -27,7 +27,7 @@ mod connect;
 mod fault;
 mod positions;
 mod query;
-mod round;
+mod session;
 mod sink;
 mod target;
 mod types;
@@ -43,12 +43,12 @@ use crate::table::{Column, QueryResult};
 impl Config {
     /// The columns that the table gets, or what makes it impossible, told from the schema alone.
     pub fn check(&self, table: &TableConfig, schema: &Schema) -> Result<Vec<Column>> {
-        target::Target::of(table, schema).columns()
+        target::target(table, schema).columns()
     }
 
     /// A sink into the table; database and table are made when they do not exist.
     pub async fn open(&self, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
-        let sink = sink::SqliteSink::open(self, target::Target::of(table, schema)).await?;
+        let sink = sink::SqliteSink::open(self, target::target(table, schema)).await?;
         Ok(Box::new(sink))
     }
 

@@ -4,10 +4,9 @@ use async_trait::async_trait;
 use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Sink, TopicPartition};
 
 use super::config::Config;
-use super::round::Session;
-use super::target::Target;
+use super::session::Session;
 use crate::config::Mode;
-use crate::table::unsettled;
+use crate::table::{Target, unsettled};
 
 /// Loads a table of SQLite.
 ///

@@ -1,6 +1,7 @@
-//! The target table: made from the schema when it does not exist, else read from the catalogue and compared with it.
+//! The target table in the catalogue.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use millrace_model::{Result, Schema};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -8,35 +9,22 @@ use sqlx::{AssertSqlSafe, FromRow, Row};
 
 use super::fault::fault;
 use super::types::{keeps, sql_type};
-use crate::config::{Mode, TableConfig};
-use crate::table::{Column, Kind, check, quoted, quoted_list, unfit};
+use crate::config::TableConfig;
+use crate::table::{Existing, Target, quoted};
 
-/// A table that rows are loaded into.
-#[derive(Debug, Clone)]
-pub(super) struct Target {
-    pub(super) table: TableConfig,
-    pub(super) schema: Schema,
-}
+/// A column's declared type.
+#[derive(Debug)]
+struct ColumnType(String);
 
-/// A column as the catalogue has it.
-#[derive(Debug, Clone)]
-struct Existing {
-    name: String,
-    declared: String,
-    required: bool,
-    has_default: bool,
-    generated: bool,
-}
-
-impl FromRow<'_, SqliteRow> for Existing {
+impl FromRow<'_, SqliteRow> for ColumnType {
     fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            name: row.try_get("name")?,
-            declared: row.try_get("declared")?,
-            required: row.try_get("required")?,
-            has_default: row.try_get("has_default")?,
-            generated: row.try_get("generated")?,
-        })
+        row.try_get("declared").map(Self)
+    }
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -49,96 +37,27 @@ const UNIQUE: &str = "SELECT group_concat(i.name, char(31)) FROM pragma_index_li
      WHERE l.\"unique\" = 1 AND l.partial = 0 GROUP BY l.name \
      UNION ALL SELECT group_concat(name, char(31)) FROM pragma_table_info(?1) WHERE pk > 0";
 
-impl Target {
-    pub(super) fn of(table: &TableConfig, schema: &Schema) -> Self {
-        Self { table: table.clone(), schema: schema.clone() }
-    }
+/// The table that rows are loaded into.
+pub(super) fn target(table: &TableConfig, schema: &Schema) -> Target {
+    Target { table: table.clone(), schema: schema.clone(), name: quoted(&table.table), sql_type }
+}
 
-    /// The columns that a new table gets.
-    pub(super) fn columns(&self) -> Result<Vec<Column>> {
-        check(&self.table, &self.schema, sql_type)
-    }
+/// Makes the table when it does not exist.
+pub(super) async fn ensure(connection: &mut SqliteConnection, target: &Target) -> Result<()> {
+    let made = sqlx::raw_sql(AssertSqlSafe(target.definition()?)).execute(connection).await;
+    made.map(drop).map_err(|error| fault(&format!("making table {}", target.name), error))
+}
 
-    /// The table's quoted name.
-    pub(super) fn name(&self) -> String {
-        quoted(&self.table.table)
-    }
+/// Compares the table in the database with the schema; returns the names of the columns that take no null.
+pub(super) async fn compare(connection: &mut SqliteConnection, target: &Target) -> Result<BTreeSet<String>> {
+    let (table, failed) = (&target.table.table, |error| fault(&format!("reading the columns of {}", target.name), error));
+    let existing: Vec<Existing<ColumnType>> = sqlx::query_as(COLUMNS).bind(table).fetch_all(&mut *connection).await.map_err(failed)?;
+    let unique: Vec<(Option<String>,)> = sqlx::query_as(UNIQUE).bind(table).fetch_all(connection).await.map_err(failed)?;
+    let unique: Vec<BTreeSet<String>> = unique.into_iter().filter_map(|(columns,)| columns.as_deref().map(names)).collect();
+    target.compare(&existing, &unique, |kind, column| keeps(&column.declared.0, kind).then_some(()))?;
+    Ok(existing.into_iter().filter(|column| column.required).map(|column| column.name).collect())
+}
 
-    /// The quoted key columns.
-    pub(super) fn keys(&self) -> String {
-        quoted_list(self.table.keys.iter().map(String::as_str))
-    }
-
-    fn definition(&self) -> Result<String> {
-        let columns = self.columns()?.into_iter().map(|column| {
-            let null = if column.nullable { "" } else { " NOT NULL" };
-            format!("{} {}{null}", quoted(&column.name), column.sql_type)
-        });
-        let mut parts: Vec<String> = columns.collect();
-        if self.table.mode == Mode::Upsert {
-            parts.push(format!("PRIMARY KEY ({})", self.keys()));
-        }
-        Ok(format!("CREATE TABLE IF NOT EXISTS {} ({})", self.name(), parts.join(", ")))
-    }
-
-    /// Makes the table when it does not exist.
-    pub(super) async fn ensure(&self, connection: &mut SqliteConnection) -> Result<()> {
-        let made = sqlx::raw_sql(AssertSqlSafe(self.definition()?)).execute(connection).await;
-        made.map(drop).map_err(|error| fault(&format!("making table {}", self.name()), error))
-    }
-
-    /// Compares the table in the database with the schema; returns the names of the columns that take no null.
-    pub(super) async fn compare(&self, connection: &mut SqliteConnection) -> Result<BTreeSet<String>> {
-        let failed = |error| fault(&format!("reading the columns of {}", self.name()), error);
-        let existing: Vec<Existing> = sqlx::query_as(COLUMNS).bind(&self.table.table).fetch_all(&mut *connection).await.map_err(failed)?;
-        let unique: Vec<(Option<String>,)> = sqlx::query_as(UNIQUE).bind(&self.table.table).fetch_all(connection).await.map_err(failed)?;
-        self.check_unique(unique.into_iter().filter_map(|(columns,)| columns))?;
-        self.check_others(&existing)?;
-        self.schema.arrow().fields().iter().try_for_each(|field| self.check_column(field, &existing))?;
-        Ok(existing.into_iter().filter(|column| column.required).map(|column| column.name).collect())
-    }
-
-    fn check_column(&self, field: &arrow::datatypes::Field, existing: &[Existing]) -> Result<()> {
-        let (table, name) = (self.name(), field.name());
-        let kind =
-            Kind::of(field).ok_or_else(|| unfit(format!("column {name:?} is of a type that no table holds ({})", field.data_type())))?;
-        let wanted = sql_type(kind);
-        let Some(column) = existing.iter().find(|column| column.name == *name) else {
-            return Err(unfit(format!("table {table} has no column {name:?}: ALTER TABLE {table} ADD COLUMN {} {wanted}", quoted(name))));
-        };
-        if column.generated {
-            return Err(unfit(format!(
-                "column {name:?} of {table} is generated by the database: drop it there, or leave it out of the pipeline's schema"
-            )));
-        }
-        if !keeps(&column.declared, kind) {
-            let declared = &column.declared;
-            return Err(unfit(format!(
-                "column {name:?} of {table} is {declared}, and the schema's values need {wanted}: change the column or the schema"
-            )));
-        }
-        Ok(())
-    }
-
-    /// Columns that the pipeline does not fill must fill themselves.
-    fn check_others(&self, existing: &[Existing]) -> Result<()> {
-        let loads = |column: &&Existing| self.schema.arrow().field_with_name(&column.name).is_ok();
-        match existing.iter().filter(|column| !loads(column)).find(|column| column.required && !column.has_default && !column.generated) {
-            Some(column) => Err(unfit(format!(
-                "column {:?} of {} takes no null, has no default, and is not in the schema: give it a default, or load it",
-                column.name,
-                self.name()
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    fn check_unique(&self, mut unique: impl Iterator<Item = String>) -> Result<()> {
-        let keys: BTreeSet<&str> = self.table.keys.iter().map(String::as_str).collect();
-        if self.table.mode == Mode::Append || unique.any(|columns| columns.split('\u{1f}').collect::<BTreeSet<_>>() == keys) {
-            return Ok(());
-        }
-        let (table, keys) = (self.name(), self.keys());
-        Err(unfit(format!("table {table} has no unique index on its keys ({keys}): CREATE UNIQUE INDEX name ON {table} ({keys})")))
-    }
+fn names(joined: &str) -> BTreeSet<String> {
+    joined.split('\u{1f}').map(str::to_owned).collect()
 }

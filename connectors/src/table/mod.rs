@@ -1,10 +1,11 @@
-//! What the sinks of table stores share: the kinds of columns, the look of nested values, the checks of
+//! What the sinks of table stores share: the target table, the kinds of columns, the look of nested values, the checks of
 //! values before they are sent, and the search for the rows that a target refuses.
 
 mod json;
 mod kind;
 mod land;
 mod refused;
+mod target;
 
 use arrow::array::RecordBatch;
 use millrace_model::{Code, Fault, Result, Schema};
@@ -13,6 +14,7 @@ pub(crate) use json::{JsonText, write_uuid};
 pub(crate) use kind::{Kind, Unit};
 pub(crate) use land::{Attempt, Outcome, land, land_refused};
 pub(crate) use refused::Refused;
+pub(crate) use target::{Existing, Target};
 
 use crate::config::{Mode, TableConfig};
 
@@ -37,7 +39,7 @@ pub struct QueryResult {
 }
 
 /// Finds what makes a schema unfit for its table without looking at any target, and types its columns by `sql_type`.
-pub(crate) fn check(table: &TableConfig, schema: &Schema, sql_type: impl Fn(Kind) -> String) -> Result<Vec<Column>> {
+fn check(table: &TableConfig, schema: &Schema, sql_type: impl Fn(Kind) -> String) -> Result<Vec<Column>> {
     let fields = schema.arrow().fields().iter();
     let columns = fields.map(|field| {
         let kind = Kind::of(field)

@@ -12,10 +12,10 @@ use sqlx::sqlite::SqliteConnection;
 use super::config::Config;
 use super::connect::connect;
 use super::fault::{fault, refusal};
-use super::target::Target;
+use super::target::{compare, ensure};
 use super::{positions, values};
 use crate::config::Mode;
-use crate::table::{Attempt, Outcome, Refused, check_columns, land, quoted, quoted_list};
+use crate::table::{Attempt, Outcome, Refused, Target, check_columns, land, quoted_list};
 
 /// How many values go into one statement. SQLite takes 32,766; more than some thousands make nothing faster.
 const VALUES: usize = 4096;
@@ -33,8 +33,8 @@ impl Session {
     pub(super) async fn open(config: &Config, target: &Target) -> Result<Self> {
         let mut connection = connect(config).await?;
         positions::ensure(&mut connection).await?;
-        target.ensure(&mut connection).await?;
-        let required = target.compare(&mut connection).await?;
+        ensure(&mut connection, target).await?;
+        let required = compare(&mut connection, target).await?;
         Ok(Self { connection, target: target.clone(), required, open: false })
     }
 
@@ -98,7 +98,7 @@ impl Session {
 
     async fn run(&mut self, sql: &'static str) -> Result<()> {
         let done = sqlx::raw_sql(sql).execute(&mut self.connection).await;
-        done.map(drop).map_err(|error| fault(&format!("loading {}", self.target.name()), error))
+        done.map(drop).map_err(|error| fault(&format!("loading {}", self.target.name), error))
     }
 }
 
@@ -128,20 +128,13 @@ impl Work<'_> {
         let target = &self.session.target;
         let names: Vec<&str> = self.fields.iter().map(|field| field.name().as_str()).collect();
         let row = format!("({})", vec!["?"; names.len()].join(","));
-        let (table, columns, values) = (target.name(), quoted_list(names.iter().copied()), vec![row; rows].join(","));
+        let (table, columns, values) = (&target.name, quoted_list(names.iter().copied()), vec![row; rows].join(","));
         match target.table.mode {
             _ if self.deleted => format!("DELETE FROM {table} WHERE ({columns}) IN (VALUES {values})"),
             Mode::Append => format!("INSERT INTO {table} ({columns}) VALUES {values}"),
-            Mode::Upsert => format!("INSERT INTO {table} ({columns}) VALUES {values} {}", on_conflict(target, &names)),
+            Mode::Upsert => format!("INSERT INTO {table} ({columns}) VALUES {values} {}", target.on_conflict(&names)),
         }
     }
-}
-
-fn on_conflict(target: &Target, names: &[&str]) -> String {
-    let others = names.iter().filter(|name| !target.table.keys.iter().any(|key| key == *name));
-    let set: Vec<String> = others.map(|name| format!("{0} = excluded.{0}", quoted(name))).collect();
-    let action = if set.is_empty() { "NOTHING".into() } else { format!("UPDATE SET {}", set.join(", ")) };
-    format!("ON CONFLICT ({}) DO {action}", target.keys())
 }
 
 #[async_trait]
@@ -158,7 +151,7 @@ impl Attempt for Work<'_> {
                     self.session.run("ROLLBACK TO millrace; RELEASE millrace").await?;
                     Ok(Outcome::Refused(reason))
                 }
-                None => Err(fault(&format!("loading {}", self.session.target.name()), error)),
+                None => Err(fault(&format!("loading {}", self.session.target.name), error)),
             },
         }
     }
