@@ -257,6 +257,7 @@ async fn a_consumer_whose_loop_is_busy_waits_with_all_records_kept() {
 /// Sends one record after another until the consumer has paused: it fetches no more, and so doesn't learn of the partition's
 /// new end. Returns what was sent.
 async fn send_until_unnoticed(producer: &mut Producer, consumer: &Consumer, partition: &TopicPartition, end: i64) -> Vec<String> {
+    assert!(notices(consumer, partition, end, PATIENCE).await, "the consumer fetches at first");
     let deadline = Instant::now() + PATIENCE;
     let mut sent = Vec::new();
     loop {
@@ -265,21 +266,21 @@ async fn send_until_unnoticed(producer: &mut Producer, consumer: &Consumer, part
         send(producer, &partition.topic, &[&text]);
         producer.drain().expect("delivers");
         sent.push(text);
-        if !notices(consumer, partition, end + sent.len() as i64).await {
+        if !notices(consumer, partition, end + sent.len() as i64, Duration::from_secs(1)).await {
             return sent;
         }
     }
 }
 
-/// Whether the consumer learns in time that the partition ends at `end`; it does within 100 ms, with each fetch.
-async fn notices(consumer: &Consumer, partition: &TopicPartition, end: i64) -> bool {
+/// Whether the consumer learns in time that the partition ends at `end`; it does with each fetch, ten times a second.
+async fn notices(consumer: &Consumer, partition: &TopicPartition, end: i64, time: Duration) -> bool {
     let start = Offsets::from([(partition.clone(), 0)]);
     let seen = async {
-        while consumer.lag(&start).iter().all(|(_, lag)| *lag < end) {
+        while !consumer.lag(&start).iter().any(|(_, lag)| *lag >= end) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(1), seen).await.is_ok()
+    tokio::time::timeout(time, seen).await.is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]
