@@ -32,7 +32,6 @@ codes! {
     ProjectVariable = "MR0103", "A variable has no value", "Set it in the environment or give it a default: ${NAME:default}.";
     ProjectFlow = "MR0104", "The pipelines of the project do not fit together", "Mend the pipeline that the message names.";
     ProjectAdvice = "MR0105", "The project works, and its owner should know something", "Read what the message says.";
-    ProjectUnsupported = "MR0106", "The project asks for what this version does not have", "Use what the message names instead.";
     // MR02..: Kafka.
     KafkaUnavailable = "MR0201", "Kafka can't be reached", "Check kafka.brokers and the network; the pipeline goes on by itself when Kafka answers.";
     KafkaAuthentication = "MR0202", "Kafka refused the credentials", "Check KAFKA_USERNAME and KAFKA_PASSWORD, and kafka.mechanism.";

@@ -2,7 +2,7 @@
 
 use millrace_model::{Code, Schema};
 use millrace_runtime::project::flow::{self, Context, Problem, Types};
-use millrace_runtime::project::{Delivery, OnError, Output};
+use millrace_runtime::project::{Delivery, Output};
 
 use super::{Http, Input, Pipeline};
 
@@ -13,10 +13,6 @@ impl<C> flow::Pipeline<C> for Pipeline {
 
     fn dead_letters(&self) -> &str {
         &self.dead_letters
-    }
-
-    fn on_error(&self) -> OnError {
-        self.on_error
     }
 
     fn delivery(&self) -> Delivery {

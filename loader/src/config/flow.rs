@@ -3,7 +3,7 @@
 use millrace_connectors::{Column, Connection, Mode, TableConfig};
 use millrace_model::{Code, Fault, Schema};
 use millrace_runtime::project::flow::{self, Context, Problem, TargetColumn, Types};
-use millrace_runtime::project::{OnError, suggest};
+use millrace_runtime::project::suggest;
 
 use super::Pipeline;
 
@@ -14,10 +14,6 @@ impl flow::Pipeline<Connection> for Pipeline {
 
     fn dead_letters(&self) -> &str {
         &self.dead_letters
-    }
-
-    fn on_error(&self) -> OnError {
-        self.on_error
     }
 
     fn types(&self, context: &Context<'_, Connection>, input: Option<&Schema>) -> Types {

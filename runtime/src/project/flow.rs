@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use millrace_model::{Code, Schema};
 
 use super::findings::Severity;
-use super::sections::{Delivery, Key, OnError, Output, Scalar};
+use super::sections::{Delivery, Key, Output, Scalar};
 
 mod check;
 mod fit;
@@ -30,9 +30,6 @@ pub trait Pipeline<C> {
 
     /// The topic of records that can't be processed.
     fn dead_letters(&self) -> &str;
-
-    /// What becomes of such a record.
-    fn on_error(&self) -> OnError;
 
     /// What a crash may do to the output.
     fn delivery(&self) -> Delivery {

@@ -46,6 +46,7 @@ struct Stage {
     #[expect(dead_code, reason = "only its shape is looked at")]
     wait: Option<Millis>,
     #[serde(default)]
+    #[expect(dead_code, reason = "only its shape is looked at")]
     on_error: OnError,
     #[serde(default)]
     delivery: Delivery,
@@ -64,10 +65,6 @@ impl<C> Pipeline<C> for Stage {
 
     fn dead_letters(&self) -> &str {
         &self.dead_letters
-    }
-
-    fn on_error(&self) -> OnError {
-        self.on_error
     }
 
     fn delivery(&self) -> Delivery {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millrace_model::{Code, Schema};
 use millrace_runtime::project::flow::{self, Context, Problem, Types};
-use millrace_runtime::project::{Delivery, OnError, Output};
+use millrace_runtime::project::{Delivery, Output};
 
 use super::{Pipeline, StepConfig};
 use crate::steps::{StepError, compile};
@@ -23,10 +23,6 @@ impl<C> flow::Pipeline<C> for Pipeline {
 
     fn dead_letters(&self) -> &str {
         &self.dead_letters
-    }
-
-    fn on_error(&self) -> OnError {
-        self.on_error
     }
 
     fn delivery(&self) -> Delivery {
