@@ -45,7 +45,8 @@ impl Stage {
         Ok(Self {
             create: format!(
                 "CREATE TEMPORARY TABLE IF NOT EXISTS millrace_stage ON COMMIT DELETE ROWS AS \
-                 SELECT 0::bigint AS {SEQUENCE}, false AS {DELETED}, {columns} FROM {table} WITH NO DATA"
+                 SELECT 0::bigint AS {SEQUENCE}, false AS {DELETED}, {} FROM {table} WITH NO DATA",
+                staged_columns(target, &names)
             ),
             copy: format!("COPY {STAGE} ({SEQUENCE}, {DELETED}, {columns}) FROM STDIN (FORMAT binary)"),
             delete: format!("DELETE FROM {table} t USING {last} WHERE s.{DELETED} AND {same_key}"),
@@ -71,4 +72,14 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+/// The columns of the stage, each of the target's type. A column beside the keys is of its domain's base type, which is what
+/// `coalesce` makes of it: deletions leave it null, and a domain may take no null.
+fn staged_columns(target: &Target, names: &[&str]) -> String {
+    let column = |name: &&str| {
+        let column = quoted(name);
+        if target.table.keys.iter().any(|key| key == name) { column } else { format!("coalesce({column}, NULL) AS {column}") }
+    };
+    names.iter().map(column).collect::<Vec<_>>().join(", ")
 }

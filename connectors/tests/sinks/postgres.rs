@@ -103,6 +103,20 @@ async fn an_upsert_keeps_its_order_around_what_stage_and_target_refuse() {
     assert_eq!(warehouse.notes().await, ["1 2", "3 1", "4 4"]);
 }
 
+#[tokio::test]
+async fn a_deletion_needs_no_value_where_a_domain_takes_no_null() {
+    let postgres = Postgres::new("domain").await;
+    postgres
+        .execute("CREATE DOMAIN said AS varchar(9) NOT NULL; CREATE TABLE notes (id bigint PRIMARY KEY, note said); INSERT INTO notes VALUES (1, 'a')")
+        .await;
+    let warehouse: &dyn Warehouse = &postgres;
+    let mut sink = warehouse.claimed(&upsert(), None).await;
+    sink.delete(&keys(&[1])).await.expect("deletes");
+    assert_eq!(landed(&mut sink, &batch(&[(2, Some("b")), (3, None)])).await, [(1, Code::RowRefused)]);
+    assert_eq!(sink.commit(&Offsets::new(), &at(3)).await.expect("commits"), Commit::Done);
+    assert_eq!(warehouse.notes().await, ["2 b"]);
+}
+
 /// Nothing reads the server's words during a COPY: they would fill the way back until neither side could go on.
 #[tokio::test]
 async fn a_trigger_that_warns_of_each_row_does_not_stop_a_copy() {
