@@ -9,6 +9,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseRecord, FutureProducer, Producer as _, ThreadedProducer};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,6 +97,30 @@ pub async fn length(brokers: &str, topic: &str) -> i64 {
         partitions(&consumer, &topic).into_iter().map(end).sum()
     });
     asked.await.expect("asking does not panic")
+}
+
+/// How far a group's committed reading of a topic is behind its end, in offsets, all partitions together.
+pub async fn lag(brokers: &str, group: &str, topic: &str) -> i64 {
+    let (mut config, topic) = (client(brokers), topic.to_owned());
+    config.set("group.id", group);
+    let asked = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        for partition in partitions(&consumer, &topic) {
+            list.add_partition(&topic, partition);
+        }
+        let committed = consumer.committed_offsets(list, PATIENCE).expect("the group is known");
+        committed.elements().iter().map(|partition| behind(&consumer, partition)).sum()
+    });
+    asked.await.expect("asking does not panic")
+}
+
+fn behind(consumer: &BaseConsumer, committed: &TopicPartitionListElem<'_>) -> i64 {
+    let (start, end) = consumer.fetch_watermarks(committed.topic(), committed.partition(), PATIENCE).expect("the broker answers");
+    match committed.offset() {
+        Offset::Offset(offset) => end - offset,
+        _ => end - start,
+    }
 }
 
 /// A key and a value, each of them or null.

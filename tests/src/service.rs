@@ -19,11 +19,26 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Service {
     arguments: Vec<&'static str>,
     environment: Vec<(&'static str, String)>,
-    http: SocketAddr,
+    gateway: Gateway,
     admin: SocketAddr,
     log: PathBuf,
     child: Child,
     client: Client,
+}
+
+/// The push gateway of a service, over all of its lives.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    address: SocketAddr,
+    client: Client,
+}
+
+impl Gateway {
+    /// Posts a body; `None` when the gateway is away or went away before it answered.
+    pub async fn post(&self, path: &str, content_type: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Option<Response> {
+        let request = self.client.post(format!("http://{}{path}", self.address)).header("content-type", content_type).body(body.into());
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send().await.ok()
+    }
 }
 
 impl Service {
@@ -50,7 +65,9 @@ impl Service {
         environment.extend_from_slice(more);
         let log = project.folder().join(format!(".{}-{}.log", arguments.join("-").replace(':', "-"), admin.port()));
         let child = spawn(&arguments, &environment, &log);
-        Self { arguments, environment, http, admin, log, child, client: Client::new() }
+        let client = Client::new();
+        let gateway = Gateway { address: http, client: client.clone() };
+        Self { arguments, environment, gateway, admin, log, child, client }
     }
 
     /// Kills it with SIGKILL, wherever it stands.
@@ -128,10 +145,14 @@ impl Service {
         answer.text().await.expect("metrics are text")
     }
 
-    /// Posts a body to the push gateway; `None` when the gateway is away or went away before it answered.
+    /// Its push gateway, for a request that goes on while the service is killed.
+    pub fn gateway(&self) -> Gateway {
+        self.gateway.clone()
+    }
+
+    /// Posts a body to its push gateway; `None` when the gateway is away or went away before it answered.
     pub async fn post(&self, path: &str, content_type: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Option<Response> {
-        let request = self.client.post(format!("http://{}{path}", self.http)).header("content-type", content_type).body(body.into());
-        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send().await.ok()
+        self.gateway.post(path, content_type, headers, body).await
     }
 
     /// What it has logged, over all of its lives.

@@ -1,9 +1,11 @@
 //! Whatever is killed, whenever: nothing is lost and nothing is doubled.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use millrace_tests::flights::{Flights, SCHEMA};
 use millrace_tests::postgres::Warehouse;
+use millrace_tests::service::Gateway;
 use millrace_tests::{Project, Servers, Service, kafka, until};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -46,7 +48,11 @@ const COLUMNS: [&str; 9] = ["carrier", "flight", "origin", "dest", "tailnum", "t
 const TIME_HOUR: &str = r#"to_char(time_hour, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"#;
 const FLIGHTS: usize = 80_789;
 const PARTS: usize = 15;
-/// How many kills must have hit while there was still work to do: else the test shows nothing.
+/// Kills come at an instant of so many milliseconds.
+const INSTANTS: u64 = 250;
+/// So many offsets are work, and not the markers of transactions.
+const WORK: i64 = 100;
+/// How many kills must have hit a service at work: else the test shows nothing.
 const HITS: usize = 5;
 const TABLES: [&str; 3] = ["appended", "latest", "posted"];
 const SERVICES: [&str; 3] = ["ingest", "transform", "loader"];
@@ -67,8 +73,8 @@ async fn every_flight_is_in_the_table_once_however_often_services_are_killed() {
 
     let mut services = SERVICES.map(|name| Service::start(&project, name));
     services[0].ready().await;
-    let hits = publish_and_kill(&project, &flights, &mut services, &warehouse, SmallRng::seed_from_u64(seed)).await;
-    assert!(hits >= HITS, "only {hits} of {PARTS} kills hit while flights were still to be loaded");
+    let hits = publish_and_kill(&servers, &project, &flights, &mut services, SmallRng::seed_from_u64(seed)).await;
+    assert!(hits >= HITS, "only {hits} of {PARTS} kills hit a service at work");
 
     let all = flights.len() as i64;
     for table in TABLES {
@@ -85,40 +91,59 @@ async fn every_flight_is_in_the_table_once_however_often_services_are_killed() {
 }
 
 /// Publishes part after part, by file and by request; a service is killed while each is under way. Returns how many kills hit
-/// before all that was published was loaded.
+/// a service that had work.
 async fn publish_and_kill(
+    servers: &Servers,
     project: &Project,
     flights: &Flights,
     services: &mut [Service; 3],
-    warehouse: &Warehouse,
     mut random: SmallRng,
 ) -> usize {
-    let (mut published, mut hits) = (0, 0);
+    let mut hits = 0;
     for (number, part) in flights.parts(PARTS).enumerate() {
         project.write(&format!("in/part-{number:02}.csv"), part.csv());
-        published += part.len();
-        let victim = number % SERVICES.len();
-        let instant = Duration::from_millis(random.random_range(0..2_000));
-        if victim == 0 {
-            post(&services[0], number, &part).await;
-        }
-        // Not a wait for something: this is the random instant.
-        sleep(instant).await;
-        services[victim].kill();
-        let loaded = warehouse.count("appended").await as usize;
-        println!("killed {} {instant:?} after part {number} was published: {loaded} of {published} were loaded", SERVICES[victim]);
-        hits += usize::from(loaded < published);
-        services[victim].restart();
-        if victim != 0 {
-            post(&services[0], number, &part).await;
-        }
+        let (gateway, answered) = (services[0].gateway(), Cell::new(false));
+        let posting = async {
+            post(&gateway, number, &part).await;
+            answered.set(true);
+        };
+        let (victim, instant) = (number % SERVICES.len(), Duration::from_millis(random.random_range(0..INSTANTS)));
+        let killing = async {
+            wait_for_work(servers, project, SERVICES[victim]).await;
+            // Not a wait for something: this is the random instant.
+            sleep(instant).await;
+            services[victim].kill();
+            let at_work = (victim == 0 && !answered.get()) || waiting(servers, project, SERVICES[victim]).await > WORK;
+            println!("killed {} in part {number} after {instant:?}, {}", SERVICES[victim], if at_work { "at work" } else { "idle" });
+            services[victim].restart();
+            at_work
+        };
+        hits += usize::from(tokio::join!(posting, killing).1);
     }
     hits
 }
 
+/// Waits until the service has something to read. A request is work at once.
+async fn wait_for_work(servers: &Servers, project: &Project, service: &str) {
+    if service != "ingest" {
+        let has_work = async || (waiting(servers, project, service).await > WORK).then_some(());
+        until(&format!("{service} has something to read"), PATIENCE, has_work).await;
+    }
+}
+
+/// How many offsets are there for the service that it has not committed yet.
+async fn waiting(servers: &Servers, project: &Project, service: &str) -> i64 {
+    let (pipeline, topic) = match service {
+        "transform" => ("checked", "files"),
+        "loader" => ("appended", "checked"),
+        _ => return 0,
+    };
+    kafka::lag(&servers.kafka, &format!("{}.{pipeline}", project.name()), &project.topic(topic)).await
+}
+
 /// Posts until it is answered. An answer that was lost with the gateway leaves it open whether the flights are stored; the key
 /// makes the repetition harmless.
-async fn post(gateway: &Service, number: usize, part: &Flights) {
+async fn post(gateway: &Gateway, number: usize, part: &Flights) {
     let (body, key) = (part.ndjson(), format!("part-{number}"));
     until(&format!("part {number} is answered"), PATIENCE, async || {
         let answer = gateway.post("/flights", "application/x-ndjson", &[("idempotency-key", &key)], body.clone()).await?;

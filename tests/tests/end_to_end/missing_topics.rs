@@ -22,7 +22,7 @@ load:
 "#;
 
 /// So that a client learns of a topic's end within a second.
-const IMPATIENT: &str = r#"options: { topic.metadata.propagation.max.ms: 1000, topic.metadata.refresh.interval.ms: 1000 } }"#;
+const IMPATIENT: &str = "options: { topic.metadata.propagation.max.ms: 1000, topic.metadata.refresh.interval.ms: 1000 } }";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_is_deleted_halts_its_readers_until_they_start_again_and_make_it_anew() {

@@ -14,7 +14,7 @@ transform:
   same:
     from: "{name}.orders"
     to: { topic: "{name}.same" }
-    commit_interval: 60s
+    commit_interval: 10s
 load:
   rows:
     from: "{name}.orders"
@@ -34,14 +34,20 @@ async fn what_is_in_hand_at_sigterm_is_committed_before_the_process_ends() {
     let records = orders.each_ref().map(|order| -> KeyAndValue<'_> { (None, Some(order)) });
     kafka::write(&servers.kafka, &topic, &records).await;
 
-    let (mut transform, mut loader) = (Service::start(&project, "transform"), Service::start(&project, "loader"));
-    for (service, word) in [(&transform, "transformed"), (&loader, "staged")] {
-        let in_hand = || service.log().lines().any(|line| line.contains(word) && line.contains("records=3"));
-        until(&format!("the orders are {word}"), Duration::from_mins(1), async || in_hand().then_some(())).await;
-    }
+    let mut loader = Service::start(&project, "loader");
+    has_in_hand(&loader, "staged").await;
+    // The last to start, as it commits the earliest.
+    let mut transform = Service::start(&project, "transform");
+    has_in_hand(&transform, "transformed").await;
     let transformed = async || kafka::read(&servers.kafka, &project.topic("same")).await.len();
     assert_eq!((transformed().await, warehouse.count("orders").await), (0, 0), "before SIGTERM");
 
     assert!(transform.terminate().await.success() && loader.terminate().await.success(), "both end well");
     assert_eq!((transformed().await, warehouse.count("orders").await), (3, 3), "after SIGTERM");
+}
+
+/// Waits until the service has logged that it has done that to the three orders.
+async fn has_in_hand(service: &Service, word: &str) {
+    let done = || service.log().lines().any(|line| line.contains(word) && line.contains("records=3"));
+    until(&format!("the orders are {word}"), Duration::from_mins(1), async || done().then_some(())).await;
 }
