@@ -17,10 +17,10 @@ impl Config {
 
     /// The files there are now, in the order of their names: one split each.
     ///
-    /// A file's identity, under which its position is kept, is its path below the pattern's folder: `2013/a.csv` for `in/*/*.csv`. So a project
-    /// that is moved with its files goes on where it was. A file that is elsewhere, where a link leads to, has its full path.
-    /// Within that folder a file that is moved is read anew. One that takes the name of another is an operator's matter, unless both begin with the
-    /// same bytes.
+    /// A file's identity, under which its position is kept, is its path below the pattern's folder: `2013/a.csv` for `in/*/*.csv`.
+    /// So a project that is moved with its files goes on where it was. A file that is elsewhere, where a link leads to, has its
+    /// full path. Within the folder a file that is moved is read anew; one that takes the name of another is an operator's matter,
+    /// as when the pattern comes to name another folder, unless both begin with the same bytes.
     pub async fn splits(&self) -> Result<Vec<String>> {
         let config = self.clone();
         let listed = tokio::task::spawn_blocking(move || config.list()).await;

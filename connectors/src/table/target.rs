@@ -84,8 +84,8 @@ impl Target {
         format!("ON CONFLICT ({}) DO {action}", self.keys())
     }
 
-    /// Compares the columns and the unique indexes that exist with the schema. Returns for each of its columns how the existing one takes it,
-    /// as `fit` says.
+    /// Compares the columns and the unique indexes that exist with the schema. Returns for each of the schema's columns how the
+    /// existing one takes it, as `fit` says.
     pub(crate) fn compare<T: Display, F>(
         &self,
         existing: &[Existing<T>],
