@@ -7,12 +7,11 @@ use millrace_model::{Code, Fault, Record, Result};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
 use rdkafka::topic_partition_list::Offset;
 
 use super::client::{Cluster, PlainContext, REQUEST_TIMEOUT};
-use super::consumer::owned;
 use super::fault::{fault, topic_missing};
+use super::message::{headers, record};
 
 /// How long open transactions of others are waited for; Kafka ends an abandoned one sooner.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -37,7 +36,7 @@ fn read(cluster: &Cluster, topic: &str, mut each: impl FnMut(&Record<'_>)) -> Re
     let mut open: BTreeSet<i32> = (0..count).collect();
     while !open.is_empty() {
         match committed.poll(REQUEST_TIMEOUT) {
-            Some(Ok(message)) => give(&message, topic, &mut each),
+            Some(Ok(message)) => each(&record(topic, &message, &headers(&message))),
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 open.remove(&partition);
             }
@@ -95,17 +94,4 @@ fn assign_all(client: &BaseConsumer<PlainContext>, topic: &str, count: i32) -> R
         list.add_partition_offset(topic, partition, Offset::Beginning).map_err(|error| fault("naming an offset", error))?;
     }
     client.assign(&list).map_err(|error| fault(&format!("reading topic {topic}"), error))
-}
-
-fn give(message: &impl Message, topic: &str, each: &mut impl FnMut(&Record<'_>)) {
-    let headers = message.headers().map(owned).unwrap_or_default();
-    each(&Record {
-        topic,
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp: message.timestamp().to_millis().unwrap_or(-1),
-        key: message.key(),
-        value: message.payload(),
-        headers: &headers,
-    });
 }

@@ -10,6 +10,7 @@ mod client;
 pub mod compacted;
 mod consumer;
 mod fault;
+mod message;
 mod native;
 mod producer;
 mod tail;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_model::{Code, Fault, Record, Records, RecordsBuilder, Result};
+use millrace_model::{Code, Fault, Records, RecordsBuilder, Result};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 
 use super::client::{Cluster, PlainContext, REQUEST_TIMEOUT};
 use super::compacted::reader;
-use super::consumer::owned;
 use super::fault::fault;
+use super::message::{headers, record};
 use super::topics;
 
 /// Follows a topic without being a member of any group. Dropping it ends it.
@@ -114,16 +114,7 @@ impl Reader {
 }
 
 fn push(records: &mut RecordsBuilder, message: &impl Message) {
-    let record = Record {
-        topic: "",
-        partition: message.partition(),
-        offset: message.offset(),
-        timestamp: message.timestamp().to_millis().unwrap_or(-1),
-        key: message.key(),
-        value: message.payload(),
-        headers: &[],
-    };
-    records.push_with_headers(&record, message.headers().map(owned).unwrap_or_default());
+    records.push_with_headers(&record("", message, &[]), headers(message));
 }
 
 /// The `last` newest records, oldest first.

@@ -3,10 +3,10 @@
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millrace_model::{Fault, Header, Offsets, Record, Records, RecordsBuilder, Result, TopicPartition};
+use millrace_model::{Fault, Offsets, Records, RecordsBuilder, Result, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList, config::RDKafkaLogLevel};
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::super::client::{REQUEST_TIMEOUT, Troubles, log};
 use super::super::fault::fault;
+use super::super::message::{headers, record};
 use super::{Assigned, Event, Revoked, Start};
 
 /// The most records that one batch has.
@@ -55,18 +56,10 @@ impl Context {
     pub(super) fn push(&self, topic: &Arc<str>, message: &BorrowedMessage<'_>) {
         let mut pending = self.pending();
         let records = pending.get_or_insert_with(|| RecordsBuilder::new(Arc::clone(topic), BATCH_RECORDS));
-        let record = Record {
-            topic,
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp: message.timestamp().to_millis().unwrap_or(-1),
-            key: message.key(),
-            value: message.payload(),
-            headers: &[],
-        };
+        let record = record(topic, message, &[]);
         match message.headers() {
             None => records.push(&record),
-            Some(headers) => records.push_with_headers(&record, owned(headers)),
+            Some(_) => records.push_with_headers(&record, headers(message)),
         }
     }
 
@@ -137,10 +130,6 @@ fn set_starts(list: &mut TopicPartitionList, offsets: &Offsets) -> Result<(), Ka
         list.set_partition_offset(&partition.topic, partition.partition, start)?;
     }
     Ok(())
-}
-
-pub(in crate::kafka) fn owned(headers: &impl Headers) -> Vec<Header> {
-    headers.iter().map(|header| Header { key: header.key.to_owned(), value: header.value.map(<[u8]>::to_vec) }).collect()
 }
 
 impl ClientContext for Context {

@@ -23,7 +23,6 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use self::context::Context;
-pub(super) use self::context::owned;
 use self::reader::Reader;
 use super::client::{Cluster, GroupMetadata};
 use super::producer::partition_list;
