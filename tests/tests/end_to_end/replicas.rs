@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millrace_tests::flights::{Flights, SCHEMA};
 use millrace_tests::postgres::Warehouse;
-use millrace_tests::{Project, Servers, Service, until};
+use millrace_tests::{Project, Servers, Service, kafka, until};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -44,6 +44,10 @@ async fn every_flight_is_in_the_table_once_when_one_of_two_replicas_is_killed_fo
     for service in [&ingest].into_iter().chain(&transforms).chain(&loaders) {
         service.ready().await;
     }
+    for group in ["checked", "rows"].map(|pipeline| format!("{}.{pipeline}", project.name())) {
+        let is_shared = async || (kafka::members_at_work(&servers.kafka, &group).await == 2).then_some(());
+        until(&format!("two replicas share the partitions of {group}"), PATIENCE, is_shared).await;
+    }
     let mut posted = 0;
     let mut publish = async |part: Flights| {
         posted += part.len() as i64;
@@ -52,8 +56,10 @@ async fn every_flight_is_in_the_table_once_when_one_of_two_replicas_is_killed_fo
         posted
     };
     until("all four replicas have work", PATIENCE, async || {
-        publish(parts.next().expect("the replicas have work before all flights are posted")).await;
-        (work(&transforms, "transform", "checked").await && work(&loaders, "loader", "rows").await).then_some(())
+        let read = [work(&transforms, "transform", "checked").await, work(&loaders, "loader", "rows").await].concat();
+        let part = parts.next().unwrap_or_else(|| panic!("all is posted, and transforms and loaders have read {read:?} records"));
+        publish(part).await;
+        read.iter().all(|&records| records > 0).then_some(())
     })
     .await;
 
@@ -75,8 +81,8 @@ async fn every_flight_is_in_the_table_once_when_one_of_two_replicas_is_killed_fo
     assert_eq!(difference, None, "the first row that differs (there, expected)");
 }
 
-/// Whether each replica has read records.
-async fn work(replicas: &[Service; 2], service: &str, pipeline: &str) -> bool {
+/// How many records each replica has read.
+async fn work(replicas: &[Service; 2], service: &str, pipeline: &str) -> [u64; 2] {
     let [a, b] = replicas;
-    a.counted(service, pipeline, "records_in").await > 0 && b.counted(service, pipeline, "records_in").await > 0
+    [a.counted(service, pipeline, "records_in").await, b.counted(service, pipeline, "records_in").await]
 }
