@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::groups::{GroupInfo, GroupMemberInfo};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseRecord, FutureProducer, Producer as _, ThreadedProducer};
@@ -14,8 +13,6 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many bytes an assignment has that names no topic: a version, no topics, no user data.
-const NO_PARTITIONS: usize = 10;
 
 /// A record as a committed reader gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,18 +111,6 @@ pub async fn lag(brokers: &str, group: &str, topic: &str) -> i64 {
         }
         let committed = consumer.committed_offsets(list, PATIENCE).expect("the group is known");
         committed.elements().iter().map(|partition| behind(&consumer, partition)).sum()
-    });
-    asked.await.expect("asking does not panic")
-}
-
-/// How many members of a group have partitions.
-pub async fn members_at_work(brokers: &str, group: &str) -> usize {
-    let (config, group) = (client(brokers), group.to_owned());
-    let asked = tokio::task::spawn_blocking(move || {
-        let consumer: BaseConsumer = config.create().expect("a consumer");
-        let groups = consumer.fetch_group_list(Some(&group), PATIENCE).expect("the broker answers");
-        let assignments = groups.groups().iter().flat_map(GroupInfo::members).filter_map(GroupMemberInfo::assignment);
-        assignments.filter(|assignment| assignment.len() > NO_PARTITIONS).count()
     });
     asked.await.expect("asking does not panic")
 }

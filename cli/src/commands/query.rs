@@ -17,7 +17,8 @@ pub(crate) async fn execute(args: &Query) -> anyhow::Result<ExitCode> {
         table.add_row(row.iter().map(|value| value.as_deref().unwrap_or("NULL")));
     }
     println!("{table}");
-    println!("{} rows", result.rows.len());
+    let count = result.rows.len();
+    println!("{count} {}", if count == 1 { "row" } else { "rows" });
     Ok(ExitCode::SUCCESS)
 }
 

@@ -27,7 +27,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// The cluster of the project file; `instance` is this process's stable name among its replicas
-    /// (transactional ids and static group membership are made of it).
+    /// (transactional ids are made of it).
     pub fn new(config: &KafkaConfig, instance: &str) -> Self {
         let mut base = ClientConfig::new();
         base.set("bootstrap.servers", &config.brokers).set("client.id", format!("millrace-{instance}"));

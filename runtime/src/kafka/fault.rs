@@ -23,6 +23,7 @@ fn classify(error: &KafkaError) -> (Code, Retry) {
     match error {
         KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Nul(_) => (Code::KafkaConfiguration, Retry::Operator),
         KafkaError::Transaction(native) => classify_code(native.code()),
+        KafkaError::AdminOp(code) => classify_code(*code),
         error => error.rdkafka_error_code().map_or((Code::KafkaOther, Retry::BackOff), classify_code),
     }
 }
@@ -72,6 +73,14 @@ mod tests {
         let fault = fault("opening a client", refused.err().expect("there is no such setting"));
         let shown = format!("{fault} {fault:?}");
         assert!(shown.contains("ssl.key.pasword") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_topic_that_can_not_be_made_waits_for_an_operator() {
+        let retry = |code| fault("making a topic", KafkaError::AdminOp(code)).retry();
+        assert_eq!(retry(RDKafkaErrorCode::InvalidReplicationFactor), Retry::Operator);
+        assert_eq!(retry(RDKafkaErrorCode::TopicAuthorizationFailed), Retry::Operator);
+        assert_eq!(retry(RDKafkaErrorCode::RequestTimedOut), Retry::BackOff);
     }
 
     #[test]

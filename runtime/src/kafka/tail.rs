@@ -16,7 +16,7 @@ use super::client::{Cluster, PlainContext, REQUEST_TIMEOUT};
 use super::compacted::reader;
 use super::fault::fault;
 use super::message::{headers, record};
-use super::topics;
+use super::topics::{self, Extent};
 
 /// Follows a topic without being a member of any group. Dropping it ends it.
 pub struct Tail {
@@ -28,10 +28,9 @@ impl Tail {
     /// that come when `follow` says so.
     pub async fn open(cluster: &Cluster, topic: &str, last: usize, follow: bool) -> Result<Self> {
         let extents = topics::extents(cluster, topic).await?;
-        let starts: Vec<i64> = extents.iter().map(|extent| extent.start.max(extent.end - last as i64)).collect();
         let (sender, records) = mpsc::channel(16);
         let reader = Reader { client: reader(cluster, "read_committed")?, topic: topic.into(), sender };
-        tokio::task::spawn_blocking(move || reader.run(&starts, last, follow));
+        tokio::task::spawn_blocking(move || reader.run(&extents, last, follow));
         Ok(Self { records })
     }
 
@@ -48,17 +47,32 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(&self, starts: &[i64], last: usize, follow: bool) {
-        let read = self.history(starts, last).and_then(|()| if follow { self.follow() } else { Ok(()) });
+    fn run(&self, extents: &[Extent], last: usize, follow: bool) {
+        let read = self.history(extents, last).and_then(|()| if follow { self.follow() } else { Ok(()) });
         if let Err(fault) = read {
             // Nobody may be looking any more.
             self.sender.blocking_send(Err(fault)).ok();
         }
     }
 
-    fn history(&self, starts: &[i64], last: usize) -> Result<()> {
+    /// Gives the last records. The markers of transactions take offsets too: where too few records are found, more offsets are read.
+    fn history(&self, extents: &[Extent], last: usize) -> Result<()> {
+        let mut span = last as i64;
+        loop {
+            let starts: Vec<i64> = extents.iter().map(|extent| extent.start.max(extent.end.saturating_sub(span))).collect();
+            let read = self.read(&starts)?;
+            let all = starts.iter().zip(extents).all(|(start, extent)| *start == extent.start);
+            if read.len() >= last || all {
+                self.give(newest(&read, last));
+                return Ok(());
+            }
+            span = span.saturating_mul(4).saturating_add(16);
+        }
+    }
+
+    fn read(&self, starts: &[i64]) -> Result<Records> {
         self.assign(starts)?;
-        let mut read = RecordsBuilder::new(Arc::clone(&self.topic), last);
+        let mut read = RecordsBuilder::new(Arc::clone(&self.topic), 0);
         let mut open: BTreeSet<i32> = (0..starts.len() as i32).collect();
         while !open.is_empty() {
             match self.client.poll(REQUEST_TIMEOUT) {
@@ -70,8 +84,7 @@ impl Reader {
                 None => return Err(self.unanswered()),
             }
         }
-        self.give(newest(&read.finish(), last));
-        Ok(())
+        Ok(read.finish())
     }
 
     fn follow(&self) -> Result<()> {

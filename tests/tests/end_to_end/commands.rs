@@ -82,6 +82,8 @@ fn topics_are_listed_and_read(project: &Project) {
     let told: Vec<_> = values.iter().map(|record| (&record["key"], &record["value"])).collect();
     let (ann, eve) = (json!({ "id": "ann", "amount": 10 }), json!({ "id": "eve", "amount": 20 }));
     assert_eq!(told, [(&json!("ann"), &ann), (&json!("eve"), &eve)]);
+    let newest = json_lines(&said(project, &["topics", "tail", "checked", "--no-follow", "-n", "1"]));
+    assert_eq!(newest.len(), 1, "a transaction's marker is not taken for a record: {newest:?}");
     let missing = run(project, &["topics", "tail", "chekced", "--no-follow"]);
     assert!(missing.code == Some(1) && missing.err.contains("chekced"), "{missing:#?}");
 }

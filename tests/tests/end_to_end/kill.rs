@@ -101,15 +101,17 @@ async fn publish_and_kill(
 ) -> usize {
     let mut hits = 0;
     for (number, part) in flights.parts(PARTS).enumerate() {
+        let victim = number % SERVICES.len();
+        let before = come(servers, project, SERVICES[victim]).await;
         project.write(&format!("in/part-{number:02}.csv"), part.csv());
         let (gateway, answered) = (services[0].gateway(), Cell::new(false));
         let posting = async {
             post(&gateway, number, &part).await;
             answered.set(true);
         };
-        let (victim, instant) = (number % SERVICES.len(), Duration::from_millis(random.random_range(0..INSTANTS)));
+        let instant = Duration::from_millis(random.random_range(0..INSTANTS));
         let killing = async {
-            wait_for_work(servers, project, SERVICES[victim]).await;
+            wait_for_work(servers, project, SERVICES[victim], before).await;
             // Not a wait for something: this is the random instant.
             sleep(instant).await;
             services[victim].kill();
@@ -123,22 +125,37 @@ async fn publish_and_kill(
     hits
 }
 
-/// Waits until the service has something to read. A request is work at once.
-async fn wait_for_work(servers: &Servers, project: &Project, service: &str) {
+/// Waits until more has come for the service than there was `before`. A request is work at once.
+async fn wait_for_work(servers: &Servers, project: &Project, service: &str, before: i64) {
     if service != "ingest" {
-        let has_work = async || (waiting(servers, project, service).await > WORK).then_some(());
-        until(&format!("{service} has something to read"), PATIENCE, has_work).await;
+        let has_come = async || (come(servers, project, service).await > before + WORK).then_some(());
+        until(&format!("{service} has something to read"), PATIENCE, has_come).await;
+    }
+}
+
+/// The pipeline of a service that is looked at, and its topic; none of ingest.
+fn input(service: &str) -> Option<(&'static str, &'static str)> {
+    match service {
+        "transform" => Some(("checked", "files")),
+        "loader" => Some(("appended", "checked")),
+        _ => None,
+    }
+}
+
+/// How many offsets have come for the service.
+async fn come(servers: &Servers, project: &Project, service: &str) -> i64 {
+    match input(service) {
+        Some((_, topic)) => kafka::length(&servers.kafka, &project.topic(topic)).await,
+        None => 0,
     }
 }
 
 /// How many offsets are there for the service that it has not committed yet.
 async fn waiting(servers: &Servers, project: &Project, service: &str) -> i64 {
-    let (pipeline, topic) = match service {
-        "transform" => ("checked", "files"),
-        "loader" => ("appended", "checked"),
-        _ => return 0,
-    };
-    kafka::lag(&servers.kafka, &format!("{}.{pipeline}", project.name()), &project.topic(topic)).await
+    match input(service) {
+        Some((pipeline, topic)) => kafka::lag(&servers.kafka, &format!("{}.{pipeline}", project.name()), &project.topic(topic)).await,
+        None => 0,
+    }
 }
 
 /// Posts until it is answered. An answer that was lost with the gateway leaves it open whether the flights are stored; the key

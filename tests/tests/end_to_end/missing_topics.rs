@@ -25,7 +25,7 @@ load:
 const IMPATIENT: &str = "options: { topic.metadata.propagation.max.ms: 1000, topic.metadata.refresh.interval.ms: 1000 } }";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_is_deleted_halts_its_readers_until_they_start_again_and_make_it_anew() {
+async fn a_topic_that_is_deleted_halts_its_readers_and_one_made_anew_halts_a_load_that_was_further() {
     let servers = Servers::of_this_run();
     let project = Project::new(&servers, PIPELINES);
     project.change(r#""${KAFKA_BROKERS}" }"#, &format!(r#""${{KAFKA_BROKERS}}", {IMPATIENT}"#));
@@ -54,8 +54,27 @@ async fn a_topic_that_is_deleted_halts_its_readers_until_they_start_again_and_ma
     for service in &mut services {
         assert!(service.terminate().await.success(), "it ends well while its pipeline is halted");
         service.restart();
-        service.ready().await;
     }
+    let [transform, loader] = &services;
+    transform.ready().await;
+    // Kafka forgot the group's offsets with the topic; the target still has its position.
+    let state = loader.is("halted").await;
+    assert_eq!(state["code"], "MR0208", "{state}");
     write("ben").await;
     transformed(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_cannot_be_made_halts_its_pipelines_and_is_named() {
+    let servers = Servers::of_this_run();
+    let project = Project::new(&servers, PIPELINES);
+    project.change("partitions: 1,", "partitions: 1, replication: 3,");
+    project.write("order.avsc", SCHEMA);
+    let _schema = Warehouse::of(&servers, &project).await;
+    for mut service in ["transform", "loader"].map(|name| Service::start(&project, name)) {
+        let state = service.is("halted").await;
+        assert_eq!(state["code"], "MR0206", "{state}");
+        assert!(state["fault"].as_str().expect("a fault").contains(&project.topic("orders")), "{state}");
+        assert!(service.runs(), "one pipeline's topic never ends the process");
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millrace_tests::flights::{Flights, SCHEMA};
 use millrace_tests::postgres::Warehouse;
-use millrace_tests::{Project, Servers, Service, kafka, until};
+use millrace_tests::{Project, Servers, Service, until};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -43,10 +43,6 @@ async fn every_flight_is_in_the_table_once_when_one_of_two_replicas_is_killed_fo
     let mut loaders = ["a", "b"].map(|instance| Service::replica(&project, "loader", instance));
     for service in [&ingest].into_iter().chain(&transforms).chain(&loaders) {
         service.ready().await;
-    }
-    for group in ["checked", "rows"].map(|pipeline| format!("{}.{pipeline}", project.name())) {
-        let is_shared = async || (kafka::members_at_work(&servers.kafka, &group).await == 2).then_some(());
-        until(&format!("two replicas share the partitions of {group}"), PATIENCE, is_shared).await;
     }
     let mut posted = 0;
     let mut publish = async |part: Flights| {

@@ -105,8 +105,10 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Joins the group. Reads committed records only; takes part in cooperative rebalances as a static member
-    /// (`group.instance.id` is made of the cluster's instance), so that a restart moves no partitions.
+    /// Joins the group. Reads committed records only; takes part in cooperative rebalances.
+    ///
+    /// Not as a static member (KIP-345): one that starts again between the two phases of a cooperative rebalance is given its
+    /// cached assignment without another rebalance, and the partitions that it had just let go belong to nobody.
     ///
     /// Must be called within a tokio runtime.
     pub fn subscribe(cluster: &Cluster, subscription: &Subscription) -> Result<Self> {
@@ -177,11 +179,9 @@ impl Consumer {
 
 fn member_config(cluster: &Cluster, group: &str) -> rdkafka::ClientConfig {
     let mut config = cluster.config();
-    let instance = format!("{group}-{}", cluster.instance());
     cluster.defaults(
         &mut config,
         &[
-            ("group.instance.id", &instance),
             ("session.timeout.ms", "6000"),
             ("heartbeat.interval.ms", "1500"),
             ("fetch.queue.backoff.ms", "2"),
