@@ -1,14 +1,14 @@
 //! What a file begins with, by which it is known again: its name may have come to be that of another.
 
+use std::hash::Hasher as _;
+
+use fnv::FnvHasher;
 use serde::{Deserialize, Serialize};
 
 /// How many bytes tell files apart.
 const BYTES: usize = 1024;
-/// The hash of nothing in FNV-1a of 64 bits, which is kept from version to version, and its factor.
-const NOTHING: u64 = 0xcbf2_9ce4_8422_2325;
-const FACTOR: u64 = 0x0100_0000_01b3;
 
-/// The first bytes of a file, as far as they have been read, by their hash.
+/// The first bytes of a file, as far as they have been read, by their hash: FNV-1a of 64 bits (RFC 9923), kept from version to version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Beginning {
     bytes: usize,
@@ -17,7 +17,7 @@ pub(super) struct Beginning {
 
 impl Default for Beginning {
     fn default() -> Self {
-        Self { bytes: 0, hash: NOTHING }
+        Self { bytes: 0, hash: FnvHasher::default().finish() }
     }
 }
 
@@ -39,7 +39,9 @@ impl Beginning {
         if offset == self.bytes as u64 {
             let text = &text[..text.len().min(BYTES.saturating_sub(self.bytes))];
             self.bytes += text.len();
-            self.hash = text.iter().fold(self.hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(FACTOR));
+            let mut hasher = FnvHasher::with_key(self.hash);
+            hasher.write(text);
+            self.hash = hasher.finish();
         }
     }
 }

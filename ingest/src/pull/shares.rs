@@ -1,7 +1,9 @@
 //! The shares of a pipeline's work that this instance has, and the right to write for them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher as _;
 
+use fnv::FnvHasher;
 use millrace_model::{Code, Fault, Result, TopicPartition};
 use millrace_runtime::kafka::{Cluster, Producer, topics};
 use millrace_runtime::output::Writer;
@@ -86,8 +88,9 @@ impl<'a> Shares<'a> {
 
 /// The share that a split belongs to. All instances, of all versions, must agree on it: FNV-1a (RFC 9923) over the name.
 fn share_of(split: &str, count: i32) -> i32 {
-    let hash = split.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    (hash % count.max(1) as u64) as i32
+    let mut hasher = FnvHasher::default();
+    hasher.write(split.as_bytes());
+    (hasher.finish() % count.max(1) as u64) as i32
 }
 
 #[cfg(test)]
