@@ -77,9 +77,14 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.message)?;
-        let mut cause = self.source();
+        let (mut cause, mut said) = (self.source(), String::new());
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            let text = error.to_string();
+            // Many an error has its cause in its own text.
+            if !said.contains(&text) {
+                write!(f, ": {text}")?;
+                said = text;
+            }
             cause = error.source();
         }
         Ok(())
@@ -89,5 +94,21 @@ impl fmt::Display for Fault {
 impl Error for Fault {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.as_ref().map(|cause| cause.as_ref() as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the server answered: {0}")]
+    struct Answered(#[source] std::num::ParseIntError);
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = "x".parse::<i32>().expect_err("is no number");
+        let fault = Fault::fatal(Code::Internal, "asking failed").because(Answered(cause));
+        assert_eq!(fault.to_string(), "MR0901: asking failed: the server answered: invalid digit found in string");
     }
 }
