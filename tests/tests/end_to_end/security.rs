@@ -83,13 +83,14 @@ async fn a_wrong_kafka_password_halts_the_pipeline_and_names_the_variable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_database_password_halts_the_pipeline_and_names_the_variable() {
+async fn a_wrong_database_password_halts_the_pipeline_and_names_the_setting() {
     let servers = Servers::of_this_run();
     let project = Project::new(&servers, LOADER_ONLY).with("DW_PASSWORD", "guessed");
     project.write("flight.avsc", SCHEMA);
     let mut loader = Service::start(&project, "loader");
     let state = loader.is("halted").await;
     assert_eq!(state["code"], "MR0602", "{state}");
+    assert!(state["fault"].as_str().is_some_and(|fault| fault.contains("`user` and `password`")), "{state}");
     assert!(!loader.log().contains("guessed"), "the password is in the log");
     assert!(loader.runs(), "one pipeline's credentials never end the process");
     assert!(loader.metrics().await.contains("millrace_loader_halted{pipeline=\"rows\"} 1"));
