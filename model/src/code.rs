@@ -60,6 +60,7 @@ codes! {
     BodyTooLarge = "MR0406", "The request's body is over the limit", "Send less in one request, or raise max_body.";
     FileUnreadable = "MR0407", "A file can't be read", "Check the path and its permissions.";
     EncodingInvalid = "MR0408", "The text is not UTF-8", "Send UTF-8.";
+    FileDamaged = "MR0409", "A file is not what its format wants", "Put a whole file in its place under another name; what was read of it before stands.";
     // MR05..: transform.
     SqlInvalid = "MR0501", "The SQL of a step can't be used", "Mend the place that the message names.";
     SqlUnsupported = "MR0502", "The SQL needs more than one row at a time", "Use row-wise expressions; aggregates, joins and windows belong to later steps.";

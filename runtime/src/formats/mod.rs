@@ -1,5 +1,8 @@
 //! JSON and CSV → Arrow by schema, strictly: no value is guessed, rounded or cut.
 //!
+//! A *line* format (NDJSON, CSV) is given records that were cut from the text already. A *block* format (`blocks`) reads a whole
+//! file and finds its records itself.
+//!
 //! A record is first checked against the schema as a whole, which gives a [`Datum`](datum::Datum) or a [`Refusal`]
 //! with the field's path; only then is it appended to the columns, which can't fail. So a bad record
 //! leaves no trace in its neighbours.
@@ -24,15 +27,18 @@
 //! A field that is left out takes its default; without one it is null where the schema allows it, else the
 //! record is refused. A field that the schema has not is refused, as is a name that occurs twice.
 
+pub mod blocks;
 mod columns;
 pub mod csv;
 mod datum;
+mod documents;
 mod json;
 mod scalar;
 mod shape;
 #[cfg(test)]
 mod testing;
 
+pub use documents::JsonDocument;
 pub use json::JsonReader;
 
 use std::borrow::Cow;
