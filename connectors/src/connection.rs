@@ -3,7 +3,8 @@
 use millrace_model::{Result, Schema, Sink};
 
 use crate::config::{Connection, TableConfig};
-use crate::table::{Column, QueryResult};
+use crate::described::{DescribedColumn, Relation};
+use crate::table::{Column, Examined, QueryResult};
 
 impl Connection {
     /// The columns that a table for the schema gets, or what makes it impossible. Asks no server.
@@ -27,6 +28,38 @@ impl Connection {
         match self {
             Self::Postgres(config) => config.query(sql).await,
             Self::Sqlite(config) => config.query(sql).await,
+        }
+    }
+
+    /// Compares the target with what the pipeline of `table` needs. Changes nothing, and makes no file.
+    pub async fn examine(&self, table: &TableConfig, schema: &Schema) -> Result<Examined> {
+        match self {
+            Self::Postgres(config) => config.examine(table, schema).await,
+            Self::Sqlite(config) => config.examine(table, schema).await,
+        }
+    }
+
+    /// Runs statements that define tables: all of them or none.
+    pub async fn define(&self, statements: &[String]) -> Result<()> {
+        match self {
+            Self::Postgres(config) => config.define(statements).await,
+            Self::Sqlite(config) => config.define(statements).await,
+        }
+    }
+
+    /// Drops a table with its rows.
+    pub async fn drop_table(&self, table: &str) -> Result<()> {
+        match self {
+            Self::Postgres(config) => config.drop_table(table).await,
+            Self::Sqlite(config) => config.drop_table(table).await,
+        }
+    }
+
+    /// The columns of a table or query as Avro. Nothing is run.
+    pub async fn describe(&self, relation: Relation<'_>) -> Result<Vec<DescribedColumn>> {
+        match self {
+            Self::Postgres(config) => config.describe(relation).await,
+            Self::Sqlite(config) => config.describe(relation).await,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod config;
 mod connection;
+pub mod described;
 mod embedded;
 pub mod files;
 pub mod postgres;
@@ -10,4 +11,5 @@ pub mod sqlite;
 pub mod table;
 
 pub use config::{Connection, Mode, SourceConfig, TableConfig};
-pub use table::{Column, QueryResult};
+pub use described::{DescribedColumn, Relation};
+pub use table::{Column, Definition, Examined, Misfit, MisfitKind, QueryResult};

@@ -13,7 +13,9 @@ mod config;
 mod connect;
 mod copy;
 mod copying;
+mod describe;
 mod encode;
+mod examine;
 mod fault;
 mod numeric;
 mod positions;
@@ -30,7 +32,8 @@ use millrace_model::{Result, Schema, Sink};
 pub use config::{Config, Tls};
 
 use crate::config::TableConfig;
-use crate::table::{Column, QueryResult};
+use crate::described::{DescribedColumn, Relation};
+use crate::table::{Column, Examined, QueryResult};
 
 impl Config {
     /// The columns that the table gets, or what makes it impossible, told from the schema alone.
@@ -47,5 +50,25 @@ impl Config {
     /// Runs SQL that reads, and returns its rows as the server writes them, times in UTC.
     pub async fn query(&self, sql: &str) -> Result<QueryResult> {
         query::query(self, sql).await
+    }
+
+    /// Compares the database with what the pipeline of `table` needs. Changes nothing.
+    pub async fn examine(&self, table: &TableConfig, schema: &Schema) -> Result<Examined> {
+        examine::examine(self, &self.target(table, schema)).await
+    }
+
+    /// Runs statements that define tables: all of them or none.
+    pub async fn define(&self, statements: &[String]) -> Result<()> {
+        examine::define(self, statements).await
+    }
+
+    /// Drops a table with its rows.
+    pub async fn drop_table(&self, table: &str) -> Result<()> {
+        examine::drop_table(self, table).await
+    }
+
+    /// The columns of a table or query as Avro. Nothing is run.
+    pub async fn describe(&self, relation: Relation<'_>) -> Result<Vec<DescribedColumn>> {
+        describe::describe(self, relation).await
     }
 }

@@ -47,14 +47,23 @@ impl Positions {
         Self { pipeline: pipeline.to_owned(), table: config.qualified(TABLE) }
     }
 
-    /// Makes their table when it does not exist.
-    pub(super) async fn ensure(&self, connection: &mut PgConnection) -> Result<()> {
-        let definition = format!(
+    /// The name of their table, quoted.
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The statement that makes their table.
+    pub(super) fn definition(&self) -> String {
+        format!(
             "CREATE TABLE IF NOT EXISTS {} (pipeline text NOT NULL, topic text NOT NULL, \"partition\" integer NOT NULL, \"position\" bigint, \
              backend_pid integer, backend_start timestamptz, claimed_at timestamptz, PRIMARY KEY (pipeline, topic, \"partition\"))",
             self.table
-        );
-        ensure(connection, &self.table, &definition).await
+        )
+    }
+
+    /// Makes their table when it does not exist.
+    pub(super) async fn ensure(&self, connection: &mut PgConnection) -> Result<()> {
+        ensure(connection, &self.table, &self.definition()).await
     }
 
     /// Takes partitions over: ends the sessions that had them, puts this one in their place, and returns their positions.

@@ -11,7 +11,7 @@ use super::config::Config;
 use super::fault::fault;
 use super::types::{Declared, Form, Limit, fit, sql_type};
 use crate::config::TableConfig;
-use crate::table::{Existing, Kind, Target, quoted};
+use crate::table::{Existing, Kind, Misfit, Target, quoted};
 
 /// How one column of the schema goes into the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,14 +76,28 @@ impl Config {
     }
 }
 
+/// What keeps two that start at once from making the same table, which `IF NOT EXISTS` alone does not.
+pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('millrace', 0))";
+
 /// Compares the table in the database with the schema, and says how each column goes into it.
 pub(super) async fn compare(connection: &mut PgConnection, target: &Target) -> Result<Vec<Loaded>> {
+    let (existing, unique) = read(connection, target).await?;
+    target.compare(&existing, &unique, loaded)
+}
+
+/// All that does not fit.
+pub(super) async fn misfits(connection: &mut PgConnection, target: &Target) -> Result<Vec<Misfit>> {
+    let (existing, unique) = read(connection, target).await?;
+    target.misfits(&existing, &unique, loaded)
+}
+
+/// The columns of the table, and the columns of its unique indexes.
+async fn read(connection: &mut PgConnection, target: &Target) -> Result<(Vec<Existing<ColumnType>>, Vec<BTreeSet<String>>)> {
     let failed = |error| fault(&format!("reading the columns of {}", target.name), error);
     let existing: Vec<Existing<ColumnType>> =
         sqlx::query_as(COLUMNS).bind(&target.name).fetch_all(&mut *connection).await.map_err(failed)?;
     let unique: Vec<(Vec<String>,)> = sqlx::query_as(UNIQUE).bind(&target.name).fetch_all(connection).await.map_err(failed)?;
-    let unique: Vec<BTreeSet<String>> = unique.into_iter().map(|(columns,)| columns.into_iter().collect()).collect();
-    target.compare(&existing, &unique, loaded)
+    Ok((existing, unique.into_iter().map(|(columns,)| columns.into_iter().collect()).collect()))
 }
 
 fn loaded(kind: Kind, column: &Existing<ColumnType>) -> Option<Loaded> {
@@ -94,7 +108,7 @@ fn loaded(kind: Kind, column: &Existing<ColumnType>) -> Option<Loaded> {
 
 /// Makes what is missing, without troubling the catalogue or the user's rights when nothing is.
 ///
-/// An advisory lock keeps two that start at once from making the same table, which `IF NOT EXISTS` alone does not.
+/// Two that start at once wait for each other.
 pub(super) async fn ensure(connection: &mut PgConnection, name: &str, definition: &str) -> Result<()> {
     let doing = format!("making table {name}");
     let exists: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
@@ -105,6 +119,6 @@ pub(super) async fn ensure(connection: &mut PgConnection, name: &str, definition
     if exists {
         return Ok(());
     }
-    let sql = format!("BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('millrace', 0)); {definition}; COMMIT");
+    let sql = format!("BEGIN; {LOCK}; {definition}; COMMIT");
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(|error| fault(&doing, error))
 }

@@ -163,7 +163,7 @@ fn fit_time(kind: Kind, declared: Declared<'_>) -> Option<(Form, Limit)> {
 }
 
 /// Precision and scale of a declared `numeric(p,s)`: `atttypmod` holds them above a header of 4 bytes, the scale in 11 signed bits.
-fn digits(modifier: i32) -> Option<(i32, i32)> {
+pub(super) fn digits(modifier: i32) -> Option<(i32, i32)> {
     let packed = modifier.checked_sub(4).filter(|_| modifier >= 4)?;
     Some(((packed >> 16) & 0xffff, ((packed & 0x7ff) ^ 1024) - 1024))
 }

@@ -24,6 +24,8 @@
 
 mod config;
 mod connect;
+mod describe;
+mod examine;
 mod fault;
 mod positions;
 mod query;
@@ -38,7 +40,8 @@ use millrace_model::{Result, Schema, Sink};
 pub use config::Config;
 
 use crate::config::TableConfig;
-use crate::table::{Column, QueryResult};
+use crate::described::{DescribedColumn, Relation};
+use crate::table::{Column, Examined, QueryResult};
 
 impl Config {
     /// The columns that the table gets, or what makes it impossible, told from the schema alone.
@@ -55,5 +58,25 @@ impl Config {
     /// Runs SQL that reads.
     pub async fn query(&self, sql: &str) -> Result<QueryResult> {
         query::query(self, sql).await
+    }
+
+    /// Compares the database with what the pipeline of `table` needs. Changes nothing, and makes no file.
+    pub async fn examine(&self, table: &TableConfig, schema: &Schema) -> Result<Examined> {
+        examine::examine(self, &target::target(table, schema)).await
+    }
+
+    /// Runs statements that define tables: all of them or none.
+    pub async fn define(&self, statements: &[String]) -> Result<()> {
+        examine::define(self, statements).await
+    }
+
+    /// Drops a table with its rows.
+    pub async fn drop_table(&self, table: &str) -> Result<()> {
+        examine::drop_table(self, table).await
+    }
+
+    /// The columns of a table or query as Avro. Nothing is run.
+    pub async fn describe(&self, relation: Relation<'_>) -> Result<Vec<DescribedColumn>> {
+        describe::describe(self, relation).await
     }
 }

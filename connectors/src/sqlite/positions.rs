@@ -5,13 +5,16 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::fault::fault;
 
+/// The name of their table.
+pub(super) const TABLE: &str = "millrace_positions";
+
+/// The statement that makes it.
+pub(super) const DEFINITION: &str = "CREATE TABLE IF NOT EXISTS millrace_positions (pipeline TEXT NOT NULL, topic TEXT NOT NULL, \
+     \"partition\" INTEGER NOT NULL, \"position\" INTEGER, PRIMARY KEY (pipeline, topic, \"partition\"))";
+
 /// Makes their table when it does not exist.
 pub(super) async fn ensure(connection: &mut SqliteConnection) -> Result<()> {
-    let made = sqlx::raw_sql(
-        "CREATE TABLE IF NOT EXISTS millrace_positions (pipeline TEXT NOT NULL, topic TEXT NOT NULL, \"partition\" INTEGER NOT NULL, \
-         \"position\" INTEGER, PRIMARY KEY (pipeline, topic, \"partition\"))",
-    );
-    made.execute(connection).await.map(drop).map_err(|error| fault("making the table of positions", error))
+    sqlx::raw_sql(DEFINITION).execute(connection).await.map(drop).map_err(|error| fault("making the table of positions", error))
 }
 
 /// The positions of partitions, which each get a row if they have none.

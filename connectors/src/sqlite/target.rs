@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, FromRow, Row};
 use super::fault::fault;
 use super::types::{keeps, sql_type};
 use crate::config::TableConfig;
-use crate::table::{Existing, Target, quoted};
+use crate::table::{Existing, Kind, Misfit, Target, quoted};
 
 /// A column's declared type.
 #[derive(Debug)]
@@ -50,12 +50,27 @@ pub(super) async fn ensure(connection: &mut SqliteConnection, target: &Target) -
 
 /// Compares the table in the database with the schema; returns the names of the columns that take no null.
 pub(super) async fn compare(connection: &mut SqliteConnection, target: &Target) -> Result<BTreeSet<String>> {
+    let (existing, unique) = read(connection, target).await?;
+    target.compare(&existing, &unique, fit)?;
+    Ok(existing.into_iter().filter(|column| column.required).map(|column| column.name).collect())
+}
+
+/// All that does not fit.
+pub(super) async fn misfits(connection: &mut SqliteConnection, target: &Target) -> Result<Vec<Misfit>> {
+    let (existing, unique) = read(connection, target).await?;
+    target.misfits(&existing, &unique, fit)
+}
+
+fn fit(kind: Kind, column: &Existing<ColumnType>) -> Option<()> {
+    keeps(&column.declared.0, kind).then_some(())
+}
+
+/// The columns of the table, and the columns of its unique indexes.
+async fn read(connection: &mut SqliteConnection, target: &Target) -> Result<(Vec<Existing<ColumnType>>, Vec<BTreeSet<String>>)> {
     let (table, failed) = (&target.table.table, |error| fault(&format!("reading the columns of {}", target.name), error));
     let existing: Vec<Existing<ColumnType>> = sqlx::query_as(COLUMNS).bind(table).fetch_all(&mut *connection).await.map_err(failed)?;
     let unique: Vec<(Option<String>,)> = sqlx::query_as(UNIQUE).bind(table).fetch_all(connection).await.map_err(failed)?;
-    let unique: Vec<BTreeSet<String>> = unique.into_iter().filter_map(|(columns,)| columns.as_deref().map(names)).collect();
-    target.compare(&existing, &unique, |kind, column| keeps(&column.declared.0, kind).then_some(()))?;
-    Ok(existing.into_iter().filter(|column| column.required).map(|column| column.name).collect())
+    Ok((existing, unique.into_iter().filter_map(|(columns,)| columns.as_deref().map(names)).collect()))
 }
 
 fn names(joined: &str) -> BTreeSet<String> {

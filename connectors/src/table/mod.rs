@@ -1,14 +1,19 @@
 //! What the sinks of table stores share: the target table, the kinds of columns, the look of nested values, the checks of
 //! values before they are sent, and the search for the rows that a target refuses.
 
+mod examined;
 mod json;
 mod kind;
 mod land;
+mod misfit;
 mod refused;
 mod target;
 
 use arrow::array::RecordBatch;
 use millrace_model::{Code, Fault, Result, Schema};
+
+pub use examined::{Definition, Examined};
+pub use misfit::{Misfit, MisfitKind};
 
 pub(crate) use json::{JsonText, write_uuid};
 pub(crate) use kind::{Kind, Unit};
