@@ -70,9 +70,9 @@ impl Loaded {
 
     /// Every dead-letter topic of the project.
     pub(crate) fn dead_letter_topics(&self) -> Vec<String> {
-        let ingest = self.project.ingest.values().map(|pipeline| &pipeline.dead_letters);
-        let transform = self.project.transform.values().map(|pipeline| &pipeline.dead_letters);
-        let load = self.project.load.values().map(|pipeline| &pipeline.dead_letters);
+        let ingest = self.project.ingest.values().map(|pipeline| &pipeline.dead_letters.topic);
+        let transform = self.project.transform.values().map(|pipeline| &pipeline.dead_letters.topic);
+        let load = self.project.load.values().map(|pipeline| &pipeline.dead_letters.topic);
         let mut topics: Vec<String> = ingest.chain(transform).chain(load).cloned().collect();
         topics.sort();
         topics.dedup();
@@ -91,7 +91,7 @@ impl Loaded {
     pub(crate) fn ingest(&self, name: &str) -> anyhow::Result<Ingest> {
         let (config, typed) = (self.project.ingest[name].clone(), self.typed(name)?);
         let (output, schema) = end(typed.output.as_ref(), name)?;
-        let topics = self.topics(&[&output, &config.dead_letters]);
+        let topics = self.topics(&[&output, &config.dead_letters.topic]);
         Ok(Ingest { config, schema, key: columns(typed.key.as_ref()), topics })
     }
 
@@ -99,7 +99,7 @@ impl Loaded {
     pub(crate) fn transform(&self, name: &str) -> anyhow::Result<Transform> {
         let (config, typed) = (self.project.transform[name].clone(), self.typed(name)?);
         let ((input, read), (output, written)) = (end(typed.input.as_ref(), name)?, end(typed.output.as_ref(), name)?);
-        let topics = self.topics(&[&input, &output, &config.dead_letters]);
+        let topics = self.topics(&[&input, &output, &config.dead_letters.topic]);
         Ok(Transform { config, input: read, output: written, key: columns(typed.key.as_ref()), topics })
     }
 
@@ -108,7 +108,7 @@ impl Loaded {
         let (config, typed) = (self.project.load[name].clone(), self.typed(name)?);
         let (input, schema) = end(typed.input.as_ref(), name)?;
         let connection = self.project.connections.get(&config.to.connection).context("the connection is gone")?.clone();
-        let (table, topics) = (config.table(&self.project.name, name), self.topics(&[&input, &config.dead_letters]));
+        let (table, topics) = (config.table(&self.project.name, name), self.topics(&[&input, &config.dead_letters.topic]));
         Ok(Load { config, connection, table, schema, topics })
     }
 

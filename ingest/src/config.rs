@@ -3,7 +3,7 @@
 use std::fmt;
 
 use millrace_connectors::SourceConfig;
-use millrace_runtime::project::{ByteSize, Delivery, OnError, Output, dead_letters};
+use millrace_runtime::project::{ByteSize, DeadLetterConfig, Delivery, OnError, Output};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
@@ -19,9 +19,9 @@ pub struct Pipeline {
     pub from: Input,
     /// The topic that they go to. Its schema says what a record must look like.
     pub to: Output,
-    /// The topic that records which can't be processed go to.
-    #[serde(default = "dead_letters")]
-    pub dead_letters: String,
+    /// The topic that records which can't be processed go to, and how many may.
+    #[serde(default)]
+    pub dead_letters: DeadLetterConfig,
     /// What becomes of such a record.
     #[serde(default)]
     pub on_error: OnError,

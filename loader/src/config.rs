@@ -1,7 +1,7 @@
 //! The project-file section of this service.
 
 use millrace_connectors::{Mode, TableConfig};
-use millrace_runtime::project::{Millis, OnError, dead_letters};
+use millrace_runtime::project::{DeadLetterConfig, Millis, OnError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -22,9 +22,9 @@ pub struct Pipeline {
     /// The columns that tell rows apart; `mode: upsert` needs them.
     #[serde(default)]
     pub keys: Vec<String>,
-    /// The topic that records which can't be processed go to.
-    #[serde(default = "dead_letters")]
-    pub dead_letters: String,
+    /// The topic that records which can't be processed go to, and how many may.
+    #[serde(default)]
+    pub dead_letters: DeadLetterConfig,
     /// What becomes of such a record.
     #[serde(default)]
     pub on_error: OnError,

@@ -13,15 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use millrace_connectors::{Connection, TableConfig};
-use millrace_model::{Batch, Code, Commit, Fault, Records, Rejected, Rejection, Result, Schema, Sink, Stage};
+use millrace_model::{Batch, Code, Commit, Fault, Records, Rejection, Result, Schema, Sink, Stage};
 use millrace_runtime::codec::{Decoded, Decoder};
-use millrace_runtime::dead_letters::{DeadLetters, halt_at};
 use millrace_runtime::input;
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Producer, Revoked, Subscription};
 use millrace_runtime::pipeline::{Pipeline, until};
-use millrace_runtime::project::OnError;
 use millrace_runtime::registry::Registry;
+use millrace_runtime::rejections::Rejecter;
 use millrace_runtime::telemetry::{BatchTrace, Outcome};
 use tracing::Instrument as _;
 
@@ -57,11 +56,10 @@ pub async fn run(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: 
     let consumer = Consumer::subscribe(cluster, &subscription)?;
     let mut worker = Worker {
         pipeline,
-        on_error: load.config.on_error,
         registry,
         decoder: Decoder::new(&load.schema)?,
         deletions: Deletions::new(&load.table, &load.schema)?,
-        dead_letters: DeadLetters::new(&pipeline.id, &load.config.dead_letters),
+        rejecter: Rejecter::new(&pipeline.id, &load.config.dead_letters, load.config.on_error),
         producer: Producer::idempotent(cluster)?,
         sink,
         consumer,
@@ -76,11 +74,10 @@ pub async fn run(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: 
 /// One run of a pipeline.
 struct Worker<'a> {
     pipeline: &'a Pipeline,
-    on_error: OnError,
     registry: &'a Registry,
     decoder: Decoder,
     deletions: Deletions,
-    dead_letters: DeadLetters,
+    rejecter: Rejecter,
     producer: Producer,
     sink: Box<dyn Sink>,
     consumer: Consumer,
@@ -145,10 +142,10 @@ impl Worker<'_> {
         let decoded = self.decoder.decode(records)?;
         let rows = decoded.batch.len();
         let (undecoded, refused) = self.stage(records, decoded).await?;
-        undecoded.iter().chain(&refused).for_each(|rejection| trace.rejected(rejection));
         let staged = rows.saturating_sub(refused.len());
-        self.reject(&of(records, &Stage::Decode, undecoded))?;
-        self.reject(&of(records, &Stage::Write, refused))?;
+        // Their dead letters are durable when the round's commit has waited for them.
+        self.rejecter.reject(&mut self.producer, records, &Stage::Decode, undecoded, &mut trace)?;
+        self.rejecter.reject(&mut self.producer, records, &Stage::Write, refused, &mut trace)?;
         self.round.cover(records, staged, trace);
         tracing::debug!(records = records.len(), "staged");
         self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
@@ -171,17 +168,6 @@ impl Worker<'_> {
         Ok((decoded.rejected, refused))
     }
 
-    /// Sends dead letters; they are durable when the round's commit has waited for them.
-    fn reject(&mut self, rejected: &[Rejected]) -> Result<()> {
-        for rejected in rejected {
-            self.round.tally.rejected(rejected.code());
-            if self.on_error == OnError::Halt {
-                return Err(halt_at(rejected));
-            }
-        }
-        self.dead_letters.send(&mut self.producer, rejected)
-    }
-
     async fn commit(&mut self) -> Result<()> {
         if self.round.began().is_none() {
             return Ok(());
@@ -189,7 +175,7 @@ impl Worker<'_> {
         let started = Instant::now();
         let refused = self.sink.settle().await?;
         let refusals = refused.len();
-        self.reject(&refused)?;
+        self.rejecter.take(&mut self.producer, &refused)?;
         self.producer.drain()?;
         match self.sink.commit(&self.round.from(), self.round.to()).await? {
             Commit::Done => self.committed(started, refusals),
@@ -202,6 +188,7 @@ impl Worker<'_> {
         let metrics = &self.pipeline.metrics;
         self.round.tally.written(committed.rows.saturating_sub(refusals) as u64, 0);
         self.round.tally.commit(metrics);
+        self.rejecter.committed(metrics);
         metrics.commit_seconds(started.elapsed().as_secs_f64());
         if let Some(oldest) = committed.oldest.filter(|&oldest| oldest >= 0) {
             metrics.freshness_seconds(seconds_since(oldest));
@@ -212,10 +199,6 @@ impl Worker<'_> {
         committed.traces.into_iter().for_each(|trace| trace.end(&Outcome::Committed));
         self.consumer.report(&committed.offsets)
     }
-}
-
-fn of(records: &Arc<Records>, stage: &Stage, rejections: Vec<Rejection>) -> Vec<Rejected> {
-    rejections.into_iter().map(|rejection| Rejected::new(records, stage.clone(), rejection)).collect()
 }
 
 /// Rows or deletions that follow one another.

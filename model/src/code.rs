@@ -81,6 +81,8 @@ codes! {
     ValueForbidden = "MR0613", "A value holds what the target can't store", "Remove the character that the message names.";
     RowRefused = "MR0614", "The target refused the row", "See the reason; mend the record or the constraint, then replay.";
     KeyMissing = "MR0615", "The record has no usable key for this load", "Give the record the key that keys: names.";
+    // MR08..: dead letters.
+    RejectionQuota = "MR0801", "More records were rejected than the pipeline's quota allows", "See `millrace dead-letters stats`; mend the cause or raise dead_letters.max_per_minute, then start the service again.";
     // MR09..: the machine itself.
     Internal = "MR0901", "A defect in Millrace", "Please report it with this message.";
     Io = "MR0902", "The operating system refused an operation", "See the cause.";

@@ -12,6 +12,7 @@ pub mod output;
 pub mod pipeline;
 pub mod project;
 pub mod registry;
+pub mod rejections;
 pub mod retry;
 pub mod service;
 pub mod telemetry;

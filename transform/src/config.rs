@@ -1,6 +1,6 @@
 //! The project-file section of this service.
 
-use millrace_runtime::project::{Delivery, Millis, OnError, Output, Scalar, dead_letters};
+use millrace_runtime::project::{DeadLetterConfig, Delivery, Millis, OnError, Output, Scalar};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -18,9 +18,9 @@ pub struct Pipeline {
     pub steps: Vec<StepConfig>,
     /// The topic that the records go to.
     pub to: Output,
-    /// The topic that records which can't be processed go to.
-    #[serde(default = "dead_letters")]
-    pub dead_letters: String,
+    /// The topic that records which can't be processed go to, and how many may.
+    #[serde(default)]
+    pub dead_letters: DeadLetterConfig,
     /// What becomes of such a record.
     #[serde(default)]
     pub on_error: OnError,
@@ -133,7 +133,7 @@ mod tests {
         .expect("reads");
         assert_eq!(pipeline.steps.iter().map(StepConfig::kind).collect::<Vec<_>>(), ["sql", "validate"]);
         assert_eq!(pipeline.commit_interval.duration().as_millis(), 100);
-        assert_eq!(pipeline.dead_letters, "millrace.dead-letters");
+        assert_eq!(pipeline.dead_letters.topic, "millrace.dead-letters");
     }
 
     #[test]

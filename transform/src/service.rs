@@ -10,16 +10,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use millrace_model::{Fault, Offsets, Records, Rejected, Rejection, Result, Retry, Schema, Stage};
+use millrace_model::{Fault, Offsets, Records, Rejection, Result, Retry, Schema, Stage};
 use millrace_runtime::codec::Decoder;
-use millrace_runtime::dead_letters::{DeadLetters, halt_at};
 use millrace_runtime::input;
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Cluster, Consumer, Event, Producer, Revoked, Subscription};
 use millrace_runtime::output::Writer;
 use millrace_runtime::pipeline::{Pipeline, until};
-use millrace_runtime::project::{Delivery, OnError};
+use millrace_runtime::project::Delivery;
 use millrace_runtime::registry::Registry;
+use millrace_runtime::rejections::Rejecter;
 use millrace_runtime::telemetry::{BatchTrace, Outcome, Tally};
 use tracing::Instrument as _;
 
@@ -51,12 +51,11 @@ pub async fn run(transform: &Transform, cluster: &Cluster, registry: &Registry, 
     let consumer = Consumer::subscribe(cluster, &subscription)?;
     let mut worker = Worker {
         pipeline,
-        on_error: transform.config.on_error,
         registry,
         decoder: Decoder::new(&transform.input)?,
         chain,
         writer,
-        dead_letters: DeadLetters::new(&pipeline.id, &transform.config.dead_letters),
+        rejecter: Rejecter::new(&pipeline.id, &transform.config.dead_letters, transform.config.on_error),
         transaction: Transaction::new(producer, transform.config.delivery),
         consumer,
     };
@@ -79,12 +78,11 @@ fn open_producer(transform: &Transform, cluster: &Cluster, pipeline: &Pipeline) 
 /// One run of a pipeline.
 struct Worker<'a> {
     pipeline: &'a Pipeline,
-    on_error: OnError,
     registry: &'a Registry,
     decoder: Decoder,
     chain: Chain,
     writer: Writer,
-    dead_letters: DeadLetters,
+    rejecter: Rejecter,
     transaction: Transaction,
     consumer: Consumer,
 }
@@ -155,25 +153,15 @@ impl Worker<'_> {
     }
 
     fn reject(&mut self, records: &Arc<Records>, rejected: Vec<(Stage, Vec<Rejection>)>, trace: &mut BatchTrace) -> Result<()> {
-        for (stage, rejections) in rejected {
-            for rejection in &rejections {
-                trace.rejected(rejection);
-                self.transaction.tally.rejected(rejection.code);
-            }
-            let rejected: Vec<Rejected> =
-                rejections.into_iter().map(|rejection| Rejected::new(records, stage.clone(), rejection)).collect();
-            if let (OnError::Halt, Some(first)) = (self.on_error, rejected.first()) {
-                return Err(halt_at(first));
-            }
-            self.dead_letters.send(&mut self.transaction.producer, &rejected)?;
-        }
-        Ok(())
+        let producer = &mut self.transaction.producer;
+        rejected.into_iter().try_for_each(|(stage, rejections)| self.rejecter.reject(producer, records, &stage, rejections, trace))
     }
 
     fn commit(&mut self) -> Result<()> {
         let started = Instant::now();
         let Some(offsets) = self.transaction.commit(&self.consumer)? else { return Ok(()) };
         self.transaction.tally.commit(&self.pipeline.metrics);
+        self.rejecter.committed(&self.pipeline.metrics);
         self.pipeline.metrics.commit_seconds(started.elapsed().as_secs_f64());
         for (partition, lag) in self.consumer.lag(&offsets) {
             self.pipeline.metrics.lag(&partition.topic, partition.partition, lag);

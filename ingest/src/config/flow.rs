@@ -12,7 +12,7 @@ impl<C> flow::Pipeline<C> for Pipeline {
     }
 
     fn dead_letters(&self) -> &str {
-        &self.dead_letters
+        &self.dead_letters.topic
     }
 
     fn delivery(&self) -> Delivery {

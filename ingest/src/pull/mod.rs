@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 
 use millrace_connectors::SourceConfig;
 use millrace_model::{Batch, Code, Fault, Position, Pulled, Rejected, Result, Stage};
-use millrace_runtime::dead_letters::{DeadLetters, halt_at};
 use millrace_runtime::kafka::{Cluster, Consumer, Event, Subscription};
 use millrace_runtime::pipeline::{Pipeline, until};
-use millrace_runtime::project::{Delivery, OnError};
+use millrace_runtime::project::Delivery;
 use millrace_runtime::registry::Registry;
+use millrace_runtime::rejections::Rejecter;
 use millrace_runtime::telemetry::Outcome;
 
 use self::shares::{Share, Shares};
@@ -40,8 +40,8 @@ pub(crate) async fn run(ingest: &Ingest, source: &SourceConfig, cluster: &Cluste
     let subscription = Subscription { topic: ASSIGNMENTS.to_owned(), group: pipeline.id.to_string() };
     let consumer = Consumer::subscribe(cluster, &subscription)?;
     let shares = Shares::new(ingest, cluster, registry, pipeline).await?;
-    let dead_letters = DeadLetters::new(&pipeline.id, &ingest.config.dead_letters);
-    let mut puller = Puller { ingest, source, pipeline, shares, splits: Splits::default(), dead_letters, consumer, listed: None };
+    let rejecter = Rejecter::new(&pipeline.id, &ingest.config.dead_letters, ingest.config.on_error);
+    let mut puller = Puller { ingest, source, pipeline, shares, splits: Splits::default(), rejecter, consumer, listed: None };
     let ended = puller.work().await;
     puller.consumer.close().await;
     ended
@@ -54,7 +54,7 @@ struct Puller<'a> {
     pipeline: &'a Pipeline,
     shares: Shares<'a>,
     splits: Splits,
-    dead_letters: DeadLetters,
+    rejecter: Rejecter,
     consumer: Consumer,
     listed: Option<Instant>,
 }
@@ -148,18 +148,20 @@ impl Puller<'_> {
     /// Makes what was pulled and its position durable, together.
     async fn commit(&mut self, split: &str, pulled: Pulled) -> Result<()> {
         let Pulled { batch, rejected, position } = pulled;
-        match self.write(split, &batch, rejected.clone(), &position) {
+        match self.write(split, &batch, &rejected, &position) {
             // Trials of parts are aborted, which takes transactions.
             Err(fault) if fault.code() == Code::KafkaTooLarge && self.ingest.config.delivery == Delivery::ExactlyOnce => {
+                self.rejecter.abandoned();
                 let (batch, too_large) = oversize::sift(self.ingest, &self.pipeline.hop, self.shares.of(split)?, &batch)?;
-                self.write(split, &batch, rejected.into_iter().chain(too_large).collect(), &position)?;
+                let rejected: Vec<Rejected> = rejected.into_iter().chain(too_large).collect();
+                self.write(split, &batch, &rejected, &position)?;
             }
             other => other?,
         }
         self.splits.settled(split, &position).await
     }
 
-    fn write(&mut self, split: &str, batch: &Batch, mut rejected: Vec<Rejected>, position: &Position) -> Result<()> {
+    fn write(&mut self, split: &str, batch: &Batch, rejected: &[Rejected], position: &Position) -> Result<()> {
         let started = Instant::now();
         let records = batch.origin().records();
         let mut trace = self.pipeline.hop.pulled(records);
@@ -168,12 +170,8 @@ impl Puller<'_> {
         let Share { producer, writer } = self.shares.of(split)?;
         self.ingest.begin(producer)?;
         let written = writer.write(producer, batch, &[], &trace)?;
-        written.rejected.iter().for_each(|rejection| trace.rejected(rejection));
-        rejected.extend(written.rejected.into_iter().map(|rejection| Rejected::new(records, Stage::Encode, rejection)));
-        if let (OnError::Halt, Some(first)) = (self.ingest.config.on_error, rejected.first()) {
-            return Err(halt_at(first));
-        }
-        self.dead_letters.send(producer, &rejected)?;
+        self.rejecter.take(producer, rejected)?;
+        self.rejecter.reject(producer, records, &Stage::Encode, written.rejected, &mut trace)?;
         self.ingest.before_progress(producer)?;
         positions::send(producer, &self.pipeline.id, split, Some(position))?;
         let committing = Instant::now();
@@ -181,7 +179,7 @@ impl Puller<'_> {
         let metrics = &self.pipeline.metrics;
         metrics.read(records.len() as u64, records.values().value_data().len() as u64);
         metrics.written(written.records, written.bytes);
-        rejected.iter().for_each(|rejected| metrics.rejected(rejected.code(), 1));
+        self.rejecter.committed(metrics);
         metrics.commit_seconds(committing.elapsed().as_secs_f64());
         metrics.batch_seconds(started.elapsed().as_secs_f64());
         tracing::debug!(records = records.len(), split, "pulled");

@@ -92,6 +92,13 @@ impl Refused {
         Self { status, code: code.into(), message: message.into(), paths: None }
     }
 
+    /// Too many of its pipeline's records were rejected of late for those of this request.
+    pub(super) fn over_quota() -> Self {
+        let message = "too many records of this pipeline were rejected within the last minute, and this request has more of them; \
+                       nothing of it was written";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RejectionQuota, message)
+    }
+
     /// Not now: the sender may repeat.
     pub(super) fn unavailable(code: Code, message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
@@ -106,7 +113,9 @@ impl IntoResponse for Refused {
         }
         let mut response = (self.status, Json(body)).into_response();
         match self.status {
-            StatusCode::SERVICE_UNAVAILABLE => response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER)
+            }
             StatusCode::METHOD_NOT_ALLOWED => response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST")),
             _ => None,
         };

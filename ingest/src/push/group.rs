@@ -82,8 +82,11 @@ impl Inbox {
     /// A group has a record that can't be written: each request goes alone, and the one with that record is refused.
     pub(super) fn isolate(&mut self, mut group: Group, fault: &Fault) {
         if group.requests.len() == 1 {
-            let status = if fault.code() == Code::KafkaTooLarge { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY };
-            group.replies = vec![Err(Refused::new(status, fault.code(), fault.message()))];
+            group.replies = vec![Err(match fault.code() {
+                Code::RejectionQuota => Refused::over_quota(),
+                Code::KafkaTooLarge => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, fault.code(), fault.message()),
+                _ => Refused::new(StatusCode::UNPROCESSABLE_ENTITY, fault.code(), fault.message()),
+            })];
             return group.answer();
         }
         for request in group.requests.into_iter().rev() {

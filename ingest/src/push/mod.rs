@@ -12,6 +12,7 @@
 //! | 404, 405 | no pipeline has the path; the method is not POST |
 //! | 413 | the body, or one record in it, is over the limit: nothing was written |
 //! | 415 | the body is compressed |
+//! | 429 | more records were rejected within a minute than `dead_letters.max_per_minute` allows: nothing of this request was written |
 //! | 503 | Kafka is away, or the pipeline stands halted: repeat after the seconds of `Retry-After` |
 //!
 //! The answer is `{"accepted": n, "rejected": n, "errors": [{"index", "code", "field", "reason"}]}`. Rejected records

@@ -5,19 +5,17 @@
 //! written again. So a request is written once even when Kafka fails in the middle.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use millrace_model::{Code, Fault, Rejected, Rejection, Result, Stage};
-use millrace_runtime::dead_letters::DeadLetters;
+use millrace_model::{Code, Fault, Rejection, Result, Stage};
 use millrace_runtime::formats::Refusal;
 use millrace_runtime::kafka::{Cluster, Producer};
 use millrace_runtime::output::Writer;
 use millrace_runtime::pipeline::Pipeline;
-use millrace_runtime::project::OnError;
 use millrace_runtime::registry::Registry;
+use millrace_runtime::rejections::Rejecter;
 use millrace_runtime::telemetry::Tally;
 
 use super::answer::{Answer, Refused};
@@ -34,9 +32,9 @@ pub(crate) async fn run(ingest: &Ingest, inbox: &mut Inbox, cluster: &Cluster, r
     let mut producer = ingest.open_producer(cluster, &format!("{}.{}", pipeline.id, cluster.instance()))?;
     let ledger = Ledger::read(cluster, &pipeline.id).await?;
     let writer = Writer::open(registry, &mut producer, &ingest.config.to.topic, &ingest.schema, &ingest.key).await?;
-    let dead_letters = DeadLetters::new(&pipeline.id, &ingest.config.dead_letters);
+    let rejecter = Rejecter::new(&pipeline.id, &ingest.config.dead_letters, ingest.config.on_error);
     let instance = cluster.instance();
-    let mut worker = Worker { ingest, pipeline, instance, producer, writer, dead_letters, ledger };
+    let mut worker = Worker { ingest, pipeline, instance, producer, writer, rejecter, ledger };
     pipeline.health.running();
     while let Some(mut group) = next(inbox, pipeline).await {
         match worker.commit(&mut group) {
@@ -44,6 +42,7 @@ pub(crate) async fn run(ingest: &Ingest, inbox: &mut Inbox, cluster: &Cluster, r
             Err(fault) if blames_a_request(&fault) => {
                 inbox.isolate(group, &fault);
                 worker.producer.abort()?;
+                worker.rejecter.abandoned();
             }
             Err(fault) => {
                 inbox.give_back(group);
@@ -56,7 +55,7 @@ pub(crate) async fn run(ingest: &Ingest, inbox: &mut Inbox, cluster: &Cluster, r
 
 /// Whether a group failed for what one of its requests holds.
 fn blames_a_request(fault: &Fault) -> bool {
-    matches!(fault.code(), Code::KafkaTooLarge | Code::KeyInvalid)
+    matches!(fault.code(), Code::KafkaTooLarge | Code::KeyInvalid | Code::RejectionQuota)
 }
 
 /// The next group; `None` when the gateway has closed, or should have: a connection that stands still does not hold the process.
@@ -79,7 +78,7 @@ struct Worker<'a> {
     instance: &'a str,
     producer: Producer,
     writer: Writer,
-    dead_letters: DeadLetters,
+    rejecter: Rejecter,
     ledger: Ledger,
 }
 
@@ -124,6 +123,7 @@ impl Worker<'_> {
         self.ledger.committed(number, &outworn, draft.given);
         let metrics = &self.pipeline.metrics;
         draft.tally.commit(metrics);
+        self.rejecter.committed(metrics);
         metrics.commit_seconds(committing.elapsed().as_secs_f64());
         metrics.batch_seconds(started.elapsed().as_secs_f64());
         Ok(())
@@ -148,33 +148,28 @@ impl Worker<'_> {
 
     fn write(&mut self, request: &Request, draft: &mut Draft) -> Result<Reply> {
         let parsed = &request.parsed;
-        if let (OnError::Halt, Some(refusal)) = (self.ingest.config.on_error, parsed.refused.first()) {
+        if let (true, Some(refusal)) = (self.rejecter.halts(), parsed.refused.first()) {
             return Ok(Err(refused_whole(refusal)));
+        }
+        if self.rejecter.room_for(parsed.refused.len()).is_err() {
+            return Ok(Err(Refused::over_quota()));
         }
         let records = parsed.batch.origin().records();
         draft.tally.read(records);
         self.ingest.begin(&mut self.producer)?;
         // The records carry the contexts of their spans already: see `Entry`.
-        let trace = self.pipeline.hop.untraced();
+        let mut trace = self.pipeline.hop.untraced();
         let written = self.writer.write(&self.producer, &parsed.batch, &[], &trace)?;
-        if let (OnError::Halt, Some(first)) = (self.ingest.config.on_error, written.rejected.first()) {
+        if let (true, Some(first)) = (self.rejecter.halts(), written.rejected.first()) {
             return Err(Fault::operator(first.code, first.reason.clone()));
         }
         let read: Vec<Rejection> = parsed.refused.iter().map(Refusal::rejection).collect();
-        self.reject(request, &Stage::Read, read, draft)?;
+        self.rejecter.reject(&mut self.producer, records, &Stage::Read, read, &mut trace)?;
         let answer = Answer::new(written.records, &parsed.refused, &written.rejected);
-        self.reject(request, &Stage::Encode, written.rejected, draft)?;
+        self.rejecter.reject(&mut self.producer, records, &Stage::Encode, written.rejected, &mut trace)?;
         self.producer.poll();
         draft.tally.written(written.records, written.bytes);
         Ok(Ok(answer))
-    }
-
-    fn reject(&mut self, request: &Request, stage: &Stage, rejections: Vec<Rejection>, draft: &mut Draft) -> Result<()> {
-        let records = request.parsed.batch.origin().records();
-        rejections.iter().for_each(|rejection| draft.tally.rejected(rejection.code));
-        let rejected: Vec<Rejected> =
-            rejections.into_iter().map(|rejection| Rejected::new(&Arc::clone(records), stage.clone(), rejection)).collect();
-        self.dead_letters.send(&mut self.producer, &rejected)
     }
 }
 

@@ -6,7 +6,7 @@ use millrace_ingest::Ingest;
 use millrace_runtime::service::State;
 use serde_json::json;
 
-use crate::world::{World, inflated, ingest};
+use crate::world::{DEAD_LETTERS, World, inflated, ingest};
 
 fn files(pattern: &Path) -> Ingest {
     ingest(&json!({ "files": { "path": pattern, "null": ["NA"] } }), &json!({}))
@@ -63,6 +63,29 @@ async fn bad_lines_become_dead_letters_and_everything_adds_up() {
     assert_eq!(codes, ["MR0402", "MR0401", "MR0403"]);
     assert_eq!(letters[1].value.as_deref(), Some(b"nonsense".as_slice()));
     assert!(letters[1].said("message").starts_with("line 3: not valid JSON"), "{}", letters[1].said("message"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_over_its_quota_halts_and_loses_nothing() {
+    let world = World::start().await;
+    let folder = world.folder("in");
+    let lines = ["{\"id\":1,\"customer\":\"a\"}", "bad", "bad", "bad", "{\"id\":2,\"customer\":\"a\"}"];
+    std::fs::write(folder.join("a.ndjson"), lines.join("\n") + "\n").expect("writes");
+    let limited = |most: u32| {
+        let quota = json!({ "dead_letters": { "topic": DEAD_LETTERS, "max_per_minute": most } });
+        ingest(&json!({ "files": { "path": folder.join("*") } }), &quota)
+    };
+    let service = world.run("one", vec![("in", limited(2))]).await;
+    let state = service.await_state("in", |state| matches!(state, State::Halted { .. })).await;
+    let State::Halted { code, fault, .. } = state else { panic!("halted") };
+    assert_eq!(code, "MR0801");
+    assert!(fault.contains("more than 2 records were rejected within a minute"), "{fault}");
+    service.stop().await;
+    assert_eq!(world.ids().await, [0; 0]);
+    let service = world.run("one", vec![("in", limited(3))]).await;
+    world.await_ids([1, 2]).await;
+    service.stop().await;
+    assert_eq!(world.dead_letters().await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

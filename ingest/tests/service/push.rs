@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::world::{World, answer, inflated, ingest};
+use crate::world::{DEAD_LETTERS, World, answer, inflated, ingest};
 
 fn order(id: i64) -> String {
     json!({ "id": id, "customer": format!("c{}", id % 7) }).to_string()
@@ -164,6 +164,21 @@ async fn with_on_error_halt_a_request_with_a_bad_record_is_refused_whole() {
     assert_eq!((status, &said["error"]["code"]), (422, &json!("MR0402")));
     assert_eq!(answer(service.post(order(2))).await.0, 200);
     world.await_ids([2]).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_more_bad_records_than_the_quota_leaves_is_refused_whole() {
+    let world = World::start().await;
+    let quota = json!({ "dead_letters": { "topic": DEAD_LETTERS, "max_per_minute": 2 } });
+    let service = world.run("one", vec![("web", ingest(&json!({ "http": { "path": "/orders" } }), &quota))]).await;
+    assert_eq!(answer(service.post(format!("[{},{{}}]", order(1)))).await.0, 207);
+    let (status, said) = answer(service.post(format!("[{},{{}},{{}}]", order(2)))).await;
+    assert_eq!((status, &said["error"]["code"]), (429, &json!("MR0801")));
+    assert_eq!(answer(service.post(format!("[{},{{}}]", order(3)))).await.0, 207);
+    assert_eq!(answer(service.post(order(4))).await.0, 200);
+    world.await_ids([1, 3, 4]).await;
+    assert_eq!(world.dead_letters().await.len(), 2);
     service.stop().await;
 }
 

@@ -13,7 +13,7 @@ impl flow::Pipeline<Connection> for Pipeline {
     }
 
     fn dead_letters(&self) -> &str {
-        &self.dead_letters
+        &self.dead_letters.topic
     }
 
     fn types(&self, context: &Context<'_, Connection>, input: Option<&Schema>) -> Types {

@@ -25,8 +25,8 @@ pub use flow::Flow;
 pub use place::Place;
 pub use reference::{json_schema, reference};
 pub use sections::{
-    ByteSize, DEAD_LETTERS, Delivery, KafkaConfig, Key, Mechanism, Millis, OnError, Output, Project, ProjectPath, RegistryConfig, Scalar,
-    Secret, ServiceConfig, Topic, Version, dead_letters,
+    ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, KafkaConfig, Key, Mechanism, Millis, OnError, Output, Project, ProjectPath,
+    RegistryConfig, Scalar, Secret, ServiceConfig, Topic, Version,
 };
 pub use variables::{Environment, process_environment};
 

@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod dead_letters;
 mod scalars;
 mod secret;
 
+pub use dead_letters::{DEAD_LETTERS, DeadLetterConfig};
 pub use scalars::{ByteSize, Key, Millis, ProjectPath, Scalar, Version};
 pub use secret::Secret;
 
@@ -204,12 +206,4 @@ pub enum OnError {
     DeadLetter,
     /// The pipeline stops at it and waits for an operator.
     Halt,
-}
-
-/// The dead-letter topic of pipelines that name none.
-pub const DEAD_LETTERS: &str = "millrace.dead-letters";
-
-/// The dead-letter topic of pipelines that name none, as an owned text: the serde default of `dead_letters`.
-pub fn dead_letters() -> String {
-    DEAD_LETTERS.into()
 }

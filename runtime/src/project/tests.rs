@@ -50,8 +50,8 @@ struct Stage {
     on_error: OnError,
     #[serde(default)]
     delivery: Delivery,
-    #[serde(default = "dead_letters")]
-    dead_letters: String,
+    #[serde(default)]
+    dead_letters: DeadLetterConfig,
 }
 
 impl<C> Pipeline<C> for Stage {
@@ -64,7 +64,7 @@ impl<C> Pipeline<C> for Stage {
     }
 
     fn dead_letters(&self) -> &str {
-        &self.dead_letters
+        &self.dead_letters.topic
     }
 
     fn delivery(&self) -> Delivery {

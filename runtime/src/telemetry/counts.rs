@@ -49,9 +49,9 @@ mod tests {
         let metrics = PipelineMetrics::new("transform", "counted");
         let mut tally = Tally::default();
         tally.written(3, 30);
-        tally.rejected(Code::AvroInvalid);
-        tally.rejected(Code::RuleBroken);
-        assert_eq!(counts()["transform/counted"], Counts::default());
+        metrics.rejected(Code::AvroInvalid, 1);
+        metrics.rejected(Code::RuleBroken, 1);
+        assert_eq!(counts()["transform/counted"], Counts { rejected: 2, ..Counts::default() });
         tally.commit(&metrics);
         tally.commit(&metrics);
         assert_eq!(counts()["transform/counted"], Counts { records_out: 3, rejected: 2, ..Counts::default() });

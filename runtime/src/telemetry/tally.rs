@@ -1,8 +1,6 @@
 //! What a transaction will have done, counted when it commits: a retry counts nothing twice.
 
-use std::collections::BTreeMap;
-
-use millrace_model::{Code, Records};
+use millrace_model::Records;
 
 use super::PipelineMetrics;
 
@@ -14,7 +12,6 @@ pub struct Tally {
     written: u64,
     written_bytes: u64,
     filtered: u64,
-    rejected: BTreeMap<Code, u64>,
 }
 
 impl Tally {
@@ -35,19 +32,11 @@ impl Tally {
         self.filtered += count;
     }
 
-    /// A record was rejected with `code`.
-    pub fn rejected(&mut self, code: Code) {
-        *self.rejected.entry(code).or_default() += 1;
-    }
-
     /// It is committed: the pipeline's metrics take it over.
     pub fn commit(&mut self, metrics: &PipelineMetrics) {
         let tally = std::mem::take(self);
         metrics.read(tally.read, tally.read_bytes);
         metrics.written(tally.written, tally.written_bytes);
         metrics.filtered(tally.filtered);
-        for (code, count) in tally.rejected {
-            metrics.rejected(code, count);
-        }
     }
 }

@@ -1,0 +1,17 @@
+//! Rejected records, durably kept: written beside what is good, and read back for people.
+//!
+//! A dead letter is the original record, byte for byte, with headers that say what happened to it: `millrace.error.*`,
+//! and the names that Kafka Connect uses, so that the tools people have can read it (KIP-298).
+
+mod letter;
+mod read;
+mod write;
+
+pub use letter::DeadLetter;
+pub use read::read;
+pub use write::DeadLetters;
+
+/// What the names of Millrace's own headers begin with.
+const PREFIX: &str = "millrace.error.";
+/// What the names of Kafka Connect's headers begin with (KIP-298).
+const CONNECT_PREFIX: &str = "__connect.errors.";
