@@ -2,5 +2,6 @@
 
 pub mod config;
 mod deletions;
+pub mod reading;
 mod round;
 pub mod service;

@@ -2,5 +2,6 @@
 
 mod chain;
 pub mod config;
+pub mod passage;
 pub mod service;
 pub mod steps;

@@ -11,11 +11,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use millrace_model::{Fault, Offsets, Records, Rejection, Result, Retry, Schema, Stage};
-use millrace_runtime::codec::Decoder;
-use millrace_runtime::input;
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Cluster, Consumer, Event, Producer, Revoked, Subscription};
-use millrace_runtime::output::Writer;
 use millrace_runtime::pipeline::{Pipeline, until};
 use millrace_runtime::project::Delivery;
 use millrace_runtime::registry::Registry;
@@ -23,8 +20,8 @@ use millrace_runtime::rejections::Rejecter;
 use millrace_runtime::telemetry::{BatchTrace, Outcome, Tally};
 use tracing::Instrument as _;
 
-use crate::chain::Chain;
 use crate::config;
+use crate::passage::Passage;
 
 /// A transform pipeline, checked and ready to run.
 #[derive(Clone)]
@@ -44,17 +41,14 @@ pub struct Transform {
 /// Runs the pipeline until the shutdown; to be called again after a fault. What was not committed is read again.
 pub async fn run(transform: &Transform, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline) -> Result<()> {
     topics::ensure(cluster, &transform.topics).await?;
-    let chain = Chain::compile(&transform.config.steps, &transform.input)?;
     let mut producer = open_producer(transform, cluster, pipeline)?;
-    let writer = Writer::open(registry, &mut producer, &transform.config.to.topic, &transform.output, &transform.key).await?;
+    let passage = Passage::open(transform, registry, &mut producer).await?;
     let subscription = Subscription { topic: transform.config.from.clone(), group: pipeline.id.to_string() };
     let consumer = Consumer::subscribe(cluster, &subscription)?;
     let mut worker = Worker {
         pipeline,
         registry,
-        decoder: Decoder::new(&transform.input)?,
-        chain,
-        writer,
+        passage,
         rejecter: Rejecter::new(&pipeline.id, &transform.config.dead_letters, transform.config.on_error),
         transaction: Transaction::new(producer, transform.config.delivery),
         consumer,
@@ -79,9 +73,7 @@ fn open_producer(transform: &Transform, cluster: &Cluster, pipeline: &Pipeline) 
 struct Worker<'a> {
     pipeline: &'a Pipeline,
     registry: &'a Registry,
-    decoder: Decoder,
-    chain: Chain,
-    writer: Writer,
+    passage: Passage,
     rejecter: Rejecter,
     transaction: Transaction,
     consumer: Consumer,
@@ -124,7 +116,7 @@ impl Worker<'_> {
 
     async fn process_traced(&mut self, records: &Arc<Records>, mut trace: BatchTrace) -> Result<()> {
         let started = Instant::now();
-        input::learn(&mut self.decoder, self.registry, records).await?;
+        self.passage.learn(self.registry, records).await?;
         self.transaction.begin()?;
         let rejected = self.pass(records, &mut trace)?;
         self.reject(records, rejected, &mut trace)?;
@@ -134,22 +126,15 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Takes the records through decoding, steps and encoding; returns what fell out, and where.
+    /// Takes the records through the pipeline; returns what fell out, and where.
     fn pass(&mut self, records: &Arc<Records>, trace: &mut BatchTrace) -> Result<Vec<(Stage, Vec<Rejection>)>> {
-        let tally = &mut self.transaction.tally;
+        let Transaction { producer, tally, .. } = &mut self.transaction;
         tally.read(records);
-        let decoded = self.decoder.decode(records)?;
-        let mut rejected = vec![(Stage::Decode, decoded.rejected)];
-        let entering = decoded.batch.len();
-        let (batch, refused) = self.chain.apply(decoded.batch)?;
-        let refusals: usize = refused.iter().map(|(_, rejections)| rejections.len()).sum();
-        tally.filtered((entering - batch.len() - refusals) as u64);
-        rejected.extend(refused);
-        let written = self.writer.write(&self.transaction.producer, &batch, &decoded.tombstones, trace)?;
-        self.transaction.producer.poll();
-        self.transaction.tally.written(written.records, written.bytes);
-        rejected.push((Stage::Encode, written.rejected));
-        Ok(rejected)
+        let passed = self.passage.pass(records, producer, trace)?;
+        producer.poll();
+        tally.filtered(passed.filtered);
+        tally.written(passed.records, passed.bytes);
+        Ok(passed.rejected)
     }
 
     fn reject(&mut self, records: &Arc<Records>, rejected: Vec<(Stage, Vec<Rejection>)>, trace: &mut BatchTrace) -> Result<()> {

@@ -58,7 +58,7 @@ fn listing(letters: &[(String, DeadLetter)]) -> comfy_table::Table {
 }
 
 fn id(letter: &DeadLetter) -> String {
-    format!("{}:{}", letter.partition, letter.offset)
+    format!("{}:{}", letter.place.partition, letter.place.offset)
 }
 
 fn facts(topic: &str, letter: &DeadLetter) -> serde_json::Value {

@@ -2,7 +2,8 @@
 
 use millrace_model::{Code, Header, Record, Rejected, Result};
 
-use super::{CONNECT_PREFIX, PREFIX};
+use super::PREFIX;
+use super::letter::is_said;
 use crate::kafka::{Outgoing, Producer, Topic};
 
 /// Writes the dead letters of one pipeline.
@@ -74,8 +75,7 @@ impl DeadLetters {
             ("__connect.errors.exception.class.name", code),
             ("__connect.errors.exception.message", reason),
         ];
-        let earlier = |header: &&Header| header.key.starts_with(PREFIX) || header.key.starts_with(CONNECT_PREFIX);
-        let kept = record.headers.iter().filter(|header| !earlier(header)).cloned();
+        let kept = record.headers.iter().filter(|header| !is_said(&header.key)).cloned();
         kept.chain(said.map(|(key, value)| Header { key: key.to_owned(), value: Some(value.as_bytes().to_vec()) })).collect()
     }
 }

@@ -12,11 +12,13 @@ mod consumer;
 mod fault;
 mod message;
 mod native;
+mod place;
 mod producer;
 mod tail;
 pub mod topics;
 
 pub use client::{Cluster, GroupMetadata};
 pub use consumer::{Assigned, Consumer, Event, Revoked, Subscription};
+pub use place::record_at;
 pub use producer::{Outgoing, Producer, Topic};
 pub use tail::Tail;
