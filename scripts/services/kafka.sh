@@ -23,13 +23,13 @@ config=$KAFKA_STATE/server.properties
 : "${KAFKA_SEEN_AS:=$KAFKA_STATE}" "${KAFKA_DATA:=$KAFKA_STATE/data}" "${KAFKA_LISTEN:=127.0.0.1}"
 
 install() {
-  if [ -f "$libs/.complete" ]; then return; fi
+  if cmp -s "$here/kafka-pom.xml" "$libs/.complete"; then return; fi
   need mvn
   rm -rf "$libs"
   mkdir -p "$libs"
   mvn -B -q -ntp -f "$here/kafka-pom.xml" -Dkafka.version="$KAFKA_VERSION" dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$libs" >"$libs.log" 2>&1 || { cat "$libs.log" >&2; die "Kafka can't be fetched"; }
-  touch "$libs/.complete"
+  cp "$here/kafka-pom.xml" "$libs/.complete"
 }
 
 tool() {

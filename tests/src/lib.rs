@@ -2,6 +2,7 @@
 //! eyes on Kafka, PostgreSQL and the traces. Everything here panics when a test can't go on, and says why.
 
 pub mod command;
+pub mod connect;
 pub mod flights;
 pub mod kafka;
 pub mod orders;

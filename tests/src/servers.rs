@@ -4,7 +4,7 @@ use std::env;
 
 use reqwest::Url;
 
-/// Apache Kafka, a schema registry and PostgreSQL.
+/// Apache Kafka, a schema registry, PostgreSQL and Kafka Connect.
 #[derive(Debug, Clone)]
 pub struct Servers {
     /// Brokers without encryption.
@@ -15,6 +15,8 @@ pub struct Servers {
     pub registry: String,
     /// The database.
     pub postgres: Url,
+    /// The URL of Kafka Connect, which may still be starting.
+    pub connect: String,
 }
 
 /// Brokers that want SASL over TLS.
@@ -43,6 +45,7 @@ impl Servers {
             },
             registry: variable("REGISTRY"),
             postgres: variable("POSTGRES").parse().expect("MILLRACE_TEST_POSTGRES is a URL"),
+            connect: variable("CONNECT"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The `millrace` binary against Apache Kafka, a real registry and PostgreSQL.
+//! The `millrace` binary against Apache Kafka, a real registry, PostgreSQL, and what others read and write beside it.
 
 mod at_least_once;
 mod bad_input;
@@ -7,6 +7,7 @@ mod halt;
 mod kill;
 mod missing_topics;
 mod outages;
+mod peers;
 mod replicas;
 mod security;
 mod shutdown;

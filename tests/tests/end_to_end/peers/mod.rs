@@ -1,0 +1,4 @@
+//! What others read of what Millrace writes, and the other way round: Debezium in Kafka Connect, Kafka Streams.
+
+mod jdbc_sink;
+mod streams;
