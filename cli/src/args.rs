@@ -1,8 +1,9 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use millrace_runtime::project::Location;
 use millrace_runtime::telemetry::LogFormat;
 
 /// Moves data through Kafka, exactly once.
@@ -72,12 +73,35 @@ pub(crate) enum Command {
     Schema(Schema),
 }
 
-/// Where the project is.
+/// Which project is meant.
 #[derive(Debug, Args)]
 pub(crate) struct Project {
     /// The project: a folder with YAML files, or one file.
     #[arg(long, short, env = "MILLRACE_PROJECT", default_value = ".")]
     pub(crate) project: PathBuf,
+    #[command(flatten)]
+    pub(crate) profile: Profile,
+}
+
+impl Project {
+    pub(crate) fn location(&self) -> Location<'_> {
+        self.profile.of(&self.project)
+    }
+}
+
+/// Which values of the project are meant.
+#[derive(Debug, Args)]
+pub(crate) struct Profile {
+    /// The profile whose values lie over the project's own, such as `prod`.
+    #[arg(long, env = "MILLRACE_PROFILE", value_name = "NAME")]
+    profile: Option<String>,
+}
+
+impl Profile {
+    /// The project at `path` by this profile. A variable that is set to nothing chooses none.
+    pub(crate) fn of<'a>(&'a self, path: &'a Path) -> Location<'a> {
+        Location { path, profile: self.profile.as_deref().filter(|name| !name.is_empty()) }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +109,8 @@ pub(crate) struct Check {
     /// The project: a folder with YAML files, or one file.
     #[arg(env = "MILLRACE_PROJECT", default_value = ".")]
     pub(crate) project: PathBuf,
+    #[command(flatten)]
+    pub(crate) profile: Profile,
     /// Print findings as JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -121,6 +147,8 @@ pub(crate) struct Dev {
     /// The project: a folder with YAML files, or one file.
     #[arg(env = "MILLRACE_PROJECT", default_value = ".")]
     pub(crate) project: PathBuf,
+    #[command(flatten)]
+    pub(crate) profile: Profile,
     /// Where the built-in Kafka listens; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:9092")]
     pub(crate) kafka: std::net::SocketAddr,

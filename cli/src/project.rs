@@ -11,11 +11,11 @@ use millrace_model::Schema;
 use millrace_runtime::kafka::Cluster;
 use millrace_runtime::kafka::topics::Declared;
 use millrace_runtime::project::flow::TypedPipeline;
-use millrace_runtime::project::{self, Checked, Environment, Findings, Flow, Key, process_environment};
+use millrace_runtime::project::{self, Checked, Environment, Findings, Flow, Key, Location, process_environment};
 use millrace_runtime::registry::Registry;
 use millrace_transform::service::Transform;
 
-use crate::dev_state;
+use crate::{args, dev_state};
 
 /// The project file.
 pub(crate) type Project = project::Project<
@@ -32,18 +32,19 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Reads and checks the project at `path`. While a `millrace dev` runs it, its servers are the defaults, and its warehouses
+    /// Reads and checks a project. While a `millrace dev` runs it, its servers are the defaults, and its warehouses
     /// stand in for the connections that they do there.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        let dev = dev_state::built_in(&folder(path));
-        let mut loaded = Self::open_with(path, &|name| process_environment(name).or_else(|| dev.variables.get(name).cloned()))?;
+    pub(crate) fn open(project: &args::Project) -> anyhow::Result<Self> {
+        let location = project.location();
+        let dev = dev_state::built_in(&folder(location.path));
+        let mut loaded = Self::open_with(location, &|name| process_environment(name).or_else(|| dev.variables.get(name).cloned()))?;
         dev.put_warehouses(&mut loaded.project.connections);
         Ok(loaded)
     }
 
     /// The same, with the given variables.
-    pub(crate) fn open_with(path: &Path, environment: &Environment<'_>) -> anyhow::Result<Self> {
-        let checked: Checked<Project> = project::check(path, environment);
+    pub(crate) fn open_with(location: Location<'_>, environment: &Environment<'_>) -> anyhow::Result<Self> {
+        let checked: Checked<Project> = project::check(location, environment);
         match checked.runnable() {
             Ok((project, flow, findings)) => {
                 eprint!("{}", shown(&findings));
@@ -129,8 +130,8 @@ impl Loaded {
 }
 
 /// What a check found, and what the project is.
-pub(crate) fn check(path: &Path) -> Checked<Project> {
-    project::check(path, &process_environment)
+pub(crate) fn check(location: Location<'_>) -> Checked<Project> {
+    project::check(location, &process_environment)
 }
 
 /// A line for each pipeline: from where, to where.

@@ -46,6 +46,9 @@ load:
     to: { connection: warehouse, table: delays }
     mode: upsert
     keys: [carrier, flight]
+  copy:
+    from: delays
+    to: { connection: local, table: delays }
 ";
 
 fn root() -> PathBuf {

@@ -6,7 +6,7 @@ use crate::args::Check;
 use crate::project::{self, shown, summary};
 
 pub(crate) fn execute(args: &Check) -> ExitCode {
-    let checked = project::check(&args.project);
+    let checked = project::check(args.profile.of(&args.project));
     let failed = checked.findings.has_errors() || checked.project.is_none();
     if args.json {
         println!("{:#}", checked.findings.to_json());

@@ -20,7 +20,7 @@ pub(crate) async fn execute(args: &DeadLetters) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(project: &Project, pipeline: Option<&str>, as_json: bool) -> anyhow::Result<()> {
-    let loaded = Loaded::open(&project.project)?;
+    let loaded = Loaded::open(project)?;
     let wanted = pipeline.map(|pipeline| loaded.pipeline_id(pipeline));
     let mut letters = read(&loaded).await?;
     letters.retain(|(_, letter)| wanted.as_ref().is_none_or(|wanted| letter.said("pipeline") == *wanted));
@@ -70,7 +70,7 @@ fn facts(topic: &str, letter: &DeadLetter) -> serde_json::Value {
 }
 
 async fn show(project: &Project, wanted: &str) -> anyhow::Result<()> {
-    let loaded = Loaded::open(&project.project)?;
+    let loaded = Loaded::open(project)?;
     let letters = read(&loaded).await?;
     let Some((topic, letter)) = letters.iter().find(|(_, letter)| id(letter) == wanted) else {
         bail!("there is no dead letter {wanted}; `millrace dead-letters list` prints those there are");

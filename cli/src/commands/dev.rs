@@ -45,7 +45,8 @@ pub(crate) async fn execute(args: &Dev, logs: &Logs) -> anyhow::Result<ExitCode>
 /// The project with what is built in in the place of its own.
 fn open(args: &Dev, state: &DevState, built_in: &mut BuiltIn) -> anyhow::Result<Loaded> {
     let variables = &built_in.variables;
-    let mut loaded = Loaded::open_with(&args.project, &|name| variables.get(name).cloned().or_else(|| process_environment(name)))?;
+    let mut loaded =
+        Loaded::open_with(args.profile.of(&args.project), &|name| variables.get(name).cloned().or_else(|| process_environment(name)))?;
     loaded.project.kafka = KafkaConfig { brokers: variables[servers::BROKERS].clone(), ..KafkaConfig::default() };
     loaded.project.registry = RegistryConfig { url: variables[servers::REGISTRY].clone(), ..RegistryConfig::default() };
     if !args.own_connections {

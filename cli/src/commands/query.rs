@@ -10,7 +10,7 @@ use crate::project::Loaded;
 use crate::table::table;
 
 pub(crate) async fn execute(args: &Query) -> anyhow::Result<ExitCode> {
-    let loaded = Loaded::open(&args.project.project)?;
+    let loaded = Loaded::open(&args.project)?;
     let result = choose(&loaded, args.connection.as_deref())?.query(&args.sql).await?;
     let mut table = table(&result.columns);
     for row in &result.rows {

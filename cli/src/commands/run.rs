@@ -10,7 +10,7 @@ use crate::project::Loaded;
 use crate::services::{self, Context};
 
 pub(crate) async fn execute(args: &Run, logs: &Logs) -> anyhow::Result<ExitCode> {
-    let loaded = Loaded::open(&args.project.project)?;
+    let loaded = Loaded::open(&args.project)?;
     let telemetry = telemetry::init(logs.log_format.into(), logs.log.as_deref(), services::name(args.service))?;
     let shutdown = Shutdown::on_signals()?;
     let health = Health::new();

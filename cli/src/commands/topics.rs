@@ -18,7 +18,7 @@ pub(crate) async fn execute(args: &Topics) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(project: &Project) -> anyhow::Result<()> {
-    let cluster = Loaded::open(&project.project)?.cluster("reader");
+    let cluster = Loaded::open(project)?.cluster("reader");
     let mut table = table(["topic", "partitions", "offsets"]);
     for topic in topics::list(&cluster).await?.iter().filter(|topic| !topic.name.starts_with("__")) {
         let offsets: i64 = topics::extents(&cluster, &topic.name).await?.iter().map(|extent| extent.end - extent.start).sum();
@@ -30,7 +30,7 @@ async fn list(project: &Project) -> anyhow::Result<()> {
 }
 
 async fn tail(project: &Project, topic: &str, last: usize, follow: bool) -> anyhow::Result<()> {
-    let loaded = Loaded::open(&project.project)?;
+    let loaded = Loaded::open(project)?;
     let inspector = Inspector::new(loaded.registry()?);
     let mut tail = Tail::open(&loaded.cluster("reader"), topic, last, follow).await?;
     while let Some(records) = tail.next().await? {

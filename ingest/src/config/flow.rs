@@ -1,7 +1,7 @@
 //! An ingest pipeline in the typed flow.
 
 use millrace_model::{Code, Schema};
-use millrace_runtime::project::flow::{self, Context, Problem, Types};
+use millrace_runtime::project::flow::{self, Claim, Context, Problem, Sharing, Types};
 use millrace_runtime::project::{Delivery, Output};
 
 use super::{Http, Input, Pipeline};
@@ -19,10 +19,10 @@ impl<C> flow::Pipeline<C> for Pipeline {
         self.delivery
     }
 
-    fn exclusive(&self) -> Option<(String, Vec<String>)> {
+    fn claims(&self, _: &Context<'_, C>) -> Vec<Claim> {
         match &self.from {
-            Input::Http(http) => Some((format!("the path `{}`", http.path), http_key("path"))),
-            Input::Source(_) => None,
+            Input::Http(http) => vec![path_claim(http)],
+            Input::Source(_) => Vec::new(),
         }
     }
 
@@ -42,6 +42,11 @@ impl<C> flow::Pipeline<C> for Pipeline {
 
 fn http_key(key: &str) -> Vec<String> {
     ["from", "http", key].map(str::to_owned).into()
+}
+
+fn path_claim(http: &Http) -> Claim {
+    let reason = "each path of the push gateway feeds one pipeline: choose another".to_owned();
+    Claim { what: format!("the path `{}`", http.path), at: http_key("path"), sharing: Sharing::Never(reason) }
 }
 
 fn path_problem(http: &Http) -> Option<Problem> {

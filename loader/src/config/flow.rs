@@ -2,8 +2,8 @@
 
 use millrace_connectors::{Column, Connection, Mode, TableConfig};
 use millrace_model::{Code, Fault, Schema};
-use millrace_runtime::project::flow::{self, Context, Problem, TargetColumn, Types};
-use millrace_runtime::project::suggest;
+use millrace_runtime::project::Kind;
+use millrace_runtime::project::flow::{self, Claim, Context, Problem, Sharing, TargetColumn, Types};
 
 use super::Pipeline;
 
@@ -14,6 +14,15 @@ impl flow::Pipeline<Connection> for Pipeline {
 
     fn dead_letters(&self) -> &str {
         &self.dead_letters.topic
+    }
+
+    fn connections(&self) -> Vec<&str> {
+        vec![&self.to.connection]
+    }
+
+    fn claims(&self, context: &Context<'_, Connection>) -> Vec<Claim> {
+        let table = context.connections.get(&self.to.connection).map(|connection| self.table_claim(connection, context));
+        table.into_iter().collect()
     }
 
     fn types(&self, context: &Context<'_, Connection>, input: Option<&Schema>) -> Types {
@@ -30,6 +39,19 @@ impl flow::Pipeline<Connection> for Pipeline {
 }
 
 impl Pipeline {
+    /// The table, under the first name of all that its connection goes by.
+    fn table_claim(&self, connection: &Connection, context: &Context<'_, Connection>) -> Claim {
+        let name = context.connections.iter().find(|(_, other)| *other == connection).map_or("", |(name, _)| name);
+        let sharing = match self.mode {
+            Mode::Append => Sharing::Known("it gets the rows of both, in no order between them".into()),
+            Mode::Upsert => Sharing::Never(
+                "each would overwrite the rows of the other in no certain order: load both topics into one first, or name another table"
+                    .into(),
+            ),
+        };
+        Claim { what: format!("the table `{}` of `{name}`", self.to.table), at: vec!["to".into(), "table".into()], sharing }
+    }
+
     fn target(&self, connection: &Connection, table: &TableConfig, schema: &Schema) -> Types {
         match connection.check(table, schema) {
             Ok(columns) => {
@@ -43,14 +65,18 @@ impl Pipeline {
     fn no_connection(&self, context: &Context<'_, Connection>) -> Problem {
         let name = &self.to.connection;
         let known = context.connections.keys().map(String::as_str);
-        let help = suggest::help(name, "connections", known).unwrap_or_else(|| format!("declare it under `connections:`, as `{name}:`"));
-        Problem::error(Code::ProjectFlow, &["to", "connection"], format!("there is no connection `{name}`")).help(help)
+        let problem = Problem::error(Code::ProjectFlow, &["to", "connection"], format!("there is no connection `{name}`"));
+        let problem = problem.kind(Kind::UnknownConnection);
+        match context.connections.is_empty() {
+            true => problem.help(format!("declare it under `connections:`, as `{name}:`")),
+            false => problem.meant(name, "connections", known),
+        }
     }
 
     fn key_problems(&self, schema: &Schema) -> Vec<Problem> {
         if self.keys.is_empty() && self.mode == Mode::Upsert {
             let problem = Problem::error(Code::ProjectFlow, &["mode"], "`mode: upsert` needs the columns that tell rows apart");
-            return vec![problem.help("set `keys: [COLUMN, ...]`".to_owned())];
+            return vec![problem.kind(Kind::Mode).help("set `keys: [COLUMN, ...]`".to_owned())];
         }
         let unknown = self.keys.iter().enumerate().filter(|(_, key)| schema.field(key).is_none());
         unknown.map(|(number, key)| self.no_column(number, key, schema)).collect()
@@ -59,13 +85,13 @@ impl Pipeline {
     fn no_column(&self, number: usize, key: &str, schema: &Schema) -> Problem {
         let columns = schema.fields().iter().filter_map(|field| field["name"].as_str());
         let message = format!("the topic `{}` has no column `{key}`", self.from);
-        Problem::error(Code::ProjectFlow, &["keys", &number.to_string()], message).help(suggest::help(key, "columns", columns))
+        Problem::error(Code::ProjectFlow, &["keys", &number.to_string()], message).kind(Kind::UnknownColumn).meant(key, "columns", columns)
     }
 
     fn idle_keys(&self) -> Option<Problem> {
         let idle = self.mode == Mode::Append && !self.keys.is_empty();
         let help = "set `mode: upsert`, or leave `keys` out".to_owned();
-        idle.then(|| Problem::warning(Code::ProjectAdvice, &["keys"], "`mode: append` makes no use of keys").help(help))
+        idle.then(|| Problem::warning(Code::ProjectAdvice, &["keys"], "`mode: append` makes no use of keys").kind(Kind::Mode).help(help))
     }
 }
 

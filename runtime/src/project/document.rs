@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use millrace_model::Code;
 
-use super::findings::{Finding, Findings};
+use super::finding::Finding;
+use super::findings::Findings;
+use super::kind::Kind;
+use super::location::Location;
 use super::place::Place;
 use super::tree::{self, Entry, Node, Text, Value};
 use super::variables::{self, Environment, VariableError};
@@ -39,7 +42,8 @@ pub(super) struct Document {
 
 impl Document {
     /// Reads the project at `path`: a file, or a folder with `millrace.yaml` or else any `.yaml` files in it.
-    pub(super) fn read(path: &Path, environment: &Environment<'_>, findings: &mut Findings) -> Option<Self> {
+    pub(super) fn read(location: Location<'_>, environment: &Environment<'_>, findings: &mut Findings) -> Option<Self> {
+        let path = location.path;
         let (folder, files) = match files(path) {
             Ok(found) => found,
             Err(error) => {
@@ -145,7 +149,7 @@ fn merge_file(root: &mut Node, file: &Path, findings: &mut Findings) {
     findings.add_source(&file, &text);
     let node = match tree::parse(&file, &text) {
         Ok(node) => node,
-        Err(error) => return findings.push(Finding::error(Code::ProjectSyntax, error.message).at(error.place)),
+        Err(error) => return findings.push(Finding::error(Code::ProjectSyntax, error.message).kind(Kind::Syntax).at(error.place)),
     };
     match (&mut root.value, node.value) {
         (Value::Map(all), Value::Map(entries)) => merge(all, entries, &mut Vec::new(), findings),
@@ -174,7 +178,7 @@ fn merge(all: &mut Vec<Entry>, entries: Vec<Entry>, path: &mut Vec<String>, find
 
 fn twice(path: &[String], first: &Place, second: Place) -> Finding {
     let message = format!("`{}` is declared twice: here and at {first}", path.join("."));
-    Finding::error(Code::ProjectSyntax, message).at(second)
+    Finding::error(Code::ProjectSyntax, message).kind(Kind::DeclaredTwice).at(second)
 }
 
 fn replace_variables(root: &mut Node, environment: &Environment<'_>, findings: &mut Findings) {
@@ -185,7 +189,8 @@ fn replace_variables(root: &mut Node, environment: &Environment<'_>, findings: &
                 Finding::error(Code::ProjectVariable, format!("the variable {name} has no value")).help(help)
             }
             VariableError::Malformed => {
-                Finding::error(Code::ProjectVariable, "expected ${NAME} or ${NAME:default}").help("a plain ${ is written $${".to_owned())
+                let finding = Finding::error(Code::ProjectVariable, "expected ${NAME} or ${NAME:default}").kind(Kind::BadVariable);
+                finding.expected("${NAME} or ${NAME:default}".to_owned()).help("a plain ${ is written $${".to_owned())
             }
         };
         findings.push(finding.at(node.place.clone()));

@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 
 use millrace_model::{Code, Schema};
 
-use super::findings::Severity;
+use super::finding::Finding;
+use super::kind::Kind;
 use super::sections::{Delivery, Key, Output, Scalar};
 
 mod check;
 mod fit;
+mod keys;
 mod names;
 mod order;
 mod schema_files;
 mod settings;
+mod unions;
+mod usage;
 
 pub(super) use check::check;
 
@@ -36,9 +40,14 @@ pub trait Pipeline<C> {
         Delivery::ExactlyOnce
     }
 
-    /// What no other pipeline may have too, such as a path of the push gateway, and the keys it is written under.
-    fn exclusive(&self) -> Option<(String, Vec<String>)> {
-        None
+    /// What it takes for itself, or shares with care, such as a path of the push gateway or a table.
+    fn claims(&self, _context: &Context<'_, C>) -> Vec<Claim> {
+        Vec::new()
+    }
+
+    /// The names of the connections that it uses.
+    fn connections(&self) -> Vec<&str> {
+        Vec::new()
     }
 
     /// Types the pipeline, given the schema of the topic that it reads.
@@ -89,13 +98,31 @@ pub struct TargetColumn {
     pub nullable: bool,
 }
 
+/// What a pipeline takes for itself, or shares with care.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// What it is, such as "the path `/orders`"; the same for all who claim it.
+    pub what: String,
+    /// The keys under the pipeline that it is written under.
+    pub at: Vec<String>,
+    /// Who else may have it.
+    pub sharing: Sharing,
+}
+
+/// Whether two pipelines may claim the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sharing {
+    /// None may beside this one, for this reason.
+    Never(String),
+    /// Another may, and their owner should know this.
+    Known(String),
+}
+
 /// What is wrong with a pipeline, and where in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Problem {
-    pub(super) severity: Severity,
-    pub(super) code: Code,
-    pub(super) message: String,
-    pub(super) help: Option<String>,
+    /// What was found; its place is still to be told.
+    pub(super) finding: Finding,
     pub(super) at: Vec<String>,
     pub(super) inside: Option<(u32, u32)>,
 }
@@ -103,20 +130,42 @@ pub struct Problem {
 impl Problem {
     /// An error at the keys `at` under the pipeline; an index of a list is a key too.
     pub fn error<S: ToString>(code: Code, at: &[S], message: impl Into<String>) -> Self {
-        let at = at.iter().map(ToString::to_string).collect();
-        Self { severity: Severity::Error, code, message: message.into(), help: None, at, inside: None }
+        Self { finding: Finding::error(code, message), at: at.iter().map(ToString::to_string).collect(), inside: None }
     }
 
     /// A warning there.
     pub fn warning<S: ToString>(code: Code, at: &[S], message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, at, message) }
+        Self { finding: Finding::warning(code, message), ..Self::error(code, at, "") }
     }
 
-    /// The same with what to do about it, or what was probably meant.
+    /// The same, of that kind.
     #[must_use]
-    pub fn help(mut self, help: impl Into<Option<String>>) -> Self {
-        self.help = help.into();
-        self
+    pub fn kind(self, kind: Kind) -> Self {
+        Self { finding: self.finding.kind(kind), ..self }
+    }
+
+    /// The same with what was expected instead: it follows the word "expected".
+    #[must_use]
+    pub fn expected(self, expected: impl Into<Option<String>>) -> Self {
+        Self { finding: self.finding.expected(expected), ..self }
+    }
+
+    /// The same with the one of `known` that `name` was probably meant to be, or with all of them as `what` (such as "columns").
+    #[must_use]
+    pub fn meant<'a>(self, name: &str, what: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { finding: self.finding.meant(name, what, known), ..self }
+    }
+
+    /// The same with the name that was probably meant, unless there is none.
+    #[must_use]
+    pub fn suggestion(self, name: impl Into<Option<String>>) -> Self {
+        Self { finding: self.finding.suggestion(name), ..self }
+    }
+
+    /// The same with what to do about it.
+    #[must_use]
+    pub fn help(self, help: impl Into<Option<String>>) -> Self {
+        Self { finding: self.finding.help(help), ..self }
     }
 
     /// The same, at a line and column (from 1) of the text that is there.

@@ -3,7 +3,9 @@
 use millrace_model::Code;
 
 use super::document::Document;
-use super::findings::{Finding, Findings};
+use super::finding::Finding;
+use super::findings::Findings;
+use super::kind::Kind;
 use super::sections::KafkaConfig;
 
 /// Options that have a key of their own, and that key.
@@ -40,7 +42,7 @@ const RESERVED: &[&str] = &[
 pub(super) fn check(kafka: &KafkaConfig, document: &Document, findings: &mut Findings) {
     let mut error = |key: &str, message: String, help: String| {
         let place = document.locate(["kafka"].into_iter().chain(key.split('/')));
-        findings.push(Finding::error(Code::ProjectSyntax, message).help(help).at(place));
+        findings.push(Finding::error(Code::ProjectSyntax, message).kind(Kind::Settings).help(help).at(place));
     };
     if kafka.brokers.trim().is_empty() {
         error("brokers", "expected brokers as host:port, found nothing".into(), "set `brokers:` or KAFKA_BROKERS".into());

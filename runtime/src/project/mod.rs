@@ -5,9 +5,12 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 mod document;
+mod finding;
 pub mod findings;
 pub mod flow;
 mod kafka_settings;
+mod kind;
+mod location;
 mod masking;
 mod place;
 mod reference;
@@ -20,8 +23,11 @@ mod tests;
 mod tree;
 mod variables;
 
-pub use findings::{Finding, Findings, Severity};
+pub use finding::{Finding, Severity};
+pub use findings::Findings;
 pub use flow::Flow;
+pub use kind::Kind;
+pub use location::Location;
 pub use place::Place;
 pub use reference::{json_schema, reference};
 pub use sections::{
@@ -31,7 +37,6 @@ pub use sections::{
 pub use variables::{Environment, process_environment};
 
 use document::Document;
-use millrace_model::Code;
 use shape::shape;
 use tree::{Node, Value};
 
@@ -56,8 +61,8 @@ impl<P> Checked<P> {
     }
 }
 
-/// Reads the project at `path`, a file or a folder, and types the whole flow. Reads the project's files and nothing else.
-pub fn check<C, I, T, L>(path: &Path, environment: &Environment<'_>) -> Checked<Project<C, I, T, L>>
+/// Reads a project and types the whole flow. Reads the project's files and nothing else.
+pub fn check<'a, C, I, T, L>(location: impl Into<Location<'a>>, environment: &Environment<'_>) -> Checked<Project<C, I, T, L>>
 where
     C: DeserializeOwned,
     I: DeserializeOwned + flow::Pipeline<C>,
@@ -66,7 +71,7 @@ where
 {
     let mut findings = Findings::default();
     let mut flow = Flow::default();
-    let document = Document::read(path, environment, &mut findings);
+    let document = Document::read(location.into(), environment, &mut findings);
     let project = document.and_then(|mut document| {
         let project = project(&mut document, &mut findings)?;
         if !findings.end_here() {
@@ -121,8 +126,7 @@ fn take_misfits<V: DeserializeOwned>(root: &mut Node, section: &str, folder: &Pa
 /// What a variable without a value does not fit is no news.
 fn push_misfit(findings: &mut Findings, error: &shape_error::ShapeError) {
     if !findings.is_unset(error.place.as_ref()) {
-        let finding = Finding::error(Code::ProjectSyntax, error.message());
-        findings.push(finding.help(error.help.clone()).at(error.place.clone()));
+        findings.push(error.finding());
     }
 }
 

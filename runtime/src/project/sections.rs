@@ -7,12 +7,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod dead_letters;
-mod scalars;
+mod key;
+mod path;
+mod quantity;
+mod scalar;
 mod secret;
+mod version;
 
 pub use dead_letters::{DEAD_LETTERS, DeadLetterConfig};
-pub use scalars::{ByteSize, Key, Millis, ProjectPath, Scalar, Version};
+pub use key::Key;
+pub use path::ProjectPath;
+pub use quantity::{ByteSize, Millis};
+pub use scalar::Scalar;
 pub use secret::Secret;
+pub use version::Version;
 
 /// The pipelines of one project, and what they connect.
 ///

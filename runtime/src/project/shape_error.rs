@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use millrace_model::Code;
 use serde::de::{Error, Expected, Unexpected};
 
+use super::finding::Finding;
+use super::kind::Kind;
 use super::place::Place;
 use super::suggest;
 use super::tree::{Node, Value};
@@ -11,19 +14,24 @@ use super::tree::{Node, Value};
 /// One thing that is wrong, and where.
 #[derive(Debug)]
 pub(super) struct ShapeError {
+    kind: Kind,
+    /// What is wrong; without it, that what was found is not what was expected.
+    message: Option<String>,
+    expected: Option<String>,
     found: Option<String>,
-    message: String,
-    pub(super) help: Option<String>,
+    suggestion: Option<String>,
+    help: Option<String>,
     pub(super) place: Option<Place>,
 }
 
 impl ShapeError {
-    fn new(message: String, help: Option<String>) -> Self {
-        Self { found: None, message, help, place: None }
+    fn new(kind: Kind, message: String) -> Self {
+        Self { kind, message: Some(message), expected: None, found: None, suggestion: None, help: None, place: None }
     }
 
-    fn unfit(found: String, expected: &dyn Expected) -> Self {
-        Self { found: Some(found), message: format!("expected {}", expectation(&expected.to_string())), help: None, place: None }
+    fn unfit(found: String, expected: String) -> Self {
+        let (found, expected) = (Some(found), Some(expected));
+        Self { kind: Kind::WrongValue, message: None, expected, found, suggestion: None, help: None, place: None }
     }
 
     /// That `node` is not one of the forms that an enum of `variants` has.
@@ -36,8 +44,7 @@ impl ShapeError {
             Value::Null => "nothing".into(),
             _ => "something else".into(),
         };
-        let message = format!("expected one of {}", quoted(variants));
-        Self { found: Some(found), message, help: None, place: None }
+        Self::unfit(found, one_of(variants))
     }
 
     /// The same, at `place` unless it is known more closely.
@@ -62,18 +69,23 @@ impl ShapeError {
         self
     }
 
-    /// What is wrong, in a line.
-    pub(super) fn message(&self) -> String {
-        match &self.found {
-            Some(found) => format!("{}, found {found}", self.message),
-            None => self.message.clone(),
-        }
+    /// What is wrong, as a finding.
+    pub(super) fn finding(&self) -> Finding {
+        let finding = Finding::error(Code::ProjectSyntax, self.to_string()).kind(self.kind).expected(self.expected.clone());
+        let finding = finding.suggestion(self.suggestion.clone()).at(self.place.clone());
+        if self.help.is_some() { finding.help(self.help.clone()) } else { finding }
     }
 }
 
 impl fmt::Display for ShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message())
+        match (&self.message, &self.expected, &self.found) {
+            (Some(message), ..) => f.write_str(message),
+            (None, expected, found) => {
+                let nothing = String::from("something else");
+                write!(f, "expected {}, found {}", expected.as_ref().unwrap_or(&nothing), found.as_ref().unwrap_or(&nothing))
+            }
+        }
     }
 }
 
@@ -81,11 +93,11 @@ impl std::error::Error for ShapeError {}
 
 impl Error for ShapeError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(message.to_string(), None)
+        Self::new(Kind::WrongValue, message.to_string())
     }
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        let mut error = Self::unfit(found(unexpected), expected);
+        let mut error = Self::invalid_value(unexpected, expected);
         let wants_text = matches!(expected.to_string().as_str(), "a string" | "path string");
         if wants_text && matches!(unexpected, Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_))
         {
@@ -95,33 +107,38 @@ impl Error for ShapeError {
     }
 
     fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::unfit(found(unexpected), expected)
+        Self::unfit(found(unexpected), expectation(&expected.to_string()))
     }
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
-        Self::unfit(if length == 0 { "nothing".into() } else { format!("{length} of them") }, expected)
+        let found = if length == 0 { "nothing".into() } else { format!("{length} of them") };
+        Self::unfit(found, expectation(&expected.to_string()))
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        let help = suggest::nearest(variant, expected.iter().copied()).map(|meant| format!("did you mean `{meant}`?"));
-        Self { found: Some(format!("`{variant}`")), message: format!("expected one of {}", quoted(expected)), help, place: None }
+        let suggestion = suggest::nearest(variant, expected.iter().copied()).map(str::to_owned);
+        Self { suggestion, ..Self::unfit(format!("`{variant}`"), one_of(expected)) }
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("unknown key `{field}`"), suggest::help(field, "keys", expected.iter().copied()))
+        let suggestion = suggest::nearest(field, expected.iter().copied()).map(str::to_owned);
+        let help = suggestion.is_none().then(|| suggest::help(field, "keys", expected.iter().copied())).flatten();
+        let error = Self::new(Kind::UnknownKey, format!("unknown key `{field}`"));
+        Self { expected: Some(one_of(expected)), suggestion, help, ..error }
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(format!("the key `{field}` is missing here"), None)
+        let error = Self::new(Kind::MissingKey, format!("the key `{field}` is missing here"));
+        Self { expected: Some(format!("the key `{field}`")), ..error }
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new(format!("the key `{field}` is there twice"), None)
+        Self::new(Kind::DeclaredTwice, format!("the key `{field}` is there twice"))
     }
 }
 
-fn quoted(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+fn one_of(names: &[&str]) -> String {
+    format!("one of {}", suggest::quoted(names))
 }
 
 fn found(unexpected: Unexpected<'_>) -> String {

@@ -21,6 +21,11 @@ pub fn help<'a>(name: &str, kind: &str, known: impl IntoIterator<Item = &'a str>
     }
 }
 
+/// Names as they are shown in a message.
+pub(super) fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

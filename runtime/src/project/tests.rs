@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use super::flow::{Context, Pipeline, Problem, Types};
+use super::flow::{Claim, Context, Pipeline, Problem, Sharing, Types};
 use super::*;
 
 mod flow;
@@ -43,6 +43,8 @@ struct Stage {
     #[serde(default)]
     path: Option<String>,
     #[serde(default)]
+    connection: Option<String>,
+    #[serde(default)]
     #[expect(dead_code, reason = "only its shape is looked at")]
     wait: Option<Millis>,
     #[serde(default)]
@@ -71,8 +73,14 @@ impl<C> Pipeline<C> for Stage {
         self.delivery
     }
 
-    fn exclusive(&self) -> Option<(String, Vec<String>)> {
-        self.path.as_ref().map(|path| (format!("the path `{path}`"), vec!["path".into()]))
+    fn claims(&self, _: &Context<'_, C>) -> Vec<Claim> {
+        let claim =
+            |path| Claim { what: format!("the path `{path}`"), at: vec!["path".into()], sharing: Sharing::Never("choose another".into()) };
+        self.path.iter().map(claim).collect()
+    }
+
+    fn connections(&self) -> Vec<&str> {
+        self.connection.as_deref().into_iter().collect()
     }
 
     fn types(&self, _: &Context<'_, C>, input: Option<&Schema>) -> Types {
@@ -149,7 +157,7 @@ name: shop
 connections:
   warehouse: { host: \"${DW_HOST:db}\", port: \"${DW_PORT:5439}\" }
 ingest:
-  flights_api: { to: { topic: flights.raw, schema: flight.avsc, key: carrier } }
+  flights_api: { to: { topic: flights.raw, schema: flight.avsc, key: carrier }, connection: warehouse }
 transform:
   delays: { from: flights.raw, columns: [carrier, dep_delay], to: { topic: flights.delays, key: carrier } }
 load:

@@ -51,9 +51,7 @@ fn problem(steps: &[StepConfig], error: StepError) -> Problem {
         at.extend(rule_kind(steps, step, rule).map(str::to_owned));
     }
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    Problem::error(code, &at, message)
-        .help(suggestion.map(|name| format!("did you mean `{name}`?")))
-        .inside(place.map(|(line, column)| (number(line), number(column))))
+    Problem::error(code, &at, message).suggestion(suggestion).inside(place.map(|(line, column)| (number(line), number(column))))
 }
 
 fn rule_kind(steps: &[StepConfig], step: usize, rule: usize) -> Option<&'static str> {

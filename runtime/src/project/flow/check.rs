@@ -9,7 +9,9 @@ use super::order::{Ends, order};
 use super::schema_files::SchemaFiles;
 use super::{Context, Flow, Pipeline, Problem, TypedPipeline, TypedTopic, Types, fit, names};
 use crate::project::document::Document;
-use crate::project::findings::{Finding, Findings, Severity};
+use crate::project::finding::{Finding, Severity};
+use crate::project::findings::Findings;
+use crate::project::kind::Kind;
 use crate::project::place::Place;
 use crate::project::sections::{Key, Output, Project, ProjectPath, Topic};
 use crate::project::suggest;
@@ -43,8 +45,8 @@ impl<C> Named<'_, C> {
 
 pub(super) struct Shared<'a, C> {
     pub(super) name: &'a str,
-    connections: &'a BTreeMap<String, C>,
-    declared: &'a BTreeMap<String, Topic>,
+    pub(super) connections: &'a BTreeMap<String, C>,
+    pub(super) declared: &'a BTreeMap<String, Topic>,
 }
 
 pub(super) struct Checker<'a, C> {
@@ -53,7 +55,7 @@ pub(super) struct Checker<'a, C> {
     pub(super) findings: &'a mut Findings,
     files: SchemaFiles,
     /// What is known of each topic; nothing if what it should have been told by was wrong.
-    topics: BTreeMap<String, Option<TypedTopic>>,
+    pub(super) topics: BTreeMap<String, Option<TypedTopic>>,
     flow: Flow,
 }
 
@@ -68,6 +70,9 @@ impl<C> Checker<'_, C> {
         }
         for number in ordered {
             self.pipeline(&pipelines[number], pipelines);
+        }
+        if !self.findings.has_errors() && !pipelines.is_empty() {
+            self.usage(pipelines);
         }
         self.flow.topics = self.topics.into_iter().filter_map(|(name, topic)| Some((name, topic?))).collect();
         self.flow
@@ -93,7 +98,7 @@ impl<C> Checker<'_, C> {
     fn counts(&mut self, name: &str, topic: &Topic) {
         for (key, count) in [("partitions", topic.partitions), ("replication", topic.replication)] {
             if count.is_some_and(|count| count < 1) {
-                let finding = Finding::error(Code::ProjectSyntax, format!("expected 1 or more {key}"));
+                let finding = Finding::error(Code::ProjectSyntax, format!("expected 1 or more {key}")).expected(format!("1 or more {key}"));
                 self.findings.push(finding.at(self.document.locate(["topics", name, key])));
             }
         }
@@ -107,7 +112,7 @@ impl<C> Checker<'_, C> {
 
     pub(super) fn topic_name(&mut self, topic: &str, at: &[&str]) {
         if let Some(fault) = names::topic_fault(topic) {
-            let finding = Finding::error(Code::ProjectFlow, format!("the topic's name `{topic}` {fault}"));
+            let finding = Finding::error(Code::ProjectFlow, format!("the topic's name `{topic}` {fault}")).kind(Kind::BadName);
             self.findings.push(finding.at(self.document.locate(at.iter().copied())));
         }
     }
@@ -122,9 +127,8 @@ impl<C> Checker<'_, C> {
                 None => return self.fail_output(named),
             },
         };
-        let context = Context { project: self.shared.name, pipeline: named.name, connections: self.shared.connections };
-        let types = named.pipeline.types(&context, input.as_ref().map(|(_, schema)| schema));
-        let failed = types.problems.iter().any(|problem| problem.severity == Severity::Error);
+        let types = named.pipeline.types(&self.context(named), input.as_ref().map(|(_, schema)| schema));
+        let failed = types.problems.iter().any(|problem| problem.finding.severity == Severity::Error);
         let Types { output: derived, target, problems } = types;
         for problem in problems {
             self.problem(named, problem);
@@ -140,6 +144,10 @@ impl<C> Checker<'_, C> {
         self.flow.pipelines.insert(named.name.to_owned(), pipeline);
     }
 
+    pub(super) fn context<'b>(&'b self, named: &'b Named<'_, C>) -> Context<'b, C> {
+        Context { project: self.shared.name, pipeline: named.name, connections: self.shared.connections }
+    }
+
     /// The schema of a topic that is read.
     fn input(&mut self, named: &Named<'_, C>, topic: &str, all: &[Named<'_, C>]) -> Option<Schema> {
         if let Some(known) = self.topics.get(topic) {
@@ -149,16 +157,13 @@ impl<C> Checker<'_, C> {
         if written.clone().any(|other| other == topic) {
             return None;
         }
-        if self.shared.declared.contains_key(topic) {
-            let message = format!("no pipeline writes `{topic}`, and `topics:` has no schema for it");
-            self.error(named, &["from"], message, Some(format!("set `schema:` under `topics: {topic}:`")));
-        } else {
-            let known = written.chain(self.shared.declared.keys().map(String::as_str));
-            let guess = suggest::nearest(topic, known).map(|meant| format!("did you mean `{meant}`?"));
-            let help =
-                guess.unwrap_or_else(|| format!("a topic that others write is declared under `topics:`, as `{topic}: {{ schema: FILE }}`"));
-            self.error(named, &["from"], format!("no pipeline writes the topic `{topic}`"), Some(help));
-        }
+        let problem = match self.shared.declared.contains_key(topic) {
+            true => error(&["from"], format!("no pipeline writes `{topic}`, and `topics:` has no schema for it"))
+                .kind(Kind::NoSchema)
+                .help(format!("set `schema:` under `topics: {topic}:`")),
+            false => unknown_topic(topic, written.chain(self.shared.declared.keys().map(String::as_str))),
+        };
+        self.problem(named, problem);
         None
     }
 
@@ -174,8 +179,8 @@ impl<C> Checker<'_, C> {
             (None, Some(made)) => rename(&made, &output.topic),
             (None, None) => {
                 if !failed {
-                    let help = "set `schema:` here, or under `topics:`".to_owned();
-                    self.error(named, &["to"], format!("the topic `{}` has no schema", output.topic), Some(help));
+                    let problem = error(&["to"], format!("the topic `{}` has no schema", output.topic)).kind(Kind::NoSchema);
+                    self.problem(named, problem.help("set `schema:` here, or under `topics:`".to_owned()));
                 }
                 return None;
             }
@@ -199,8 +204,8 @@ impl<C> Checker<'_, C> {
         let Some(file) = &output.schema else { return Ok(general) };
         let own = self.schema_file(file, [named.section, named.name, "to", "schema"]).ok_or(Wrong)?;
         if general.is_some_and(|general| general != own) {
-            let message = format!("`topics: {}:` declares another schema", output.topic);
-            self.error(named, &["to", "schema"], message, Some("name the file in one place".into()));
+            let problem = error(&["to", "schema"], format!("`topics: {}:` declares another schema", output.topic));
+            self.problem(named, problem.kind(Kind::DeclaredTwice).help("name the file in one place".to_owned()));
             return Err(Wrong);
         }
         Ok(Some(own))
@@ -213,30 +218,7 @@ impl<C> Checker<'_, C> {
 
     fn misfits(&mut self, named: &Named<'_, C>, made: &Schema, declared: &Schema) {
         for misfit in fit::misfits(made, declared) {
-            self.error(named, &["to", "schema"], misfit, None);
-        }
-    }
-
-    /// The key that the pipeline makes: its own, or the topic's.
-    fn key(&mut self, named: &Named<'_, C>, output: &Output, schema: &Schema) -> Option<Key> {
-        if let Some(key) = &output.key {
-            self.key_columns(key, schema, &[named.section, named.name, "to", "key"]);
-            return Some(key.clone());
-        }
-        let declared = self.shared.declared.get(&output.topic)?;
-        let key = declared.key.clone()?;
-        if declared.schema.is_none() {
-            self.key_columns(&key, schema, &["topics", &output.topic, "key"]);
-        }
-        Some(key)
-    }
-
-    fn key_columns(&mut self, key: &Key, schema: &Schema, at: &[&str]) {
-        for column in key.columns().iter().filter(|column| schema.field(column).is_none()) {
-            let columns = schema.fields().iter().filter_map(|field| field["name"].as_str());
-            let finding = Finding::error(Code::ProjectFlow, format!("there is no column `{column}` to make the key of"));
-            let finding = finding.help(suggest::help(column, "columns", columns));
-            self.findings.push(finding.at(self.document.locate(at.iter().copied())));
+            self.problem(named, error(&["to", "schema"], misfit).kind(Kind::SchemaMismatch));
         }
     }
 
@@ -248,8 +230,9 @@ impl<C> Checker<'_, C> {
         let other = known.writers.first().filter(|_| known.schema != *schema).cloned();
         known.writers.push(named.name.to_owned());
         if let Some(other) = other {
-            let message = format!("the pipeline `{other}` writes `{}` with another schema", output.topic);
-            self.error(named, &["to"], message, Some("give both the same columns, or declare one schema under `topics:`".into()));
+            let problem = error(&["to"], format!("the pipeline `{other}` writes `{}` with another schema", output.topic));
+            let help = "give both the same columns, or declare one schema under `topics:`".to_owned();
+            self.problem(named, problem.kind(Kind::TwoWriters).help(help));
         }
     }
 
@@ -262,14 +245,9 @@ impl<C> Checker<'_, C> {
 
     // Findings.
 
-    pub(super) fn error(&mut self, named: &Named<'_, C>, at: &[&str], message: String, help: Option<String>) {
-        self.problem(named, Problem::error(Code::ProjectFlow, at, message).help(help));
-    }
-
     pub(super) fn problem(&mut self, named: &Named<'_, C>, problem: Problem) {
         let place = self.place(named, &problem);
-        let Problem { severity, code, message, help, .. } = problem;
-        self.findings.push(Finding { severity, code, message, help, place: Some(place) });
+        self.findings.push(problem.finding.at(place));
     }
 
     fn place(&self, named: &Named<'_, C>, problem: &Problem) -> Place {
@@ -278,6 +256,20 @@ impl<C> Checker<'_, C> {
             Some(inside) => self.document.locate_inside(path, inside, self.findings),
             None => self.document.locate(path),
         }
+    }
+}
+
+/// An error of pipelines that do not fit together, at these keys of one.
+pub(super) fn error(at: &[&str], message: impl Into<String>) -> Problem {
+    Problem::error(Code::ProjectFlow, at, message)
+}
+
+fn unknown_topic<'a>(topic: &str, known: impl Iterator<Item = &'a str>) -> Problem {
+    let problem = error(&["from"], format!("no pipeline writes the topic `{topic}`")).kind(Kind::UnknownTopic);
+    let problem = problem.expected("a topic that a pipeline writes, or one under `topics:`".to_owned());
+    match suggest::nearest(topic, known) {
+        Some(meant) => problem.suggestion(meant.to_owned()),
+        None => problem.help(format!("a topic that others write is declared under `topics:`, as `{topic}: {{ schema: FILE }}`")),
     }
 }
 

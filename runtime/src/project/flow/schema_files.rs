@@ -7,7 +7,8 @@ use std::sync::Arc;
 use millrace_model::{Code, Schema};
 
 use crate::project::document::read_text;
-use crate::project::findings::{Finding, Findings};
+use crate::project::finding::Finding;
+use crate::project::findings::Findings;
 use crate::project::place::Place;
 
 /// Reads each file once.

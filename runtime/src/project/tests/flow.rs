@@ -48,7 +48,7 @@ fn a_topic_that_no_pipeline_writes_needs_a_schema() {
 fn key_columns_exist() {
     assert_eq!(
         lines(&GOOD.replace("key: carrier } }\nload", "key: [carier] } }\nload")),
-        ["millrace.yaml:9:92: error[MR0104]: there is no column `carier` to make the key of (did you mean `carrier`?)"]
+        ["millrace.yaml:9:98: error[MR0104]: there is no column `carier` to make the key of (did you mean `carrier`?)"]
     );
 }
 
@@ -138,7 +138,7 @@ fn names_are_unique_and_such_as_kafka_takes() {
         [
             "millrace.yaml:2:7: error[MR0104]: the project's name `a b` has a character other than letters, digits, `_` and `-` (set `name:`)",
             "millrace.yaml:4:21: error[MR0104]: the topic's name `t/u` has a character other than letters, digits, `.`, `_` and `-`",
-            "millrace.yaml:5:53: error[MR0104]: the path `/p` belongs to the pipeline `x`",
+            "millrace.yaml:5:53: error[MR0104]: the path `/p` belongs to the pipeline `x` (choose another)",
             "millrace.yaml:7:3: error[MR0104]: there is a pipeline `x` under `ingest` too (consumer groups and transactions are named after pipelines: give each a name of its own)",
             "millrace.yaml:7:31: error[MR0104]: the topic's name `` is empty",
         ]
@@ -160,7 +160,9 @@ fn what_is_weaker_is_said() {
 fn dead_letters_are_not_among_the_data() {
     assert_eq!(
         lines(&GOOD.replace("{ from: flights.delays }", "{ from: flights.delays, dead_letters: flights.raw }")),
-        ["millrace.yaml:11:55: error[MR0104]: `flights.raw` is a topic of pipelines, dead letters need one of their own"]
+        [
+            "millrace.yaml:11:55: error[MR0104]: `flights.raw` is a topic of pipelines, dead letters need one of their own (name another topic)"
+        ]
     );
 }
 
@@ -181,6 +183,6 @@ fn a_broken_schema_file_is_shown_where_it_breaks() {
         ("odd.avsc", "{ \"type\": \"enum\", \"name\": \"e\", \"symbols\": [] }"),
     ]);
     let lines = folder.lines_with(&[]);
-    assert_eq!(lines[0], "bad.avsc:2:3: error[MR0304]: the schema file is not JSON: expected value");
-    assert!(lines[1].starts_with("millrace.yaml:2:49: error[MR0305]: odd.avsc: "), "{}", lines[1]);
+    assert!(lines[0].starts_with("millrace.yaml:2:49: error[MR0305]: odd.avsc: "), "{}", lines[0]);
+    assert_eq!(lines[1], "bad.avsc:2:3: error[MR0304]: the schema file is not JSON: expected value");
 }
