@@ -67,10 +67,10 @@ impl Pipeline {
         let known = context.connections.keys().map(String::as_str);
         let problem = Problem::error(Code::ProjectFlow, &["to", "connection"], format!("there is no connection `{name}`"));
         let problem = problem.kind(Kind::UnknownConnection);
-        match context.connections.is_empty() {
-            true => problem.help(format!("declare it under `connections:`, as `{name}:`")),
-            false => problem.meant(name, "connections", known),
+        if context.connections.is_empty() {
+            return problem.help(format!("declare it under `connections:`, as `{name}:`"));
         }
+        problem.meant(name, "connections", known)
     }
 
     fn key_problems(&self, schema: &Schema) -> Vec<Problem> {

@@ -14,6 +14,12 @@ use super::tree::{Node, Value};
 /// One thing that is wrong, and where.
 #[derive(Debug)]
 pub(super) struct ShapeError {
+    what: Box<What>,
+    pub(super) place: Option<Place>,
+}
+
+#[derive(Debug)]
+struct What {
     kind: Kind,
     /// What is wrong; without it, that what was found is not what was expected.
     message: Option<String>,
@@ -21,17 +27,22 @@ pub(super) struct ShapeError {
     found: Option<String>,
     suggestion: Option<String>,
     help: Option<String>,
-    pub(super) place: Option<Place>,
+}
+
+impl From<What> for ShapeError {
+    fn from(what: What) -> Self {
+        Self { what: Box::new(what), place: None }
+    }
 }
 
 impl ShapeError {
     fn new(kind: Kind, message: String) -> Self {
-        Self { kind, message: Some(message), expected: None, found: None, suggestion: None, help: None, place: None }
+        What { kind, message: Some(message), expected: None, found: None, suggestion: None, help: None }.into()
     }
 
     fn unfit(found: String, expected: String) -> Self {
         let (found, expected) = (Some(found), Some(expected));
-        Self { kind: Kind::WrongValue, message: None, expected, found, suggestion: None, help: None, place: None }
+        What { kind: Kind::WrongValue, message: None, expected, found, suggestion: None, help: None }.into()
     }
 
     /// That `node` is not one of the forms that an enum of `variants` has.
@@ -63,23 +74,24 @@ impl ShapeError {
 
     /// The same without what was found, which came from `variables` and may be a secret.
     pub(super) fn hide(mut self, variables: &[String]) -> Self {
-        if self.found.is_some() {
-            self.found = Some(format!("the value of {}", variables.join(", ")));
+        if self.what.found.is_some() {
+            self.what.found = Some(format!("the value of {}", variables.join(", ")));
         }
         self
     }
 
     /// What is wrong, as a finding.
     pub(super) fn finding(&self) -> Finding {
-        let finding = Finding::error(Code::ProjectSyntax, self.to_string()).kind(self.kind).expected(self.expected.clone());
-        let finding = finding.suggestion(self.suggestion.clone()).at(self.place.clone());
-        if self.help.is_some() { finding.help(self.help.clone()) } else { finding }
+        let What { kind, expected, suggestion, help, .. } = &*self.what;
+        let finding = Finding::error(Code::ProjectSyntax, self.to_string()).kind(*kind).expected(expected.clone());
+        let finding = finding.suggestion(suggestion.clone()).at(self.place.clone());
+        if help.is_some() { finding.help(help.clone()) } else { finding }
     }
 }
 
 impl fmt::Display for ShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.message, &self.expected, &self.found) {
+        match (&self.what.message, &self.what.expected, &self.what.found) {
             (Some(message), ..) => f.write_str(message),
             (None, expected, found) => {
                 let nothing = String::from("something else");
@@ -101,7 +113,7 @@ impl Error for ShapeError {
         let wants_text = matches!(expected.to_string().as_str(), "a string" | "path string");
         if wants_text && matches!(unexpected, Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_))
         {
-            error.help = Some("put it in quotes".into());
+            error.what.help = Some("put it in quotes".into());
         }
         error
     }
@@ -117,19 +129,21 @@ impl Error for ShapeError {
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         let suggestion = suggest::nearest(variant, expected.iter().copied()).map(str::to_owned);
-        Self { suggestion, ..Self::unfit(format!("`{variant}`"), one_of(expected)) }
+        let mut error = Self::unfit(format!("`{variant}`"), one_of(expected));
+        error.what.suggestion = suggestion;
+        error
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
         let suggestion = suggest::nearest(field, expected.iter().copied()).map(str::to_owned);
         let help = suggestion.is_none().then(|| suggest::help(field, "keys", expected.iter().copied())).flatten();
-        let error = Self::new(Kind::UnknownKey, format!("unknown key `{field}`"));
-        Self { expected: Some(one_of(expected)), suggestion, help, ..error }
+        let (message, expected) = (Some(format!("unknown key `{field}`")), Some(one_of(expected)));
+        What { kind: Kind::UnknownKey, message, expected, found: None, suggestion, help }.into()
     }
 
     fn missing_field(field: &'static str) -> Self {
-        let error = Self::new(Kind::MissingKey, format!("the key `{field}` is missing here"));
-        Self { expected: Some(format!("the key `{field}`")), ..error }
+        let (message, expected) = (Some(format!("the key `{field}` is missing here")), Some(format!("the key `{field}`")));
+        What { kind: Kind::MissingKey, message, expected, found: None, suggestion: None, help: None }.into()
     }
 
     fn duplicate_field(field: &'static str) -> Self {

@@ -157,11 +157,11 @@ impl<C> Checker<'_, C> {
         if written.clone().any(|other| other == topic) {
             return None;
         }
-        let problem = match self.shared.declared.contains_key(topic) {
-            true => error(&["from"], format!("no pipeline writes `{topic}`, and `topics:` has no schema for it"))
-                .kind(Kind::NoSchema)
-                .help(format!("set `schema:` under `topics: {topic}:`")),
-            false => unknown_topic(topic, written.chain(self.shared.declared.keys().map(String::as_str))),
+        let problem = if self.shared.declared.contains_key(topic) {
+            let problem = error(&["from"], format!("no pipeline writes `{topic}`, and `topics:` has no schema for it"));
+            problem.kind(Kind::NoSchema).help(format!("set `schema:` under `topics: {topic}:`"))
+        } else {
+            unknown_topic(topic, written.chain(self.shared.declared.keys().map(String::as_str)))
         };
         self.problem(named, problem);
         None

@@ -184,5 +184,5 @@ fn a_broken_schema_file_is_shown_where_it_breaks() {
     ]);
     let lines = folder.lines_with(&[]);
     assert!(lines[0].starts_with("millrace.yaml:2:49: error[MR0305]: odd.avsc: "), "{}", lines[0]);
-    assert_eq!(lines[1], "bad.avsc:2:3: error[MR0304]: the schema file is not JSON: expected value");
+    assert_eq!(lines.last().map(String::as_str), Some("bad.avsc:2:3: error[MR0304]: the schema file is not JSON: expected value"));
 }
