@@ -32,6 +32,7 @@ codes! {
     ProjectVariable = "MR0103", "A variable has no value", "Set it in the environment or give it a default: ${NAME:default}.";
     ProjectFlow = "MR0104", "The pipelines of the project do not fit together", "Mend the pipeline that the message names.";
     ProjectAdvice = "MR0105", "The project works, and its owner should know something", "Read what the message says.";
+    ServerDiffers = "MR0106", "A server has it otherwise than the project says", "`millrace apply` shows what differs and mends what it may; the message says the rest.";
     // MR02..: Kafka.
     KafkaUnavailable = "MR0201", "Kafka can't be reached", "Check kafka.brokers and the network; the pipeline goes on by itself when Kafka answers.";
     KafkaAuthentication = "MR0202", "Kafka refused the credentials", "Check KAFKA_USERNAME and KAFKA_PASSWORD, and kafka.mechanism.";
@@ -49,6 +50,7 @@ codes! {
     SchemaInvalid = "MR0304", "The schema is not a valid Avro record schema", "Mend the schema file.";
     SchemaUnsupported = "MR0305", "The schema has a type that Millrace can't carry", "Change the type that the message names.";
     SchemaIncompatible = "MR0306", "The record was written with a schema that can't be read as the topic's", "Give new fields a default, or change the declared schema.";
+    SchemaDrift = "MR0307", "A pulled schema is not what it was pulled from", "Run `millrace schema pull`, look at what changed, and commit it.";
     FramingInvalid = "MR0310", "The value is not Confluent-framed Avro", "Make the producer use the Confluent Avro serializer.";
     AvroInvalid = "MR0311", "The value is not valid Avro of its schema", "Mend the producer, then replay.";
     // MR04..: ingest.

@@ -12,6 +12,7 @@ mod consumer;
 mod fault;
 mod message;
 mod native;
+mod native_admin;
 mod place;
 mod producer;
 mod tail;

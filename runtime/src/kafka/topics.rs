@@ -1,4 +1,11 @@
-//! Topics: those of the project file are made before a pipeline runs; an existing one is left as it is.
+//! Topics: those of the project file are made before a pipeline runs; an existing one is left as it is. What they are, and their
+//! changing, is for those who were asked to.
+
+mod changed;
+mod described;
+
+pub use changed::{configure, create, delete, grow};
+pub use described::{Described, Operation, Operations, TopicFacts, cluster_operations, describe};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -29,6 +29,12 @@ impl Findings {
         self.list.push(finding);
     }
 
+    /// Adds what was found after the project's own check, such as by asking servers.
+    pub fn add(&mut self, found: impl IntoIterator<Item = Finding>) {
+        self.list.extend(found);
+        self.sort();
+    }
+
     pub(super) fn add_source(&mut self, file: &Arc<Path>, text: &Arc<str>) {
         self.sources.add(file, text);
     }

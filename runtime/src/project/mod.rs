@@ -13,6 +13,7 @@ mod kind;
 mod location;
 mod masking;
 mod place;
+mod places;
 mod reference;
 mod sections;
 mod shape;
@@ -29,6 +30,7 @@ pub use flow::Flow;
 pub use kind::Kind;
 pub use location::Location;
 pub use place::Place;
+pub use places::Places;
 pub use reference::{json_schema, reference};
 pub use sections::{
     ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, KafkaConfig, Key, Mechanism, Millis, OnError, Output, Project, ProjectPath,
@@ -49,6 +51,8 @@ pub struct Checked<P> {
     pub flow: Flow,
     /// What was found.
     pub findings: Findings,
+    /// Where its files say what.
+    pub places: Places,
 }
 
 impl<P> Checked<P> {
@@ -71,16 +75,16 @@ where
 {
     let mut findings = Findings::default();
     let mut flow = Flow::default();
-    let document = Document::read(location.into(), environment, &mut findings);
-    let project = document.and_then(|mut document| {
-        let project = project(&mut document, &mut findings)?;
+    let mut document = Document::read(location.into(), environment, &mut findings);
+    let project = document.as_mut().and_then(|document| {
+        let project = project(document, &mut findings)?;
         if !findings.end_here() {
-            flow = flow::check(&project, &document, &mut findings);
+            flow = flow::check(&project, document, &mut findings);
         }
         Some(project)
     });
     findings.sort();
-    Checked { project, flow, findings }
+    Checked { project, flow, findings, places: document.map(Places::of).unwrap_or_default() }
 }
 
 /// The typed project. Each entry of a section is read by itself, so that one that is wrong hides no other.

@@ -14,6 +14,14 @@ pub(super) fn is_unknown(error: &SRCError) -> bool {
     status(error) == Some(404) && answer(error).is_some_and(|answer| answer.error_code == SCHEMA_NOT_FOUND)
 }
 
+/// Confluent's codes for "subject not found", "version not found" and "schema not found".
+const NOT_FOUND: [u32; 3] = [40_401, 40_402, SCHEMA_NOT_FOUND];
+
+/// Whether the registry itself says that it has no such subject, version, or schema under the subject.
+pub(super) fn is_no_subject(error: &SRCError) -> bool {
+    status(error) == Some(404) && answer(error).is_some_and(|answer| NOT_FOUND.contains(&answer.error_code))
+}
+
 /// The fault of a call that failed, which was doing `what`.
 pub(super) fn of(error: &SRCError, what: &str) -> Fault {
     let fault = match status(error) {

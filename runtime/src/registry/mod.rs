@@ -2,6 +2,9 @@
 
 mod fault;
 mod references;
+mod subjects;
+
+pub use subjects::SubjectVersion;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

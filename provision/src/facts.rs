@@ -1,0 +1,92 @@
+//! What the servers have of what a project needs.
+
+use std::collections::BTreeMap;
+
+use millrace_connectors::Examined;
+use millrace_model::{Fault, Result};
+use millrace_runtime::kafka::Cluster;
+use millrace_runtime::kafka::topics::{self, Described, Operations};
+use millrace_runtime::registry::Registry;
+
+use crate::compare;
+use crate::wanted::{Wanted, WantedSubject, WantedTable};
+
+/// The facts, as far as each server told them.
+#[derive(Debug)]
+pub struct Facts {
+    /// Kafka's, or why there are none.
+    pub kafka: Result<KafkaFacts>,
+    /// The registry's on each subject, or why there are none.
+    pub subjects: Result<BTreeMap<String, SubjectFacts>>,
+    /// The target's on each table, in the order in which they are wanted.
+    pub tables: Vec<Result<Examined>>,
+}
+
+/// What Kafka has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KafkaFacts {
+    /// The topics that exist, or that the user may not see.
+    pub topics: BTreeMap<String, Described>,
+    /// What the user may do with the cluster.
+    pub cluster: Operations,
+}
+
+/// What the registry has of a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubjectFacts {
+    /// The schema is registered.
+    Registered,
+    /// There is no such subject.
+    Missing,
+    /// There is, without the schema, and it takes it.
+    Behind {
+        /// The latest version.
+        latest: u32,
+    },
+    /// There is, and it refuses the schema.
+    Refuses {
+        /// The latest version.
+        latest: u32,
+        /// Why, field by field.
+        reasons: Vec<String>,
+    },
+}
+
+/// Reads the facts. A server that does not answer hides those of no other.
+pub async fn read(wanted: &Wanted, cluster: &Cluster, registry: &Registry) -> Facts {
+    let mut tables = Vec::with_capacity(wanted.tables.len());
+    for table in &wanted.tables {
+        tables.push(examine(table).await);
+    }
+    Facts { kafka: kafka(wanted, cluster).await, subjects: subjects(&wanted.subjects, registry).await, tables }
+}
+
+async fn examine(wanted: &WantedTable) -> Result<Examined> {
+    wanted.target.examine(&wanted.table, &wanted.schema).await
+}
+
+async fn kafka(wanted: &Wanted, cluster: &Cluster) -> Result<KafkaFacts> {
+    let names: Vec<String> = wanted.topics.iter().map(|topic| topic.declared.name.clone()).collect();
+    let topics = topics::describe(cluster, &names).await?;
+    Ok(KafkaFacts { topics, cluster: topics::cluster_operations(cluster).await? })
+}
+
+async fn subjects(wanted: &[WantedSubject], registry: &Registry) -> Result<BTreeMap<String, SubjectFacts>> {
+    let mut facts = BTreeMap::new();
+    for subject in wanted {
+        facts.insert(subject.name.clone(), subject_facts(subject, registry).await?);
+    }
+    Ok(facts)
+}
+
+async fn subject_facts(wanted: &WantedSubject, registry: &Registry) -> Result<SubjectFacts, Fault> {
+    let Some(latest) = registry.version(&wanted.name, None).await? else { return Ok(SubjectFacts::Missing) };
+    if registry.is_registered(&wanted.name, &wanted.schema).await? {
+        return Ok(SubjectFacts::Registered);
+    }
+    if registry.takes(&wanted.name, &wanted.schema).await? {
+        return Ok(SubjectFacts::Behind { latest: latest.version });
+    }
+    let reasons = compare::reasons(&latest.schema, wanted.schema.text());
+    Ok(SubjectFacts::Refuses { latest: latest.version, reasons })
+}

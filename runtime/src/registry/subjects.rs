@@ -1,0 +1,83 @@
+//! What a registry knows of subjects: their versions, and whether a schema may follow them.
+
+use millrace_model::{Fault, Result, Schema};
+use schema_registry_converter::async_impl::schema_registry::{
+    get_all_subjects, get_all_versions, get_schema_by_subject_and_version, is_compatible_schema, perform_sr_call,
+};
+use schema_registry_converter::error::SRCError;
+use schema_registry_converter::schema_registry_common::{SchemaType, SrCall, SuppliedSchema};
+use serde_json::json;
+
+use super::{Registry, fault};
+
+/// A version of a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectVersion {
+    /// Its number in the subject, from 1.
+    pub version: u32,
+    /// The id of its schema.
+    pub id: u32,
+    /// The schema's text, with what it refers to put in place.
+    pub schema: String,
+}
+
+impl Registry {
+    /// Every subject, by name.
+    pub async fn subjects(&self) -> Result<Vec<String>> {
+        let subjects = get_all_subjects(&self.0.settings).await;
+        let mut subjects = subjects.map_err(|error| self.failed(&error, "the subjects can't be listed"))?;
+        subjects.sort();
+        Ok(subjects)
+    }
+
+    /// The versions of `subject` in their order; none when there is no such subject.
+    pub async fn versions(&self, subject: &str) -> Result<Vec<u32>> {
+        match get_all_versions(&self.0.settings, subject.to_owned()).await {
+            Ok(mut versions) => {
+                versions.sort_unstable();
+                Ok(versions)
+            }
+            Err(error) if fault::is_no_subject(&error) => Ok(Vec::new()),
+            Err(error) => Err(self.failed(&error, &format!("the versions of {subject} can't be read"))),
+        }
+    }
+
+    /// A version of `subject`, or its latest; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Registry::schema`].
+    pub async fn version(&self, subject: &str, version: Option<u32>) -> Result<Option<SubjectVersion>> {
+        match get_schema_by_subject_and_version(&self.0.settings, subject, version).await {
+            Ok(registered) => {
+                let (version, id) = (registered.version.or(version).unwrap_or_default(), registered.id);
+                Ok(Some(SubjectVersion { version, id, schema: self.whole(registered).await? }))
+            }
+            Err(error) if fault::is_no_subject(&error) => Ok(None),
+            Err(error) => Err(self.failed(&error, &format!("{subject} can't be read"))),
+        }
+    }
+
+    /// Whether `schema` is registered under `subject` already.
+    pub async fn is_registered(&self, subject: &str, schema: &Schema) -> Result<bool> {
+        let body = json!({ "schema": schema.text(), "schemaType": "AVRO" }).to_string();
+        match perform_sr_call(&self.0.settings, SrCall::PostForVersion(subject, &body)).await {
+            Ok(_) => Ok(true),
+            Err(error) if fault::is_no_subject(&error) => Ok(false),
+            Err(error) => Err(self.failed(&error, &format!("{subject} can't be looked up"))),
+        }
+    }
+
+    /// Whether `schema` may follow the versions of `subject`, by the subject's own rule. Any schema may be the first.
+    pub async fn takes(&self, subject: &str, schema: &Schema) -> Result<bool> {
+        let supplied = SuppliedSchema::new(Some(schema.name()), SchemaType::Avro, schema.text().to_owned());
+        match is_compatible_schema(&self.0.settings, subject.to_owned(), supplied).await {
+            Ok(compatible) => Ok(compatible),
+            Err(error) if fault::is_no_subject(&error) => Ok(true),
+            Err(error) => Err(self.failed(&error, &format!("the compatibility of {subject} can't be asked"))),
+        }
+    }
+
+    fn failed(&self, error: &SRCError, what: &str) -> Fault {
+        fault::of(error, &format!("{what} in the registry at {}", self.0.address))
+    }
+}
