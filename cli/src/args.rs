@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use millrace_provision::Destroy;
 use millrace_runtime::project::Location;
 use millrace_runtime::telemetry::LogFormat;
 
@@ -57,8 +58,10 @@ impl From<Format> for LogFormat {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Say what is wrong with a project: file, line, column, and what was meant. No server is asked.
+    /// Say what is wrong with a project: file, line, column, and what was meant. No server is asked but with --connected.
     Check(Check),
+    /// Make the servers as the project says: topics, subjects and tables. Shows the plan first, and destroys nothing unasked.
+    Apply(Apply),
     /// Run one service of a project until it is told to stop (SIGTERM commits what is in hand).
     Run(Run),
     /// Run a whole project on this machine, with Kafka, registry and warehouse built in.
@@ -114,7 +117,35 @@ pub(crate) struct Check {
     /// Print findings as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Ask the servers too: topics, rights, what the registry takes, tables.
+    #[arg(long)]
+    pub(crate) connected: bool,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = APPLY_CODES)]
+pub(crate) struct Apply {
+    /// The project: a folder with YAML files, or one file.
+    #[arg(env = "MILLRACE_PROJECT", default_value = ".")]
+    pub(crate) project: PathBuf,
+    #[command(flatten)]
+    pub(crate) profile: Profile,
+    /// Do it without asking.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Print the plan as JSON, and with --yes what became of it. Nobody is asked.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Add partitions to this topic up to those that the project says: records of one key may then be in two partitions.
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) add_partitions: Vec<String>,
+    /// Destroy this, with all that is in it: topic:NAME, table:NAME or table:CONNECTION/NAME.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) destroy: Vec<Destroy>,
+}
+
+const APPLY_CODES: &str = "It ends with 0 when the servers are as the project says, 1 when something could not be done, and 2 when there is
+something to do and nobody agreed to it.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {

@@ -6,6 +6,7 @@ mod dev_state;
 mod project;
 mod services;
 mod table;
+mod wanted;
 
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ use clap::Parser;
 use millrace_model::Fault;
 
 use crate::args::{Arguments, Command};
-use crate::commands::{check, dead_letters, dev, query, run, schema, topics};
+use crate::commands::{apply, check, dead_letters, dev, query, run, schema, topics};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -49,7 +50,8 @@ fn told(error: &anyhow::Error) -> String {
 async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { command, logs } = arguments;
     match command {
-        Command::Check(args) => Ok(check::execute(&args)),
+        Command::Check(args) => check::execute(&args).await,
+        Command::Apply(args) => apply::execute(&args).await,
         Command::Run(args) => run::execute(&args, &logs).await,
         Command::Dev(args) => dev::execute(&args, &logs).await,
         Command::Query(args) => query::execute(&args).await,

@@ -28,23 +28,43 @@ pub(crate) type Project = project::Project<
 /// A project that may run.
 pub(crate) struct Loaded {
     pub(crate) project: Project,
-    flow: Flow,
+    pub(crate) flow: Flow,
 }
 
 impl Loaded {
+    /// A project that was checked.
+    pub(crate) fn new(project: Project, flow: Flow) -> Self {
+        Self { project, flow }
+    }
+
     /// Reads and checks a project. While a `millrace dev` runs it, its servers are the defaults, and its warehouses
     /// stand in for the connections that they do there.
     pub(crate) fn open(project: &args::Project) -> anyhow::Result<Self> {
-        let location = project.location();
-        let dev = dev_state::built_in(&folder(location.path));
-        let mut loaded = Self::open_with(location, &|name| process_environment(name).or_else(|| dev.variables.get(name).cloned()))?;
-        dev.put_warehouses(&mut loaded.project.connections);
-        Ok(loaded)
+        Self::at(project.location())
     }
 
-    /// The same, with the given variables.
+    /// The same of a project that is named in another way.
+    pub(crate) fn at(location: Location<'_>) -> anyhow::Result<Self> {
+        Self::sound(Self::check(location))
+    }
+
+    /// The same, whatever the check finds.
+    pub(crate) fn check(location: Location<'_>) -> Checked<Project> {
+        let dev = dev_state::built_in(&folder(location.path));
+        let mut checked: Checked<Project> =
+            project::check(location, &|name| process_environment(name).or_else(|| dev.variables.get(name).cloned()));
+        if let Some(project) = &mut checked.project {
+            dev.put_warehouses(&mut project.connections);
+        }
+        checked
+    }
+
+    /// Reads and checks a project, with the given variables.
     pub(crate) fn open_with(location: Location<'_>, environment: &Environment<'_>) -> anyhow::Result<Self> {
-        let checked: Checked<Project> = project::check(location, environment);
+        Self::sound(project::check(location, environment))
+    }
+
+    fn sound(checked: Checked<Project>) -> anyhow::Result<Self> {
         match checked.runnable() {
             Ok((project, flow, findings)) => {
                 eprint!("{}", shown(&findings));
@@ -71,13 +91,19 @@ impl Loaded {
 
     /// Every dead-letter topic of the project.
     pub(crate) fn dead_letter_topics(&self) -> Vec<String> {
-        let ingest = self.project.ingest.values().map(|pipeline| &pipeline.dead_letters.topic);
-        let transform = self.project.transform.values().map(|pipeline| &pipeline.dead_letters.topic);
-        let load = self.project.load.values().map(|pipeline| &pipeline.dead_letters.topic);
-        let mut topics: Vec<String> = ingest.chain(transform).chain(load).cloned().collect();
+        let mut topics: Vec<String> = self.dead_letter_pipelines().map(|(_, _, topic)| topic.to_owned()).collect();
         topics.sort();
         topics.dedup();
         topics
+    }
+
+    /// Each pipeline's section and name, and its dead-letter topic.
+    pub(crate) fn dead_letter_pipelines(&self) -> impl Iterator<Item = (&'static str, &str, &str)> {
+        let Project { ingest, transform, load, .. } = &self.project;
+        let ingest = ingest.iter().map(|(name, pipeline)| ("ingest", &**name, &*pipeline.dead_letters.topic));
+        let transform = transform.iter().map(|(name, pipeline)| ("transform", &**name, &*pipeline.dead_letters.topic));
+        let load = load.iter().map(|(name, pipeline)| ("load", &**name, &*pipeline.dead_letters.topic));
+        ingest.chain(transform).chain(load)
     }
 
     /// The paths that records can be sent to by HTTP.
@@ -122,7 +148,8 @@ impl Loaded {
         names.iter().map(|name| self.declared(name)).collect()
     }
 
-    fn declared(&self, name: &str) -> Declared {
+    /// A topic as the project declares it.
+    pub(crate) fn declared(&self, name: &str) -> Declared {
         let Some(topic) = self.flow.topics.get(name) else { return Declared::named(name) };
         let config = topic.config.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
         Declared { name: name.to_owned(), partitions: topic.partitions, replication: topic.replication, config }

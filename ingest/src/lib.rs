@@ -11,5 +11,5 @@ mod pull;
 mod push;
 pub mod service;
 
-pub use positions::{ASSIGNMENTS, POSITIONS};
+pub use positions::{ASSIGNMENTS, POSITIONS, own_topics};
 pub use service::{Ingest, Running, start};

@@ -20,12 +20,15 @@ pub const ASSIGNMENTS: &str = "millrace.assignments";
 /// How many shares the work of a pull pipeline is cut into, and so how many instances can take part.
 const SHARES: i32 = 12;
 
+/// The topics that ingest keeps for itself.
+pub fn own_topics() -> [Declared; 2] {
+    let assignments = Declared { name: ASSIGNMENTS.to_owned(), partitions: Some(SHARES), ..Declared::default() };
+    [Declared::compacted(POSITIONS, 1), assignments]
+}
+
 /// Makes both topics, and those of the pipeline.
 pub(crate) async fn ensure(cluster: &Cluster, declared: &[Declared]) -> Result<()> {
-    let assignments = Declared { name: ASSIGNMENTS.to_owned(), partitions: Some(SHARES), ..Declared::default() };
-    let mut all = vec![Declared::compacted(POSITIONS, 1), assignments];
-    all.extend_from_slice(declared);
-    topics::ensure(cluster, &all).await
+    topics::ensure(cluster, &[&own_topics()[..], declared].concat()).await
 }
 
 /// The committed values whose keys begin with `<pipeline>/`, by the rest of the key.

@@ -52,6 +52,14 @@ pub enum SubjectFacts {
     },
 }
 
+impl Facts {
+    /// Why servers told nothing, those that did not.
+    pub fn silent(&self) -> impl Iterator<Item = &Fault> {
+        let Self { kafka, subjects, tables } = self;
+        kafka.as_ref().err().into_iter().chain(subjects.as_ref().err()).chain(tables.iter().filter_map(|table| table.as_ref().err()))
+    }
+}
+
 /// Reads the facts. A server that does not answer hides those of no other.
 pub async fn read(wanted: &Wanted, cluster: &Cluster, registry: &Registry) -> Facts {
     let mut tables = Vec::with_capacity(wanted.tables.len());

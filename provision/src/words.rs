@@ -15,8 +15,12 @@ impl What {
                 format!("the topic `{}` does not exist, and the user may not create topics on the cluster", declared.name)
             }
             Self::TopicHidden(topic) => format!("the user may not see the topic `{topic}`"),
-            Self::Partitions { topic, has, wanted } => format!("the topic `{topic}` has {has} partitions, the project says {wanted}"),
-            Self::Replication { topic, has, wanted } => format!("the topic `{topic}` has {has} replicas, the project says {wanted}"),
+            Self::Partitions { topic, has, wanted } => {
+                format!("the topic `{topic}` has {}, the project says {wanted}", counted(*has, "partition"))
+            }
+            Self::Replication { topic, has, wanted } => {
+                format!("the topic `{topic}` has {}, the project says {wanted}", counted(*has, "replica"))
+            }
             Self::Settings { topic, settings } => {
                 format!("the topic `{topic}` has other settings than the project says: {}", changes(settings))
             }

@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod dead_letters;
 pub(crate) mod dev;

@@ -71,6 +71,13 @@ kinds! {
     Mode = "mode", "The load's mode and its other settings do not fit";
     Delivery = "delivery", "The pipeline gives a weaker guarantee than exactly once";
     Flow = "flow", "Pipelines do not fit together";
+    // What servers know.
+    ServerLacks = "server-lacks", "A server does not have what the project needs";
+    ServerDiffers = "server-differs", "A server has it otherwise than the project says";
+    Denied = "denied", "A user lacks a right that pipelines need";
+    RegistryRefuses = "registry-refuses", "A subject does not take the project's schema";
+    SchemaDrift = "schema-drift", "A pulled schema is not what it was pulled from";
+    NoAnswer = "no-answer", "A server did not answer";
     Advice = "advice", "The project works, and its owner should know something";
     Other = "other", "See the code";
 }
@@ -90,6 +97,12 @@ impl Kind {
             Code::SqlUnsupported => Self::NotRowWise,
             Code::TargetSchema => Self::Target,
             Code::FileUnreadable => Self::Source,
+            Code::KafkaTopicMissing => Self::ServerLacks,
+            Code::ServerDiffers => Self::ServerDiffers,
+            Code::KafkaAuthorization | Code::TargetDenied => Self::Denied,
+            Code::RegistryRefused => Self::RegistryRefuses,
+            Code::SchemaDrift => Self::SchemaDrift,
+            Code::KafkaUnavailable | Code::RegistryUnavailable | Code::TargetUnavailable => Self::NoAnswer,
             _ => Self::Other,
         }
     }

@@ -168,13 +168,13 @@ pub struct Topic {
     pub schema: Option<ProjectPath>,
     /// The column, or columns, of the record's key; used by pipelines that write the topic and name no key.
     pub key: Option<Key>,
-    /// How many partitions it is created with; without it the broker's default. An existing topic is left as it is.
+    /// How many partitions it is created with; without it the broker's default. Services leave an existing topic as it is.
     #[schemars(range(min = 1))]
     pub partitions: Option<i32>,
     /// How many replicas it is created with; without it the broker's default.
     #[schemars(range(min = 1))]
     pub replication: Option<i32>,
-    /// Kafka's topic configuration, such as `cleanup.policy: compact`, used when it is created.
+    /// Kafka's topic configuration, such as `cleanup.policy: compact`, used when it is created; `millrace apply` sets it on an existing one.
     pub config: BTreeMap<String, Scalar>,
 }
 

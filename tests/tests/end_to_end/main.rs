@@ -1,5 +1,6 @@
 //! The `millrace` binary against Apache Kafka, a real registry, PostgreSQL, and what others read and write beside it.
 
+mod apply;
 mod at_least_once;
 mod bad_input;
 mod commands;

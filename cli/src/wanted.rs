@@ -1,0 +1,93 @@
+//! What a project needs of its servers, told by its pipelines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use millrace_ingest::own_topics;
+use millrace_provision::{Path, Wanted, WantedSubject, WantedTable, WantedTopic};
+use millrace_runtime::kafka::topics::{Declared, Operation};
+use millrace_runtime::keys::KeyFormat;
+use millrace_runtime::project::flow::TypedPipeline;
+
+use crate::project::Loaded;
+
+impl Loaded {
+    /// All that the project's pipelines need.
+    pub(crate) fn wanted(&self) -> anyhow::Result<Wanted> {
+        Ok(Wanted { topics: self.wanted_topics(), subjects: self.wanted_subjects()?, tables: self.wanted_tables()? })
+    }
+
+    fn wanted_topics(&self) -> Vec<WantedTopic> {
+        let mut topics = Topics::default();
+        for name in self.project.topics.keys() {
+            topics.add(self.declared(name), &path(["topics", name]), &[]);
+        }
+        for (name, pipeline) in &self.flow.pipelines {
+            let section = pipeline.section;
+            if let Some((topic, _)) = &pipeline.input {
+                topics.add(self.declared(topic), &path([section, name, "from"]), &[Operation::Read]);
+            }
+            if let Some((topic, _)) = &pipeline.output {
+                topics.add(self.declared(topic), &path([section, name, "to", "topic"]), &[Operation::Write]);
+            }
+        }
+        for (section, name, letters) in self.dead_letter_pipelines() {
+            topics.add(self.declared(letters), &path([section, name]), &[Operation::Write]);
+        }
+        if !self.project.ingest.is_empty() {
+            own_topics().into_iter().for_each(|topic| topics.add(topic, &path(["ingest"]), &[Operation::Read, Operation::Write]));
+        }
+        topics.0.into_values().collect()
+    }
+
+    fn wanted_subjects(&self) -> anyhow::Result<Vec<WantedSubject>> {
+        let mut subjects = BTreeMap::new();
+        for (name, pipeline) in &self.flow.pipelines {
+            for subject in subjects_of(name, pipeline)? {
+                subjects.entry(subject.name.clone()).or_insert(subject);
+            }
+        }
+        Ok(subjects.into_values().collect())
+    }
+
+    fn wanted_tables(&self) -> anyhow::Result<Vec<WantedTable>> {
+        let table = |name: &String| {
+            let load = self.load(name)?;
+            Ok(WantedTable {
+                connection: load.config.to.connection.clone(),
+                target: load.connection,
+                table: load.table,
+                schema: load.schema,
+                path: path(["load", name, "to", "table"]),
+            })
+        };
+        self.project.load.keys().map(table).collect()
+    }
+}
+
+/// Topics by name: the first to speak of one says where.
+#[derive(Default)]
+struct Topics(BTreeMap<String, WantedTopic>);
+
+impl Topics {
+    fn add(&mut self, declared: Declared, path: &Path, operations: &[Operation]) {
+        let fresh = || WantedTopic { declared: declared.clone(), operations: BTreeSet::new(), path: path.clone() };
+        self.0.entry(declared.name.clone()).or_insert_with(fresh).operations.extend(operations);
+    }
+}
+
+/// The subjects of the topic that a pipeline writes: of its values, and of its keys where they are Avro.
+fn subjects_of(name: &str, pipeline: &TypedPipeline) -> anyhow::Result<Vec<WantedSubject>> {
+    let Some((topic, schema)) = &pipeline.output else { return Ok(Vec::new()) };
+    let path = path([pipeline.section, name, "to"]);
+    let mut subjects = vec![WantedSubject { name: format!("{topic}-value"), schema: schema.clone(), path: path.clone() }];
+    if let Some(key) = &pipeline.key
+        && let KeyFormat::Framed(_, schema) = KeyFormat::of(schema, key.columns())?
+    {
+        subjects.push(WantedSubject { name: format!("{topic}-key"), schema, path });
+    }
+    Ok(subjects)
+}
+
+fn path<'a>(keys: impl IntoIterator<Item = &'a str>) -> Path {
+    keys.into_iter().map(str::to_owned).collect()
+}
