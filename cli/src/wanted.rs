@@ -70,8 +70,9 @@ struct Topics(BTreeMap<String, WantedTopic>);
 
 impl Topics {
     fn add(&mut self, declared: Declared, path: &Path, operations: &[Operation]) {
-        let fresh = || WantedTopic { declared: declared.clone(), operations: BTreeSet::new(), path: path.clone() };
-        self.0.entry(declared.name.clone()).or_insert_with(fresh).operations.extend(operations);
+        let name = declared.name.clone();
+        let fresh = || WantedTopic { declared, operations: BTreeSet::new(), path: path.clone() };
+        self.0.entry(name).or_insert_with(fresh).operations.extend(operations);
     }
 }
 

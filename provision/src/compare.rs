@@ -153,16 +153,13 @@ fn of_fields(old: &Value, new: &Value, path: &str, changes: &mut Vec<FieldChange
         if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
     };
     for field in &new {
-        match old.iter().find(|other| other["name"] == field["name"]) {
-            Some(other) => {
-                of_types(&other["type"], &field["type"], &path_of(field), changes);
-                of_properties(other, field, &path_of(field), changes);
-            }
-            None => {
-                let kind = FieldChangeKind::Added { avro: shown(&field["type"]), default: field.get("default").cloned() };
-                changes.push(FieldChange { path: path_of(field), kind });
-            }
-        }
+        let Some(other) = old.iter().find(|other| other["name"] == field["name"]) else {
+            let kind = FieldChangeKind::Added { avro: shown(&field["type"]), default: field.get("default").cloned() };
+            changes.push(FieldChange { path: path_of(field), kind });
+            continue;
+        };
+        of_types(&other["type"], &field["type"], &path_of(field), changes);
+        of_properties(other, field, &path_of(field), changes);
     }
     for field in old.iter().filter(|field| new.iter().all(|other| other["name"] != field["name"])) {
         changes.push(FieldChange { path: path_of(field), kind: FieldChangeKind::Removed { avro: shown(&field["type"]) } });

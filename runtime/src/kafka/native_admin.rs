@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use std::ptr;
 use std::time::Duration;
 
-use rdkafka::error::{IsError as _, KafkaError, KafkaResult};
+use rdkafka::error::{IsError, KafkaError, KafkaResult};
 use rdkafka::types::{RDKafka, RDKafkaErrorCode};
 use rdkafka_sys as sys;
 
@@ -97,7 +97,7 @@ pub(super) fn set_configs(client: *mut RDKafka, topic: &str, settings: &[(String
         let mut count = 0;
         let result = sys::rd_kafka_event_IncrementalAlterConfigs_result(event.0);
         let resources = sys::rd_kafka_IncrementalAlterConfigs_result_resources(result, &raw mut count);
-        array(resources, count).iter().map(|&resource| sys::rd_kafka_ConfigResource_error(resource)).find(|error| error.is_error())
+        array(resources, count).iter().map(|&resource| sys::rd_kafka_ConfigResource_error(resource)).find(IsError::is_error)
     };
     changed.map_or(Ok(()), |error| Err(KafkaError::AdminOp(error.into())))
 }
