@@ -83,19 +83,23 @@ pub async fn ensure(cluster: &Cluster, declared: &[Declared]) -> Result<()> {
     await_visible(cluster, &missing).await
 }
 
-/// Waits until the topics are known to the broker that is asked: what one has made, another may learn a little later.
+/// Waits until the topics are known to the broker that is asked.
 async fn await_visible(cluster: &Cluster, made: &[&Declared]) -> Result<()> {
+    let names: Vec<&str> = made.iter().map(|made| made.name.as_str()).collect();
+    let what = format!("the topics {} were made and do not all show yet", names.join(", "));
+    await_topics(cluster, &what, |existing| names.iter().all(|name| existing.iter().any(|topic| topic.name == *name))).await
+}
+
+/// Waits until topics are as `done` says: what one broker has done, another may learn a little later.
+async fn await_topics(cluster: &Cluster, what: &str, done: impl Fn(&[Existing]) -> bool) -> Result<()> {
     let deadline = Instant::now() + REQUEST_TIMEOUT;
-    loop {
-        let existing = list(cluster).await?;
-        match made.iter().find(|made| existing.iter().all(|existing| existing.name != made.name)) {
-            None => return Ok(()),
-            Some(late) if Instant::now() > deadline => {
-                return Err(Fault::passing(Code::KafkaUnavailable, format!("topic {} was made and does not show yet", late.name)));
-            }
-            Some(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+    while !done(&list(cluster).await?) {
+        if Instant::now() > deadline {
+            return Err(Fault::passing(Code::KafkaUnavailable, what));
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    Ok(())
 }
 
 fn new_topic(topic: &Declared) -> NewTopic<'_> {

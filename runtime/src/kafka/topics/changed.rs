@@ -7,7 +7,7 @@ use rdkafka::admin::{AdminOptions, NewPartitions};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::{Cluster, Declared, asking, await_visible, new_topic};
+use super::{Cluster, Declared, asking, await_topics, await_visible, new_topic};
 use crate::kafka::client::REQUEST_TIMEOUT;
 use crate::kafka::fault::fault;
 use crate::kafka::native_admin;
@@ -26,12 +26,15 @@ pub async fn create(cluster: &Cluster, topic: &Declared) -> Result<()> {
     }
 }
 
-/// Adds partitions, up to `partitions` in all. Keys move: records of one key may be in two partitions from then on.
+/// Adds partitions, up to `partitions` in all, and returns when they show. Keys move: records of one key may be in two partitions from then on.
 pub async fn grow(cluster: &Cluster, topic: &str, partitions: i32) -> Result<()> {
     let doing = format!("adding partitions to topic {topic}");
     let grown = cluster.admin()?.create_partitions(&[NewPartitions::new(topic, partitions as usize)], &options()).await;
     match grown.map_err(|error| fault(&doing, error))?.into_iter().find_map(Result::err) {
-        None => Ok(()),
+        None => {
+            let what = format!("partitions were added to topic {topic} and do not show yet");
+            await_topics(cluster, &what, |existing| existing.iter().any(|one| one.name == topic && one.partitions >= partitions)).await
+        }
         Some((_, code)) => Err(fault(&doing, KafkaError::AdminOp(code))),
     }
 }
@@ -44,12 +47,15 @@ pub async fn configure(cluster: &Cluster, topic: &str, settings: &BTreeMap<Strin
     asking(cluster, set).await
 }
 
-/// Deletes the topic with its records.
+/// Deletes the topic with its records, and returns when it is gone.
 pub async fn delete(cluster: &Cluster, topic: &str) -> Result<()> {
     let doing = format!("deleting topic {topic}");
     let deleted = cluster.admin()?.delete_topics(&[topic], &options()).await.map_err(|error| fault(&doing, error))?;
     match deleted.into_iter().find_map(Result::err) {
-        None => Ok(()),
+        None => {
+            let what = format!("topic {topic} was deleted and still shows");
+            await_topics(cluster, &what, |existing| existing.iter().all(|one| one.name != topic)).await
+        }
         Some((_, code)) => Err(fault(&doing, KafkaError::AdminOp(code))),
     }
 }
