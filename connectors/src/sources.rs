@@ -1,6 +1,9 @@
 //! Sources by their configuration: a line for each in each function.
 
-use millrace_model::{Position, Result, Schema, Source};
+use std::sync::Arc;
+
+use millrace_model::{Position, Records, Result, Schema, Source};
+use millrace_runtime::formats::Parsed;
 
 use crate::config::SourceConfig;
 
@@ -16,6 +19,13 @@ impl SourceConfig {
     pub async fn splits(&self) -> Result<Vec<String>> {
         match self {
             Self::Files(files) => files.splits().await,
+        }
+    }
+
+    /// Reads records of a split once more that it had rejected, as they are or mended. `position` is how far the split has been read.
+    pub fn reread(&self, split: &str, schema: &Schema, position: Option<&Position>, records: &Arc<Records>) -> Result<Parsed> {
+        match self {
+            Self::Files(files) => files.open(split, schema, position)?.reread(records),
         }
     }
 

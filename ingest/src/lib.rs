@@ -9,6 +9,7 @@ pub mod config;
 mod positions;
 mod pull;
 mod push;
+pub mod reread;
 pub mod service;
 
 pub use positions::{ASSIGNMENTS, POSITIONS, own_topics};

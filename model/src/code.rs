@@ -85,6 +85,11 @@ codes! {
     KeyMissing = "MR0615", "The record has no usable key for this load", "Give the record the key that keys: names.";
     // MR08..: dead letters.
     RejectionQuota = "MR0801", "More records were rejected than the pipeline's quota allows", "See `millrace dead-letters stats`; mend the cause or raise dead_letters.max_per_minute, then start the service again.";
+    LetterMissing = "MR0802", "There is no such dead letter", "`millrace dead-letters list` prints those there are; with --all those that are settled too.";
+    SurgeryInvalid = "MR0803", "A condition or a patch for dead letters can't be used", "Mend what the message names; docs/dead-letters.md has examples.";
+    NotReplayable = "MR0804", "A dead letter can't be replayed", "Do what the message says, or discard the letter.";
+    PatchUnfit = "MR0805", "A patched record does not fit its schema", "Change the patch as the message says.";
+    LetterFileInvalid = "MR0806", "A file of dead letters can't be read", "Give a file or folder that `millrace dead-letters export` wrote; mend the line that the message names.";
     // MR09..: the machine itself.
     Internal = "MR0901", "A defect in Millrace", "Please report it with this message.";
     Io = "MR0902", "The operating system refused an operation", "See the cause.";

@@ -65,6 +65,11 @@ impl Rejected {
         Self { records: Arc::clone(records), rejection, stage }
     }
 
+    /// What was said of the record.
+    pub fn rejection(&self) -> &Rejection {
+        &self.rejection
+    }
+
     /// The original, byte for byte.
     pub fn record(&self) -> Record<'_> {
         self.records.record(self.rejection.record as usize)

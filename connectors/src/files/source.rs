@@ -164,6 +164,11 @@ impl Source for FileSource {
 }
 
 impl FileSource {
+    /// Reads rows once more that were rejected, as they are or mended.
+    pub fn reread(&self, records: &Arc<Records>) -> Result<Parsed> {
+        self.rows.read(records)
+    }
+
     /// Reads until there is more than the longest row, and tells whether the file ends there.
     async fn fill(&mut self) -> Result<bool> {
         while self.buffer.len() <= self.limits.row {

@@ -33,6 +33,7 @@ pub mod csv;
 mod datum;
 mod documents;
 mod json;
+mod render;
 mod scalar;
 mod shape;
 #[cfg(test)]
@@ -40,6 +41,7 @@ mod testing;
 
 pub use documents::JsonDocument;
 pub use json::JsonReader;
+pub use render::render;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -10,6 +10,7 @@ mod client;
 pub mod compacted;
 mod consumer;
 mod fault;
+pub mod groups;
 mod message;
 mod native;
 mod native_admin;

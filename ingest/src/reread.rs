@@ -1,0 +1,59 @@
+//! Rejected records, read by schema once more: for the replay of dead letters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use millrace_model::{Code, Fault, Position, Records, Result};
+use millrace_runtime::formats::{JsonReader, Parsed};
+use millrace_runtime::kafka::Cluster;
+
+use crate::config::Input;
+use crate::positions;
+use crate::service::Ingest;
+
+/// What the topics of records from a source begin with, before the name of their split.
+const OF_A_FILE: &str = "file:";
+
+/// Reads records as a pipeline's source does. One that is a JSON object is taken whatever the source is: so can a line of CSV be mended
+/// into one.
+pub struct Reread {
+    ingest: Ingest,
+    json: Option<JsonReader>,
+    positions: BTreeMap<String, Vec<u8>>,
+}
+
+impl Reread {
+    /// For the pipeline of that id (`<project>.<pipeline>`). Reads how far its splits have been read: the position of a CSV file has the
+    /// names of its columns.
+    pub async fn open(ingest: &Ingest, cluster: &Cluster, pipeline: &str) -> Result<Self> {
+        positions::ensure(cluster, &ingest.topics).await?;
+        let positions = match ingest.config.from {
+            Input::Http(_) => BTreeMap::new(),
+            Input::Source(_) => positions::read(cluster, pipeline).await?,
+        };
+        Ok(Self { ingest: ingest.clone(), json: JsonReader::new(&ingest.schema).ok(), positions })
+    }
+
+    /// Reads records of one topic.
+    ///
+    /// # Errors
+    /// Those of the source, when its split can't be read any more.
+    pub fn read(&self, records: &Arc<Records>) -> Result<Parsed> {
+        let Input::Source(source) = &self.ingest.config.from else { return JsonReader::new(&self.ingest.schema)?.read(records) };
+        if let Some(json) = self.json.as_ref().filter(|_| all_objects(records)) {
+            return json.read(records);
+        }
+        let split = records.topic().strip_prefix(OF_A_FILE).unwrap_or(records.topic());
+        source.reread(split, &self.ingest.schema, self.position(split)?.as_ref(), records)
+    }
+
+    fn position(&self, split: &str) -> Result<Option<Position>> {
+        let broken = |error| Fault::fatal(Code::Internal, format!("the position of {split} can't be read back")).because(error);
+        self.positions.get(split).map(|value| serde_json::from_slice(value).map_err(broken)).transpose()
+    }
+}
+
+fn all_objects(records: &Records) -> bool {
+    let is_object = |value: &[u8]| value.trim_ascii_start().starts_with(b"{");
+    records.values().iter().all(|value| value.is_some_and(is_object))
+}

@@ -1,0 +1,58 @@
+//! The dead letters of a project's topics, each identity once, with what settled it.
+
+use std::collections::BTreeSet;
+
+use millrace_model::{Code, Fault, Result};
+use millrace_runtime::dead_letters::{self, DeadLetter, Resolution, once_each};
+use millrace_runtime::kafka::{Cluster, topics};
+
+/// A dead letter, and its mark when it is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The dead letter.
+    pub letter: DeadLetter,
+    /// What settled it; `None` while it waits.
+    pub resolution: Option<Resolution>,
+}
+
+/// Which topics are read.
+#[derive(Debug, Clone)]
+pub enum Topics {
+    /// Those of the project's pipelines, as far as they exist.
+    OfTheProject(Vec<String>),
+    /// Those that someone asks for; they must exist. Kafka Connect's dead-letter queues are read this way.
+    Named(Vec<String>),
+}
+
+/// Every dead letter of the topics, in the order in which records were rejected.
+///
+/// # Errors
+/// [`Code::KafkaTopicMissing`] for a named topic that does not exist; else those of reading Kafka.
+pub async fn read(cluster: &Cluster, wanted: &Topics) -> Result<Vec<Letter>> {
+    let mut letters = Vec::new();
+    for topic in existing(cluster, wanted).await? {
+        letters.extend(dead_letters::read(cluster, &topic).await?);
+    }
+    with_marks(cluster, once_each(letters)).await
+}
+
+/// The same letters with their marks.
+pub async fn with_marks(cluster: &Cluster, letters: Vec<DeadLetter>) -> Result<Vec<Letter>> {
+    let mut marks = dead_letters::resolutions(cluster).await?;
+    let marked = letters.into_iter().map(|letter| {
+        let resolution = marks.remove(&letter.identity());
+        Letter { letter, resolution }
+    });
+    Ok(marked.collect())
+}
+
+async fn existing(cluster: &Cluster, wanted: &Topics) -> Result<Vec<String>> {
+    let known: BTreeSet<String> = topics::list(cluster).await?.into_iter().map(|topic| topic.name).collect();
+    match wanted {
+        Topics::OfTheProject(names) => Ok(names.iter().filter(|name| known.contains(*name)).cloned().collect()),
+        Topics::Named(names) => match names.iter().find(|name| !known.contains(*name)) {
+            Some(missing) => Err(Fault::operator(Code::KafkaTopicMissing, format!("there is no topic {missing} to read dead letters of"))),
+            None => Ok(names.clone()),
+        },
+    }
+}

@@ -1,0 +1,114 @@
+//! Records into the table of a load.
+//!
+//! Each letter has a position of its own in the target, beside those of the pipeline's partitions: how often it was replayed. It moves
+//! in the transaction of the row, from where it was found, so that of two replays one lands; and a replay that was cut off
+//! before the letter's mark finds that the row is there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use millrace_loader::reading::Reading;
+use millrace_loader::service::Load;
+use millrace_model::{Code, Commit, Fault, Offsets, Records, Rejection, Result, Sink, Stage, TopicPartition};
+use millrace_runtime::dead_letters::{DeadLetter, Identity, Resolution};
+use millrace_runtime::kafka::{Producer, groups};
+use millrace_runtime::registry::Registry;
+
+use super::{Destination, Taken, send_marks};
+use crate::{Route, Theatre};
+
+/// A load's table.
+pub(super) struct Target {
+    registry: Registry,
+    reading: Reading,
+    sink: Box<dyn Sink>,
+    producer: Producer,
+    /// The letters' positions as they were found.
+    from: Offsets,
+    /// And as they will be.
+    to: Offsets,
+}
+
+impl Target {
+    pub(super) async fn open(theatre: &Theatre, load: &Load, producer: Producer) -> Result<Self> {
+        let reading = Reading::new(&load.table, &load.schema)?;
+        let sink = load.connection.open(&load.table, &load.schema).await?;
+        Ok(Self { registry: theatre.registry.clone(), reading, sink, producer, from: Offsets::new(), to: Offsets::new() })
+    }
+
+    async fn claim(&mut self, letters: &[Identity]) -> Result<Vec<TopicPartition>> {
+        let positions: Vec<TopicPartition> = letters.iter().map(position_of).collect();
+        self.from = self.sink.claim(&positions).await?;
+        self.to = positions.iter().map(|position| (position.clone(), self.from.get(position).copied().unwrap_or(0) + 1)).collect();
+        Ok(positions)
+    }
+}
+
+/// The name of a letter's position. It can't be that of a topic's partition: no topic's name has a colon.
+fn position_of(identity: &Identity) -> TopicPartition {
+    let Identity { topic, partition, offset, stage, pipeline } = identity;
+    TopicPartition::new(format!("dead-letter:{pipeline}:{topic}:{partition}:{offset}:{stage}"), 0)
+}
+
+#[async_trait(?Send)]
+impl Destination for Target {
+    async fn present(&mut self, letters: &[Identity]) -> Result<Vec<bool>> {
+        let positions = self.claim(letters).await?;
+        Ok(positions.iter().map(|position| self.from.contains_key(position)).collect())
+    }
+
+    async fn attempt(&mut self, letters: &[Identity], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
+        self.claim(letters).await?;
+        let read = self.reading.read(records, &self.registry).await?;
+        let refused = read.stage(&mut *self.sink).await?;
+        let settled = self.sink.settle().await?;
+        let unread = read.undecoded.into_iter().map(|rejection| (Stage::Decode, rejection));
+        let unwritten = read.unkeyed.into_iter().chain(refused).map(|rejection| (Stage::Write, rejection));
+        let settled = settled.iter().map(|rejected| (rejected.stage().clone(), rejected.rejection().clone()));
+        Ok(unread.chain(unwritten).chain(settled).collect())
+    }
+
+    async fn commit(&mut self, marks: &[(Identity, Resolution)]) -> Result<()> {
+        match self.sink.commit(&self.from, &self.to).await? {
+            Commit::Done => self.mark(marks).await,
+            Commit::Fenced => {
+                let message = "another replay has loaded some of these letters meanwhile; replay again what is left";
+                Err(Fault::passing(Code::TargetFenced, message))
+            }
+        }
+    }
+
+    /// The next claim rolls the round back.
+    async fn abandon(&mut self) -> Result<()> {
+        self.producer.abort()
+    }
+
+    async fn mark(&mut self, marks: &[(Identity, Resolution)]) -> Result<()> {
+        send_marks(&mut self.producer, marks)?;
+        self.producer.commit()
+    }
+}
+
+/// The letters whose records the load has still before it: it made the dead letter durable, and was cut off before the commit that
+/// would have passed the record. It will look at the record again by itself.
+pub(super) async fn not_passed(theatre: &Theatre, way: &Taken<'_>, pipeline: &str, letters: &[DeadLetter]) -> Result<BTreeSet<Identity>> {
+    match way {
+        Taken::Route(id, Route::Load(_)) if *id == pipeline => {}
+        _ => return Ok(BTreeSet::new()),
+    }
+    let place = |letter: &DeadLetter| Some((TopicPartition::new(letter.said("topic"), letter.partition()?), letter.offset()?));
+    let partitions: BTreeSet<TopicPartition> = letters.iter().filter_map(|letter| Some(place(letter)?.0)).collect();
+    let committed = groups::committed(&theatre.cluster, pipeline, partitions.into_iter().collect()).await?;
+    let is_before = |letter: &&DeadLetter| {
+        place(letter).is_some_and(|(partition, offset)| committed.get(&partition).is_none_or(|&passed| passed <= offset))
+    };
+    Ok(letters.iter().filter(is_before).map(DeadLetter::identity).collect())
+}
+
+/// Why such a letter is not replayed.
+pub(super) fn still_before() -> Fault {
+    let message = "the load has not passed this record yet (by its consumer group's offsets) and will try it again itself; \
+                   replay it once it has, or now by --again if the load is gone";
+    Fault::operator(Code::NotReplayable, message)
+}
