@@ -1,11 +1,15 @@
 //! The command line.
 
+mod dead_letters;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use millrace_provision::Destroy;
 use millrace_runtime::project::Location;
 use millrace_runtime::telemetry::LogFormat;
+
+pub(crate) use dead_letters::{DeadLetters, DeadLettersCommand, Discard, Export, ExportFormat, Filter, Replay, Selection, Settled};
 
 /// Moves data through Kafka, exactly once.
 ///
@@ -70,7 +74,7 @@ pub(crate) enum Command {
     Query(Query),
     /// Look at topics and their records.
     Topics(Topics),
-    /// Look at records that could not be processed.
+    /// Look at records that could not be processed, mend them and send them on their way again.
     DeadLetters(DeadLetters),
     /// Print the project file's JSON Schema (for editors) or its reference.
     Schema(Schema),
@@ -233,34 +237,6 @@ pub(crate) enum TopicsCommand {
         /// End with the last record instead of waiting for more.
         #[arg(long)]
         no_follow: bool,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DeadLetters {
-    #[command(subcommand)]
-    pub(crate) command: DeadLettersCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeadLettersCommand {
-    /// One line for each: where it comes from, where it failed, and why.
-    List {
-        #[command(flatten)]
-        project: Project,
-        /// Only those of this pipeline.
-        #[arg(long)]
-        pipeline: Option<String>,
-        /// Print JSON lines.
-        #[arg(long)]
-        json: bool,
-    },
-    /// All of one: the original record and everything said of it.
-    Show {
-        /// Which one, as `list` prints it: `partition:offset`.
-        id: String,
-        #[command(flatten)]
-        project: Project,
     },
 }
 

@@ -1,5 +1,6 @@
 //! A project, read and checked, as the services need it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -13,6 +14,7 @@ use millrace_runtime::kafka::topics::Declared;
 use millrace_runtime::project::flow::TypedPipeline;
 use millrace_runtime::project::{self, Checked, Environment, Findings, Flow, Key, Location, process_environment};
 use millrace_runtime::registry::Registry;
+use millrace_surgery::{Route, Theatre};
 use millrace_transform::service::Transform;
 
 use crate::{args, dev_state};
@@ -82,6 +84,25 @@ impl Loaded {
     /// The registry.
     pub(crate) fn registry(&self) -> anyhow::Result<Registry> {
         Ok(Registry::new(&self.project.registry)?)
+    }
+
+    /// What surgery on dead letters works with.
+    pub(crate) fn theatre(&self) -> anyhow::Result<Theatre> {
+        Ok(Theatre { cluster: self.cluster("surgery"), registry: self.registry()?, routes: self.routes()? })
+    }
+
+    fn routes(&self) -> anyhow::Result<BTreeMap<String, Route>> {
+        let mut routes = BTreeMap::new();
+        for name in self.project.ingest.keys() {
+            routes.insert(self.pipeline_id(name), Route::Ingest(Box::new(self.ingest(name)?)));
+        }
+        for name in self.project.transform.keys() {
+            routes.insert(self.pipeline_id(name), Route::Transform(Box::new(self.transform(name)?)));
+        }
+        for name in self.project.load.keys() {
+            routes.insert(self.pipeline_id(name), Route::Load(Box::new(self.load(name)?)));
+        }
+        Ok(routes)
     }
 
     /// The name of a pipeline beyond its project: of its consumer group, its transactions, and in dead letters.
