@@ -2,30 +2,43 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use millrace_runtime::dead_letters::{DeadLetter, Place};
+
+/// Where a record stood among those of its pipeline; of two letters of one record, which was written first.
+type Standing = (String, Option<i32>, Option<i64>, Option<Timestamp>, Place);
+
+fn standing(letter: &DeadLetter) -> Standing {
+    (letter.said("topic").to_owned(), letter.partition(), letter.offset(), letter.at(), letter.place.clone())
+}
 
 /// The letters in the order in which their records stood.
 pub(super) fn sorted(mut letters: Vec<DeadLetter>) -> Vec<DeadLetter> {
-    letters.sort_by_cached_key(|letter| {
-        (letter.said("topic").to_owned(), letter.partition(), letter.offset(), letter.at(), letter.place.clone())
-    });
+    letters.sort_by_cached_key(standing);
     letters
 }
 
 /// The keys that wait because a record of theirs could not be replayed. Records without a key wait for nobody.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(BTreeMap<Vec<u8>, Place>);
+pub(super) struct Waiting(BTreeMap<Vec<u8>, Standing>);
 
 impl Waiting {
-    /// The letter that this one waits behind.
+    /// The letter that this one waits behind: one of its key whose record stood before.
     pub(super) fn behind(&self, letter: &DeadLetter) -> Option<&Place> {
-        self.0.get(letter.key.as_deref()?)
+        let stopped = self.0.get(letter.key.as_deref()?)?;
+        (*stopped < standing(letter)).then_some(&stopped.4)
     }
 
     /// The letter could not be replayed: the later ones of its key wait.
     pub(super) fn stop(&mut self, letter: &DeadLetter) {
-        if let Some(key) = &letter.key {
-            self.0.entry(key.clone()).or_insert_with(|| letter.place.clone());
+        let Some(key) = &letter.key else { return };
+        let standing = standing(letter);
+        match self.0.get_mut(key) {
+            Some(first) if *first <= standing => {}
+            Some(first) => *first = standing,
+            None => {
+                self.0.insert(key.clone(), standing);
+            }
         }
     }
 }
@@ -51,9 +64,10 @@ mod tests {
     fn a_letter_waits_behind_the_first_of_its_key_that_was_stopped() {
         let mut waiting = Waiting::default();
         let (first, second) = (letter(3, "1", Some(b"k")), letter(4, "2", Some(b"k")));
-        waiting.stop(&first);
         waiting.stop(&second);
+        waiting.stop(&first);
         assert_eq!(waiting.behind(&letter(5, "3", Some(b"k"))), Some(&first.place));
+        assert_eq!(waiting.behind(&letter(6, "0", Some(b"k"))), None, "it stood before");
         assert_eq!(waiting.behind(&letter(6, "4", Some(b"other"))), None);
     }
 

@@ -158,6 +158,7 @@ impl Run<'_> {
         attempted
     }
 
+    /// Takes out what was rejected; those that wait for it are taken out next.
     fn without_rejected(&mut self, letters: Together, rejected: Vec<(Stage, Rejection)>) -> Together {
         let mut reasons: BTreeMap<u32, (Stage, Rejection)> = BTreeMap::new();
         for (stage, rejection) in rejected {

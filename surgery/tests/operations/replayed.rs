@@ -1,0 +1,186 @@
+use millrace_model::{Header, Stage};
+use millrace_runtime::dead_letters::How;
+use millrace_runtime::kafka::compacted;
+use millrace_surgery::patch::Patch;
+use millrace_surgery::replay::{Orders, Rehearsed, Way, rehearse};
+use serde_json::{Value, json};
+
+use crate::world::{CLEAN, RAW, World, order, orders, patched};
+
+fn validate() -> Stage {
+    Stage::Step("0:validate".into())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_a_transform_goes_through_its_steps_once_and_nowhere_else() {
+    let world = World::start().await;
+    for (offset, customer) in [(1, "ann"), (2, "test")] {
+        let value = world.avro(&order(offset, customer, -2.5)).await;
+        world.reject("shop.clean", validate(), offset, Some(customer.as_bytes()), Some(&value));
+    }
+    let mended = patched("amount = abs(amount), note = 'mended'");
+    assert_eq!(world.replay(&mended).await, [(1, "replayed to orders.clean".into()), (2, "replayed to orders.clean".into())]);
+    let written = json!({ "id": 1, "customer": "ann", "amount": 2.5, "note": "mended" });
+    assert_eq!(world.orders_in(CLEAN).await, [(Some("ann".into()), written)], "the filter dropped the other");
+    assert_eq!(world.orders_in(RAW).await, [], "the input's readers see nothing");
+    assert_eq!(world.replay(&mended).await, [(1, "settled by ann".into()), (2, "settled by ann".into())]);
+    assert_eq!(world.orders_in(CLEAN).await.len(), 1);
+    let mark = world.letters().await[0].resolution.clone().expect("a mark");
+    assert_eq!((mark.how, mark.to.as_str()), (How::Replayed, CLEAN));
+    assert!(mark.reason.contains("amount = abs(amount)"), "{}", mark.reason);
+    let again = Orders { again: true, ..mended };
+    assert_eq!(world.replay(&again).await.len(), 2);
+    assert_eq!(world.orders_in(CLEAN).await.len(), 2, "--again insists");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rejected_again_holds_back_the_later_ones_of_its_key_and_no_other() {
+    let world = World::start().await;
+    for (offset, customer, amount) in [(4, "bob", 4.0), (1, "ann", 1.0), (3, "ann", 3.0), (2, "ann", -2.0)] {
+        let value = world.avro(&order(offset, customer, amount)).await;
+        world.reject("shop.clean", validate(), offset, Some(customer.as_bytes()), Some(&value));
+    }
+    let mut told = world.replay(&orders()).await;
+    told.sort();
+    let replayed = || "replayed to orders.clean".to_owned();
+    assert_eq!(told, [(1, replayed()), (2, "rejected at step 0:validate: MR0504".into()), (3, "behind 3".into()), (4, replayed())]);
+    let ids = |orders: &[(Option<String>, Value)]| orders.iter().map(|(_, order)| order["id"].as_i64()).collect::<Vec<_>>();
+    assert_eq!(ids(&world.orders_in(CLEAN).await), [Some(1), Some(4)]);
+    world.replay(&patched("amount = abs(amount)")).await;
+    assert_eq!(ids(&world.orders_in(CLEAN).await), [Some(1), Some(4), Some(2), Some(3)], "in the order of their records");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_ingest_is_read_again_keyed_and_written_to_its_topic() {
+    let world = World::start().await;
+    world.reject("shop.web", Stage::Read, 1, None, Some(br#"{"id": 1, "customer": "ann", "amount": "2"}"#));
+    world.reject("shop.web", Stage::Read, 2, None, Some(b"nonsense"));
+    let told = world.replay(&patched(r#"{"amount": 2}"#)).await;
+    assert_eq!(told, [(2, "impossible: MR0805".into()), (1, "replayed to orders.raw".into())]);
+    assert_eq!(world.orders_in(RAW).await, [(Some("ann".into()), order(1, "ann", 2.0))]);
+    let value = Some(Patch::Replace(br#"{"id": 2, "customer": "bob", "amount": 1}"#.to_vec()));
+    world.replay(&Orders { patch: value, ..orders() }).await;
+    assert_eq!(world.orders_in(RAW).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_a_load_is_in_the_table_once_even_when_its_mark_was_kept_back() {
+    let world = World::start().await;
+    let value = world.avro(&order(1, "ann", 1.0)).await;
+    world.reject("shop.table", Stage::Write, 1, Some(b"ann"), Some(&value));
+    assert_eq!(world.replay(&orders()).await, [(1, "impossible: MR0804".into())], "the load has it still before it");
+    world.pass(2).await;
+    assert_eq!(world.replay(&orders()).await, [(1, "replayed to orders".into())]);
+    assert_eq!(world.ids_in_the_table().await, [1]);
+    // A crash between the row and the mark: the mark is not there.
+    forget_marks(&world).await;
+    assert_eq!(world.replay(&orders()).await, [(1, "there already".into())]);
+    assert_eq!(world.ids_in_the_table().await, [1]);
+    assert_eq!(world.replay(&orders()).await, [(1, "settled by ann".into())]);
+    assert_eq!(world.replay(&Orders { again: true, ..orders() }).await, [(1, "replayed to orders".into())]);
+    assert_eq!(world.ids_in_the_table().await, [1, 1], "--again insists");
+}
+
+/// Tombstones for all marks.
+async fn forget_marks(world: &World) {
+    use millrace_runtime::kafka::{Outgoing, Producer};
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let read = compacted::read_to_end(&world.theatre.cluster, "millrace.dead-letters.resolved", move |record| {
+        sender.send(record.key.map(<[u8]>::to_vec)).unwrap_or_default();
+    });
+    read.await.expect("reads");
+    let mut producer = Producer::idempotent(&world.theatre.cluster).expect("a producer");
+    let topic = producer.topic("millrace.dead-letters.resolved").expect("a topic");
+    for key in receiver.into_iter().flatten() {
+        producer.send(topic, &Outgoing { key: Some(&key), ..Outgoing::default() }).expect("sends");
+    }
+    producer.drain().expect("delivers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_the_table_refuses_again_leaves_the_others_and_no_trace() {
+    let world = World::start().await;
+    for (offset, value) in
+        [(1, world.avro(&order(1, "ann", 1.0)).await), (2, b"\x00\x00".to_vec()), (3, world.avro(&order(3, "bob", 3.0)).await)]
+    {
+        world.reject("shop.table", Stage::Decode, offset, None, Some(&value));
+    }
+    world.pass(9).await;
+    let mut told = world.replay(&orders()).await;
+    told.sort();
+    assert_eq!(told, [(1, "replayed to orders".into()), (2, "rejected at decode: MR0310".into()), (3, "replayed to orders".into())]);
+    assert_eq!(world.ids_in_the_table().await, [1, 3]);
+    let value = Some(Patch::Replace(order(2, "cid", 2.0).to_string().into_bytes()));
+    world.replay(&Orders { patch: value, ..orders() }).await;
+    assert_eq!(world.ids_in_the_table().await, [1, 2, 3], "JSON becomes Avro of the topic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_kafka_connect_goes_where_it_is_told() {
+    let world = World::start().await;
+    let header = |name: &str, value: &str| Header { key: format!("__connect.errors.{name}"), value: Some(value.into()) };
+    let said = |offset: &str| {
+        [
+            header("connector.name", "jdbc"),
+            header("topic", RAW),
+            header("partition", "0"),
+            header("offset", offset),
+            header("stage", "TASK_PUT"),
+        ]
+    };
+    let value = world.avro(&order(1, "ann", 1.0)).await;
+    world.write("millrace.dead-letters", Some(&value), &said("1"));
+    world.write("millrace.dead-letters", Some(b"plain"), &said("2"));
+    assert_eq!(world.replay(&orders()).await, [(1, "impossible: MR0804".into()), (2, "impossible: MR0804".into())]);
+    let through = Orders { way: Way::Through("shop.clean".into()), ..orders() };
+    assert_eq!(world.replay(&through).await, [(2, "rejected at decode: MR0310".into()), (1, "replayed to orders.clean".into())]);
+    let elsewhere = Orders { way: Way::Topic("elsewhere".into()), ..orders() };
+    assert_eq!(world.replay(&elsewhere).await, [(1, "settled by ann".into()), (2, "replayed to elsewhere".into())]);
+    assert_eq!(world.orders_in("elsewhere").await, [(None, Value::from("plain"))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_too_large_to_be_kept_is_read_from_where_it_stands() {
+    let world = World::start().await;
+    let large = json!({ "id": 1, "customer": "ann", "amount": 1.0, "note": "x".repeat(990_000) });
+    let value = world.avro(&large).await;
+    world.write(RAW, Some(&value), &[]);
+    let padding = vec![b'k'; 20_000];
+    world.reject("shop.clean", validate(), 0, Some(&padding), Some(&value));
+    world.reject("shop.clean", validate(), 7, Some(&padding), Some(&value));
+    assert!(world.letters().await.iter().all(|letter| letter.letter.omitted_bytes().is_some() && letter.letter.value.is_none()));
+    let told = world.replay(&patched("note = 'short'")).await;
+    assert_eq!(told, [(7, "impossible: MR0804".into()), (0, "replayed to orders.clean".into())]);
+    assert_eq!(world.orders_in(CLEAN).await[0].1["note"], "short");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_shows_what_would_come_out_and_writes_nothing() {
+    let world = World::start().await;
+    for (offset, customer, amount) in [(1, "ann", 1.0), (2, "ann", -1.0), (3, "test", 1.0)] {
+        let value = world.avro(&order(offset, customer, amount)).await;
+        world.reject("shop.clean", validate(), offset, Some(customer.as_bytes()), Some(&value));
+    }
+    world.reject("shop.web", Stage::Read, 4, None, Some(br#"{"id": 4, "customer": "bob"}"#));
+    world.reject("shop.table", Stage::Write, 5, None, Some(b"\x01"));
+    let letters = world.letters().await.into_iter().map(|letter| letter.letter).collect();
+    let played = rehearse(&world.theatre, letters, &orders()).await.expect("rehearses");
+    let told: Vec<(i64, Value)> = played.iter().map(|(letter, rehearsed)| (letter.offset().unwrap_or(-1), shown(rehearsed))).collect();
+    assert_eq!(
+        told,
+        [(1, json!([order(1, "ann", 1.0)])), (2, json!("MR0504")), (3, json!("dropped")), (5, json!("MR0310")), (4, json!("MR0402")),]
+    );
+    assert_eq!((world.orders_in(CLEAN).await.len(), world.orders_in(RAW).await.len()), (0, 0));
+    assert!(!world.other_table().exists(), "not even the table is made");
+    assert!(world.letters().await.iter().all(|letter| letter.resolution.is_none()));
+}
+
+fn shown(rehearsed: &Rehearsed) -> Value {
+    match rehearsed {
+        Rehearsed::Written { records, .. } => json!(records),
+        Rehearsed::Deleted { .. } => json!(null),
+        Rehearsed::Dropped => json!("dropped"),
+        Rehearsed::Rejected(_, rejection) => json!(rejection.code.as_str()),
+        Rehearsed::Impossible(fault) => json!(fault.code().as_str()),
+    }
+}
