@@ -43,22 +43,18 @@ async fn discard_of(
     let mut done = Vec::with_capacity(letters.len());
     for letter in letters {
         let identity = letter.identity();
-        let outcome = match marks.remove(&identity) {
-            Some(mark) => Discarded::Settled(mark),
-            None => {
-                let mark = Resolution {
-                    how: How::Discarded,
-                    at: Timestamp::now(),
-                    by: by.to_owned(),
-                    reason: reason.to_owned(),
-                    to: String::new(),
-                };
-                dead_letters::mark(&mut producer, &identity, &mark)?;
-                Discarded::Marked
-            }
+        let outcome = if let Some(mark) = marks.remove(&identity) {
+            Discarded::Settled(mark)
+        } else {
+            dead_letters::mark(&mut producer, &identity, &mark_of(by, reason))?;
+            Discarded::Marked
         };
         done.push((letter, outcome));
     }
     producer.commit()?;
     Ok(done)
+}
+
+fn mark_of(by: &str, reason: &str) -> Resolution {
+    Resolution { how: How::Discarded, at: Timestamp::now(), by: by.to_owned(), reason: reason.to_owned(), to: String::new() }
 }

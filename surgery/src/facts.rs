@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, TimeUnit};
+use jiff::Timestamp;
 use millrace_runtime::dead_letters::DeadLetter;
 
 /// A column and its values.
@@ -14,7 +15,7 @@ pub(crate) fn columns(letters: &[&DeadLetter]) -> Vec<Column> {
     let mut columns: Vec<Column> = ["pipeline", "stage", "code", "message", "topic"].into_iter().map(|name| said(letters, name)).collect();
     let partitions: Int32Array = letters.iter().map(|letter| letter.partition()).collect();
     let offsets: Int64Array = letters.iter().map(|letter| letter.offset()).collect();
-    let times: TimestampMillisecondArray = letters.iter().map(|letter| letter.at().map(|at| at.as_millisecond())).collect();
+    let times: TimestampMillisecondArray = letters.iter().map(|letter| letter.at().map(Timestamp::as_millisecond)).collect();
     let keys: StringArray = letters.iter().map(|letter| std::str::from_utf8(letter.key.as_deref()?).ok()).collect();
     let instant = DataType::Timestamp(TimeUnit::Millisecond, Some("+00:00".into()));
     columns.push((Field::new("partition", DataType::Int32, true), Arc::new(partitions)));

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn letters_go_in_the_order_of_their_records_and_not_of_their_rejection() {
-        let order: Vec<_> = sorted(vec![letter(0, "10", None), letter(1, "9", None)]).iter().map(|letter| letter.offset()).collect();
+        let order: Vec<_> = sorted(vec![letter(0, "10", None), letter(1, "9", None)]).iter().map(DeadLetter::offset).collect();
         assert_eq!(order, [Some(9), Some(10)]);
     }
 

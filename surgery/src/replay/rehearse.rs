@@ -68,7 +68,7 @@ pub async fn rehearse(theatre: &Theatre, letters: Vec<DeadLetter>, orders: &Orde
 /// A pipeline without its ends.
 enum Rehearsal<'a> {
     Topic,
-    Ingest(Reread, Output<'a>),
+    Ingest(Box<Reread>, Output<'a>),
     Transform(Box<Steps>, Output<'a>),
     Load(Box<Reading>),
 }
@@ -85,7 +85,7 @@ impl<'a> Rehearsal<'a> {
             Taken::Topic(_) => Self::Topic,
             Taken::Route(id, Route::Ingest(ingest)) => {
                 let output = Output { schema: &ingest.schema, key: &ingest.key };
-                Self::Ingest(Reread::open(ingest, &theatre.cluster, id).await?, output)
+                Self::Ingest(Box::new(Reread::open(ingest, &theatre.cluster, id).await?), output)
             }
             Taken::Route(_, Route::Transform(transform)) => Self::transform(transform)?,
             Taken::Route(_, Route::Load(load)) => Self::load(load)?,

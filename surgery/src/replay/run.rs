@@ -105,7 +105,10 @@ impl Run<'_> {
             }
             self.limiter.ready().await;
             match self.attempt(&left).await {
-                Ok(rejected) if rejected.is_empty() => return self.done(&left),
+                Ok(rejected) if rejected.is_empty() => {
+                    self.done(&left);
+                    return Ok(());
+                }
                 Ok(rejected) => left = self.without_rejected(left, rejected),
                 // Kafka tells of a large record at the end only, and not which one it was.
                 Err(fault) if fault.code() == Code::KafkaTooLarge => return self.one_by_one(left, fault).await,
@@ -185,11 +188,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn done(&mut self, letters: &Together) -> Result<()> {
+    fn done(&mut self, letters: &Together) {
         for letter in letters {
             (self.tell)(letter, Outcome::Replayed { to: self.way.end().to_owned() });
         }
-        Ok(())
     }
 
     fn marks_of(&self, letters: &Together) -> Vec<(Identity, Resolution)> {
