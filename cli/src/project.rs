@@ -13,7 +13,7 @@ use millrace_runtime::kafka::Cluster;
 use millrace_runtime::kafka::topics::Declared;
 use millrace_runtime::project::flow::TypedPipeline;
 use millrace_runtime::project::{self, Checked, Environment, Findings, Flow, Key, Location, process_environment};
-use millrace_runtime::registry::Registry;
+use millrace_runtime::registry::{Registry, Subjects};
 use millrace_surgery::{Route, Theatre};
 use millrace_transform::service::Transform;
 
@@ -83,7 +83,8 @@ impl Loaded {
 
     /// The registry.
     pub(crate) fn registry(&self) -> anyhow::Result<Registry> {
-        Ok(Registry::new(&self.project.registry)?)
+        let subjects = Subjects::declared(&self.project.registry, &self.project.topics);
+        Ok(Registry::new(&self.project.registry)?.with_subjects(subjects))
     }
 
     /// What surgery on dead letters works with.

@@ -7,6 +7,7 @@ use millrace_provision::{Path, Wanted, WantedSubject, WantedTable, WantedTopic};
 use millrace_runtime::kafka::topics::{Declared, Operation};
 use millrace_runtime::keys::KeyFormat;
 use millrace_runtime::project::flow::TypedPipeline;
+use millrace_runtime::registry::{Part, Subjects};
 
 use crate::project::Loaded;
 
@@ -40,9 +41,10 @@ impl Loaded {
     }
 
     fn wanted_subjects(&self) -> anyhow::Result<Vec<WantedSubject>> {
+        let names = Subjects::declared(&self.project.registry, &self.project.topics);
         let mut subjects = BTreeMap::new();
         for (name, pipeline) in &self.flow.pipelines {
-            for subject in subjects_of(name, pipeline)? {
+            for subject in subjects_of(name, pipeline, &names)? {
                 subjects.entry(subject.name.clone()).or_insert(subject);
             }
         }
@@ -77,14 +79,14 @@ impl Topics {
 }
 
 /// The subjects of the topic that a pipeline writes: of its values, and of its keys where they are Avro.
-fn subjects_of(name: &str, pipeline: &TypedPipeline) -> anyhow::Result<Vec<WantedSubject>> {
+fn subjects_of(name: &str, pipeline: &TypedPipeline, names: &Subjects) -> anyhow::Result<Vec<WantedSubject>> {
     let Some((topic, schema)) = &pipeline.output else { return Ok(Vec::new()) };
     let path = path([pipeline.section, name, "to"]);
-    let mut subjects = vec![WantedSubject { name: format!("{topic}-value"), schema: schema.clone(), path: path.clone() }];
+    let mut subjects = vec![WantedSubject { name: names.of(topic, Part::Value, schema), schema: schema.clone(), path: path.clone() }];
     if let Some(key) = &pipeline.key
         && let KeyFormat::Framed(_, schema) = KeyFormat::of(schema, key.columns())?
     {
-        subjects.push(WantedSubject { name: format!("{topic}-key"), schema, path });
+        subjects.push(WantedSubject { name: names.of(topic, Part::Key, &schema), schema, path });
     }
     Ok(subjects)
 }

@@ -6,7 +6,7 @@ use millrace_model::{Code, Fault, Result, Schema};
 use serde_json::{Value, json};
 
 use crate::codec::{self, Encoded, Encoder};
-use crate::registry::Registry;
+use crate::registry::{Part, Registry};
 
 /// How a key made of columns is written.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ pub(crate) enum RowKey<'a> {
 
 impl Keys {
     /// Keys of the columns `names`, or those that records came with where there are none. Registers the schema of Avro keys
-    /// under `<topic>-key`.
+    /// under their subject.
     pub(crate) async fn open(registry: &Registry, topic: &str, schema: &Schema, names: &[String]) -> Result<Self> {
         if names.is_empty() {
             return Ok(Self::Kept);
@@ -79,7 +79,7 @@ impl Keys {
         match KeyFormat::of(schema, names)? {
             KeyFormat::Text(column) => Ok(Self::Text(column)),
             KeyFormat::Framed(columns, key) => {
-                let id = registry.register(&format!("{topic}-key"), &key).await?;
+                let id = registry.register(&registry.subject_of(topic, Part::Key, &key), &key).await?;
                 Ok(Self::Framed { columns, encoder: Box::new(Encoder::new(&key, id)?) })
             }
         }

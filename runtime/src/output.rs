@@ -5,7 +5,7 @@ use millrace_model::{Batch, Code, Records, Rejection, Result, Schema};
 use crate::codec::Encoder;
 use crate::kafka::{Outgoing, Producer, Topic};
 use crate::keys::{Keys, RowKey};
-use crate::registry::Registry;
+use crate::registry::{Part, Registry};
 use crate::telemetry::BatchTrace;
 
 /// Writes batches of one schema to one topic.
@@ -27,10 +27,10 @@ pub struct Written {
 }
 
 impl Writer {
-    /// For `topic`: registers the schema of its values under `<topic>-value`, and that of its keys under `<topic>-key` where they
-    /// are Avro. `key` names the columns that keys are made of; with none, records keep the key they came with.
+    /// For `topic`: registers the schema of its values, and that of its keys where they are Avro, under the subjects that the
+    /// registry's [strategy](crate::project::SubjectStrategy) gives them. `key` names the columns that keys are made of; with none, records keep the key they came with.
     pub async fn open(registry: &Registry, producer: &mut Producer, topic: &str, schema: &Schema, key: &[String]) -> Result<Self> {
-        let id = registry.register(&format!("{topic}-value"), schema).await?;
+        let id = registry.register(&registry.subject_of(topic, Part::Value, schema), schema).await?;
         let keys = Keys::open(registry, topic, schema, key).await?;
         Ok(Self { topic: producer.topic(topic)?, values: Encoder::new(schema, id)?, keys })
     }

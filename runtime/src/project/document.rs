@@ -28,6 +28,7 @@ const DEFAULTS: &[(&str, &str, &str)] = &[
     ("registry", "url", "SCHEMA_REGISTRY_URL"),
     ("registry", "username", "SCHEMA_REGISTRY_USERNAME"),
     ("registry", "password", "SCHEMA_REGISTRY_PASSWORD"),
+    ("registry", "token", "SCHEMA_REGISTRY_TOKEN"),
     ("service", "http", "MILLRACE_HTTP"),
     ("service", "admin", "MILLRACE_ADMIN"),
 ];

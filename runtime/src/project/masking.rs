@@ -58,7 +58,8 @@ fn key_before(line: &str, colon: usize) -> Option<usize> {
 
 fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
-    ["password", "passwd", "passphrase", "secret"].iter().any(|word| key.contains(word)) || suggest::nearest(&key, ["password"]).is_some()
+    ["password", "passwd", "passphrase", "secret", "token"].iter().any(|word| key.contains(word))
+        || suggest::nearest(&key, ["password"]).is_some()
 }
 
 fn value_after(line: &str, colon: usize) -> Range<usize> {

@@ -15,6 +15,7 @@ mod masking;
 mod place;
 mod places;
 mod reference;
+mod registry_settings;
 mod sections;
 mod shape;
 mod shape_error;
@@ -34,7 +35,7 @@ pub use places::Places;
 pub use reference::{json_schema, reference};
 pub use sections::{
     ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, KafkaConfig, Key, Mechanism, Millis, OnError, Output, Project, ProjectPath,
-    RegistryConfig, Scalar, Secret, ServiceConfig, Topic, Version,
+    RegistryConfig, Scalar, Secret, ServiceConfig, SubjectStrategy, Topic, Version,
 };
 pub use variables::{Environment, process_environment};
 
@@ -107,6 +108,7 @@ where
                 project.name = folder_name(folder);
             }
             kafka_settings::check(&project.kafka, document, findings);
+            registry_settings::check(&project.registry, document, findings);
             Some(project)
         }
         Err(error) => {

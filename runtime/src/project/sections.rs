@@ -10,6 +10,7 @@ mod dead_letters;
 mod key;
 mod path;
 mod quantity;
+mod registry;
 mod scalar;
 mod secret;
 mod version;
@@ -18,6 +19,7 @@ pub use dead_letters::{DEAD_LETTERS, DeadLetterConfig};
 pub use key::Key;
 pub use path::ProjectPath;
 pub use quantity::{ByteSize, Millis};
+pub use registry::{RegistryConfig, SubjectStrategy};
 pub use scalar::Scalar;
 pub use secret::Secret;
 pub use version::Version;
@@ -124,25 +126,6 @@ impl Mechanism {
     }
 }
 
-/// How the schema registry is reached: any that speaks the Confluent API.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(rename = "Registry")]
-pub struct RegistryConfig {
-    /// Its address. Without it the variable `SCHEMA_REGISTRY_URL`.
-    pub url: String,
-    /// The user for basic authentication. Without it the variable `SCHEMA_REGISTRY_USERNAME`.
-    pub username: Option<String>,
-    /// The password for basic authentication. Without it the variable `SCHEMA_REGISTRY_PASSWORD`.
-    pub password: Option<Secret>,
-}
-
-impl Default for RegistryConfig {
-    fn default() -> Self {
-        Self { url: "http://localhost:8081".into(), username: None, password: None }
-    }
-}
-
 /// Where services listen.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -174,6 +157,8 @@ pub struct Topic {
     /// How many replicas it is created with; without it the broker's default.
     #[schemars(range(min = 1))]
     pub replication: Option<i32>,
+    /// How its subjects in the schema registry are named; without it as `registry:` says.
+    pub subjects: Option<SubjectStrategy>,
     /// Kafka's topic configuration, such as `cleanup.policy: compact`, used when it is created; `millrace apply` sets it on an existing one.
     pub config: BTreeMap<String, Scalar>,
 }

@@ -14,6 +14,14 @@ pub(super) fn is_unknown(error: &SRCError) -> bool {
     status(error) == Some(404) && answer(error).is_some_and(|answer| answer.error_code == SCHEMA_NOT_FOUND)
 }
 
+/// Whether the registry is away or in trouble, so that another address, or a later try, may have the answer.
+pub(super) fn is_passing(error: &SRCError) -> bool {
+    match status(error) {
+        None => error.retriable && !is_of_certificates(error),
+        Some(status) => matches!(status, 408 | 429 | 500..),
+    }
+}
+
 /// Confluent's codes for "subject not found", "version not found" and "schema not found".
 const NOT_FOUND: [u32; 3] = [40_401, 40_402, SCHEMA_NOT_FOUND];
 
@@ -25,10 +33,13 @@ pub(super) fn is_no_subject(error: &SRCError) -> bool {
 /// The fault of a call that failed, which was doing `what`.
 pub(super) fn of(error: &SRCError, what: &str) -> Fault {
     let fault = match status(error) {
-        None if error.retriable => Fault::passing(Code::RegistryUnavailable, what),
-        Some(408 | 429 | 500..) => Fault::passing(Code::RegistryUnavailable, what),
+        _ if is_passing(error) => Fault::passing(Code::RegistryUnavailable, what),
+        None if is_of_certificates(error) => {
+            let advice = "TLS fails; check registry.ca, and registry.certificate and registry.key where the registry asks for them";
+            Fault::operator(Code::RegistryUnavailable, format!("{what}: {advice}"))
+        }
         Some(401 | 403) => {
-            let advice = "it refuses access; check SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD";
+            let advice = "it refuses access; check SCHEMA_REGISTRY_USERNAME and SCHEMA_REGISTRY_PASSWORD, or SCHEMA_REGISTRY_TOKEN";
             Fault::operator(Code::RegistryUnavailable, format!("{what}: {advice}"))
         }
         Some(404) => {
@@ -71,8 +82,13 @@ fn status(error: &SRCError) -> Option<u16> {
     rest.split(' ').next()?.parse().ok()
 }
 
+/// Whether one side does not take the other's certificate: waiting does not mend that. The TLS library says it in words only.
+fn is_of_certificates(error: &SRCError) -> bool {
+    answer(error).is_none() && words(error).to_lowercase().contains("certificate")
+}
+
 /// The registry's own words, or those of the connection's errors down to the first.
-fn words(error: &SRCError) -> String {
+pub(super) fn words(error: &SRCError) -> String {
     if let Some(answer) = answer(error) {
         return format!("{}: {}", error.error, answer.message);
     }

@@ -1,10 +1,11 @@
 //! Schemas that refer to other subjects' schemas, made whole.
 
 use millrace_model::{Code, Fault, Result};
-use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_referenced_schema};
+use schema_registry_converter::async_impl::schema_registry::get_referenced_schema;
 use schema_registry_converter::schema_registry_common::{RegisteredReference, RegisteredSchema};
 use serde_json::Value;
 
+use super::endpoints::Endpoints;
 use super::fault;
 use crate::codec::definitions::{Definitions, define};
 
@@ -12,14 +13,14 @@ use crate::codec::definitions::{Definitions, define};
 const MOST_REFERENCES: usize = 200;
 
 /// The text of `schema` in which the first mention of each referenced type is its definition.
-pub(super) async fn whole(settings: &SrSettings, address: &str, schema: RegisteredSchema) -> Result<String> {
-    let definitions = fetch(settings, address, schema.references).await?;
+pub(super) async fn whole(endpoints: &Endpoints, schema: RegisteredSchema) -> Result<String> {
+    let definitions = fetch(endpoints, schema.references).await?;
     let mut value = parse(&schema.schema)?;
     define(&mut value, &definitions);
     Ok(value.to_string())
 }
 
-async fn fetch(settings: &SrSettings, address: &str, mut open: Vec<RegisteredReference>) -> Result<Definitions> {
+async fn fetch(endpoints: &Endpoints, mut open: Vec<RegisteredReference>) -> Result<Definitions> {
     let mut definitions = Definitions::new();
     while let Some(reference) = open.pop() {
         if definitions.contains_key(&reference.name) {
@@ -28,8 +29,10 @@ async fn fetch(settings: &SrSettings, address: &str, mut open: Vec<RegisteredRef
         if definitions.len() == MOST_REFERENCES {
             return Err(Fault::operator(Code::SchemaUnsupported, format!("a schema refers to more than {MOST_REFERENCES} others")));
         }
-        let what = || format!("version {} of {} can't be read from the registry at {address}", reference.version, reference.subject);
-        let schema = get_referenced_schema(settings, &reference).await.map_err(|error| fault::of_reference(&error, &what()))?;
+        let what =
+            || format!("version {} of {} can't be read from the registry at {}", reference.version, reference.subject, endpoints.address);
+        let schema = endpoints.ask(async |settings| get_referenced_schema(settings, &reference).await).await;
+        let schema = schema.map_err(|error| fault::of_reference(&error, &what()))?;
         definitions.insert(reference.name, parse(&schema.schema)?);
         open.extend(schema.references);
     }

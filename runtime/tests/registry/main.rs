@@ -1,6 +1,10 @@
 //! The registry's client, against the development registry, or that of `MILLRACE_TEST_REGISTRY`, and against servers that
 //! misbehave.
 
+mod addresses;
+mod tls;
+mod versions;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +23,17 @@ use millrace_runtime::registry::Registry;
 use serde_json::{Value, json};
 
 fn client(url: &str) -> Registry {
-    Registry::new(&RegistryConfig { url: url.to_owned(), ..RegistryConfig::default() }).expect("has a client")
+    client_of(RegistryConfig { url: url.to_owned(), ..RegistryConfig::default() })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "each configuration is made for one client")]
+fn client_of(config: RegistryConfig) -> Registry {
+    Registry::new(&config).expect("has a client")
+}
+
+/// A development registry of the test's own.
+async fn registry() -> Running {
+    start(Config { addr: loopback(), data_dir: None }).await.expect("starts")
 }
 
 fn loopback() -> SocketAddr {
@@ -30,7 +44,7 @@ async fn any_registry() -> (Registry, Option<Running>) {
     if let Ok(url) = std::env::var("MILLRACE_TEST_REGISTRY") {
         (client(&url), None)
     } else {
-        let running = start(Config { addr: loopback(), data_dir: None }).await.expect("starts");
+        let running = registry().await;
         (client(&running.url()), Some(running))
     }
 }
@@ -137,8 +151,12 @@ async fn credentials_are_sent_and_a_refusal_names_their_variables_only() {
         _ => (StatusCode::UNAUTHORIZED, json!({"error_code": 401, "message": "Unauthorized"}).to_string()),
     })
     .await;
-    let beside =
-        |password: &str| RegistryConfig { url: url.clone(), username: Some("user".to_owned()), password: Some(Secret::new(password)) };
+    let beside = |password: &str| RegistryConfig {
+        url: url.clone(),
+        username: Some("user".to_owned()),
+        password: Some(Secret::new(password)),
+        ..RegistryConfig::default()
+    };
     let inline = RegistryConfig { url: url.replace("http://", "http://user:s3cret@"), ..RegistryConfig::default() };
     for config in [beside("s3cret"), inline] {
         assert!(Registry::new(&config).expect("has a client").schema(1).await.expect("is read").is_some());

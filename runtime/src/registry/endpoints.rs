@@ -1,0 +1,199 @@
+//! The addresses of the registry, how it is told who asks, and the turn to the next address when one does not answer.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use millrace_model::{Code, Fault, Result};
+use reqwest::{Certificate, ClientBuilder, Identity, Url};
+use schema_registry_converter::async_impl::schema_registry::SrSettings;
+use schema_registry_converter::error::SRCError;
+
+use super::fault;
+use crate::project::RegistryConfig;
+
+/// The registry's addresses, each with a client.
+#[derive(Debug)]
+pub(super) struct Endpoints {
+    each: Vec<SrSettings>,
+    /// The one that answered last, which is asked first: one that is away costs its timeout once only.
+    answering: AtomicUsize,
+    /// The addresses without user and password, for messages.
+    pub(super) address: String,
+}
+
+/// Who asks.
+enum Credentials {
+    None,
+    Basic(String, Option<String>),
+    Bearer(String),
+}
+
+impl Endpoints {
+    /// Those of `config.url`. Reads the files of certificates; makes no connection.
+    pub(super) fn new(config: &RegistryConfig) -> Result<Self> {
+        let mut credentials = Credentials::of(config);
+        let mut addresses = Vec::new();
+        for address in config.url.split(',') {
+            let (address, inline) = without_credentials(address.trim())?;
+            if let (Credentials::None, Some(inline)) = (&credentials, inline) {
+                credentials = inline;
+            }
+            addresses.push(address);
+        }
+        let each = addresses.iter().map(|address| settings(address, &credentials, config));
+        let each = each.collect::<Result<Vec<_>>>()?;
+        Ok(Self { each, answering: AtomicUsize::new(0), address: addresses.join(", ") })
+    }
+
+    /// Asks one address after the other until one answers. A refusal is an answer; that an address is away, or in trouble, is
+    /// none.
+    pub(super) async fn ask<T>(&self, call: impl AsyncFn(&SrSettings) -> Result<T, SRCError>) -> Result<T, SRCError> {
+        let first = self.answering.load(Ordering::Relaxed);
+        let mut place = first;
+        loop {
+            let answer = call(&self.each[place]).await;
+            let next = (place + 1) % self.each.len();
+            match &answer {
+                Err(error) if fault::is_passing(error) && next != first => {
+                    tracing::warn!(error = fault::words(error), "an address of the registry does not answer; the next one is asked");
+                }
+                _ => {
+                    self.answering.store(place, Ordering::Relaxed);
+                    return answer;
+                }
+            }
+            place = next;
+        }
+    }
+}
+
+impl Credentials {
+    fn of(config: &RegistryConfig) -> Self {
+        match (&config.token, &config.username) {
+            (Some(token), _) => Self::Bearer(token.reveal().to_owned()),
+            (None, Some(user)) => Self::Basic(user.clone(), config.password.as_ref().map(|password| password.reveal().to_owned())),
+            (None, None) => Self::None,
+        }
+    }
+}
+
+fn settings(address: &str, credentials: &Credentials, config: &RegistryConfig) -> Result<SrSettings> {
+    let mut builder = SrSettings::new_builder(address.to_owned());
+    match credentials {
+        Credentials::None => {}
+        Credentials::Basic(user, password) => {
+            builder.set_basic_authorization(user, password.as_deref());
+        }
+        Credentials::Bearer(token) => {
+            builder.set_token_authorization(token);
+        }
+    }
+    let settings = builder.set_timeout(config.timeout.duration()).build_with(with_tls(config)?);
+    settings.map_err(|error| fault::of(&error, "the registry's client can't be set up"))
+}
+
+fn with_tls(config: &RegistryConfig) -> Result<ClientBuilder> {
+    let mut builder = reqwest::Client::builder();
+    if let Some(ca) = &config.ca {
+        let certificates = Certificate::from_pem_bundle(&read(ca, "registry.ca")?).map_err(|error| no_pem(ca, "registry.ca", error))?;
+        builder = certificates.into_iter().fold(builder, ClientBuilder::add_root_certificate);
+    }
+    if let (Some(certificate), Some(key)) = (&config.certificate, &config.key) {
+        let identity = Identity::from_pkcs8_pem(&read(certificate, "registry.certificate")?, &read(key, "registry.key")?);
+        builder = builder.identity(identity.map_err(|error| no_pem(key, "registry.certificate and registry.key", error))?);
+    }
+    Ok(builder)
+}
+
+fn read(path: &Path, setting: &str) -> Result<Vec<u8>> {
+    let unreadable =
+        |error| Fault::operator(Code::RegistryUnavailable, format!("{setting}: {} can't be read", path.display())).because(error);
+    std::fs::read(path).map_err(unreadable)
+}
+
+/// The error of the TLS library has nothing of the key in it.
+fn no_pem(path: &Path, setting: &str, error: reqwest::Error) -> Fault {
+    Fault::operator(Code::RegistryUnavailable, format!("{setting}: {} is not PEM of that kind", path.display())).because(error)
+}
+
+/// An address may carry a password, which must get into no message.
+fn without_credentials(address: &str) -> Result<(String, Option<Credentials>)> {
+    let refused = || Fault::operator(Code::RegistryUnavailable, "registry.url is not an address such as http://localhost:8081");
+    let mut url = Url::parse(address).map_err(|_| refused())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refused());
+    }
+    let password = url.password().map(decoded);
+    let credentials = (!url.username().is_empty()).then(|| Credentials::Basic(decoded(url.username()), password));
+    url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| refused())?;
+    Ok((url.as_str().trim_end_matches('/').to_owned(), credentials))
+}
+
+/// Percent-encoding undone, as it stands in the user and password of an address.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = (first == b'%').then(|| tail.get(..2)).flatten().and_then(|hex| std::str::from_utf8(hex).ok());
+        let escaped = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::{ProjectPath, Secret};
+
+    fn config(url: &str) -> RegistryConfig {
+        RegistryConfig { url: url.to_owned(), ..RegistryConfig::default() }
+    }
+
+    #[test]
+    fn a_password_in_the_address_gets_into_no_message() {
+        let endpoints = Endpoints::new(&config("http://user:s%40cret@localhost:8081/,http://other:8081")).expect("is an address");
+        assert_eq!(endpoints.address, "http://localhost:8081, http://other:8081");
+        assert!(!format!("{endpoints:?}").contains("cret"));
+        let Some(Credentials::Basic(user, password)) = without_credentials("http://user:s%40cret@h").expect("parses").1 else {
+            panic!("has a user")
+        };
+        assert_eq!((user.as_str(), password.as_deref()), ("user", Some("s@cret")));
+    }
+
+    #[test]
+    fn a_password_or_token_beside_the_address_gets_into_no_message() {
+        let basic = RegistryConfig { username: Some("user".into()), password: Some(Secret::new("secret")), ..config("http://localhost") };
+        let bearer = RegistryConfig { token: Some(Secret::new("secret")), ..config("http://localhost") };
+        for config in [basic, bearer] {
+            assert!(!format!("{:?}", Endpoints::new(&config).expect("is an address")).contains("secret"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_for_an_operator_to_mend() {
+        for url in ["", "localhost:8081", "ftp://user:secret@h", "http://"] {
+            let fault = Endpoints::new(&config(url)).expect_err("is no address");
+            assert_eq!(fault.retry(), millrace_model::Retry::Operator);
+            assert!(!fault.to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_can_not_be_used_is_named_by_its_setting() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (missing, noise) = (folder.path().join("none.pem"), folder.path().join("noise.pem"));
+        std::fs::write(&noise, "no certificate").expect("is written");
+        let with = |ca: &Path, key: &Path| RegistryConfig {
+            ca: Some(ProjectPath::new(ca)),
+            certificate: Some(ProjectPath::new(key)),
+            key: Some(ProjectPath::new(key)),
+            ..config("https://localhost")
+        };
+        let fault = Endpoints::new(&with(&missing, &noise)).expect_err("there is no such file");
+        assert!(fault.message().contains("registry.ca") && fault.message().contains("none.pem"), "{fault}");
+        let identity = RegistryConfig { ca: None, ..with(&missing, &noise) };
+        assert!(Endpoints::new(&identity).expect_err("is no key").message().contains("registry.key"));
+    }
+}
