@@ -16,7 +16,7 @@
 //! | timestamp-* | `timestamptz` | |
 //! | local-timestamp-* | `timestamp` | |
 //! | duration | `interval` | |
-//! | array, map, record | `jsonb` | `json` |
+//! | array, map, record, union of several types | `jsonb` | `json` |
 //!
 //! A narrower column takes the values that fit it; the records of the others are rejected. Nanoseconds are cut to microseconds.
 

@@ -1,11 +1,11 @@
 //! Nested values as JSON text: lists are arrays, records and maps are objects, bytes are hexadecimal, UUIDs have
 //! their usual form, decimals are numbers, dates and times are ISO 8601 text. A NaN or an infinity inside one
-//! is null, for JSON has none.
+//! is null, for JSON has none. Of a union there is the value, whatever its branch.
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, AsArray, FixedSizeBinaryArray};
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::array::{Array, AsArray, FixedSizeBinaryArray, UnionArray};
+use arrow::datatypes::{DataType, FieldRef, UnionFields};
 use arrow::error::ArrowError;
 use arrow_json::writer::{EncoderOptions, NullableEncoder, make_encoder};
 use arrow_json::{Encoder, EncoderFactory};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::kind::is_uuid;
 
 static OPTIONS: LazyLock<EncoderOptions> =
-    LazyLock::new(|| EncoderOptions::default().with_explicit_nulls(true).with_encoder_factory(Arc::new(Uuids)));
+    LazyLock::new(|| EncoderOptions::default().with_explicit_nulls(true).with_encoder_factory(Arc::new(Encoders)));
 
 /// Writes the values of one nested column as JSON.
 pub(crate) struct JsonText<'a>(NullableEncoder<'a>);
@@ -43,21 +43,50 @@ pub(crate) fn holds_nul(json: &[u8]) -> bool {
     false
 }
 
+/// The encoders that arrow-json does not have.
 #[derive(Debug)]
-struct Uuids;
+struct Encoders;
 
-impl EncoderFactory for Uuids {
+impl EncoderFactory for Encoders {
     fn make_default_encoder<'a>(
         &self,
         field: &'a FieldRef,
         array: &'a dyn Array,
-        _options: &'a EncoderOptions,
+        options: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
-        if *array.data_type() != DataType::FixedSizeBinary(16) || !is_uuid(field) {
-            return Ok(None);
+        Ok(match field.data_type() {
+            DataType::FixedSizeBinary(16) if is_uuid(field) => {
+                Some(NullableEncoder::new(Box::new(UuidEncoder(array.as_fixed_size_binary())), array.nulls().cloned()))
+            }
+            DataType::Union(branches, _) => {
+                let encoder = UnionEncoder::new(branches, array.as_union(), options)?;
+                Some(NullableEncoder::new(Box::new(encoder), array.logical_nulls()))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Values of a union, each by the encoder of its branch.
+struct UnionEncoder<'a> {
+    values: &'a UnionArray,
+    branches: Vec<(i8, NullableEncoder<'a>)>,
+}
+
+impl<'a> UnionEncoder<'a> {
+    fn new(branches: &'a UnionFields, values: &'a UnionArray, options: &'a EncoderOptions) -> Result<Self, ArrowError> {
+        let encoders = branches.iter().map(|(id, branch)| Ok((id, make_encoder(branch, values.child(id).as_ref(), options)?)));
+        Ok(Self { values, branches: encoders.collect::<Result<_, ArrowError>>()? })
+    }
+}
+
+impl Encoder for UnionEncoder<'_> {
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        let (branch, value) = (self.values.type_id(row), self.values.value_offset(row));
+        match self.branches.iter_mut().find(|(id, _)| *id == branch) {
+            Some((_, encoder)) if !encoder.is_null(value) => encoder.encode(value, out),
+            _ => out.extend_from_slice(b"null"),
         }
-        let encoder = Box::new(UuidEncoder(array.as_fixed_size_binary()));
-        Ok(Some(NullableEncoder::new(encoder, array.nulls().cloned())))
     }
 }
 
@@ -81,7 +110,8 @@ pub(crate) fn write_uuid(bytes: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, Int32Array, StringArray, StructArray};
+    use arrow::array::{ArrayRef, Int32Array, ListArray, NullArray, StringArray, StructArray};
+    use arrow::buffer::OffsetBuffer;
     use arrow::datatypes::Field;
 
     fn json(array: &ArrayRef, row: usize) -> String {
@@ -99,6 +129,22 @@ mod tests {
         let count = Field::new("count", DataType::Int32, true);
         let array: ArrayRef = Arc::new(StructArray::from(vec![(Arc::new(id), ids), (Arc::new(count), counts)]));
         assert_eq!(json(&array, 0), r#"{"id":"11111111-1111-1111-1111-111111111111","count":null}"#);
+    }
+
+    #[test]
+    fn of_a_union_there_is_the_value() {
+        let branches = [("null", DataType::Null), ("int", DataType::Int32), ("string", DataType::Utf8)];
+        let fields = branches.into_iter().zip(0..).map(|((name, kind), id)| (id, Arc::new(Field::new(name, kind, false)))).collect();
+        let children: Vec<ArrayRef> =
+            vec![Arc::new(NullArray::new(1)), Arc::new(Int32Array::from(vec![7])), Arc::new(StringArray::from(vec!["a"]))];
+        let array = UnionArray::try_new(fields, vec![2, 0, 1].into(), Some(vec![0, 0, 0].into()), children).expect("is a union");
+        let list = ListArray::new(
+            Arc::new(Field::new("item", array.data_type().clone(), true)),
+            OffsetBuffer::from_lengths([3]),
+            Arc::new(array),
+            None,
+        );
+        assert_eq!(json(&(Arc::new(list) as ArrayRef), 0), r#"["a",null,7]"#);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) enum Kind {
     },
     /// Months, days and nanoseconds.
     Duration,
-    /// A list, map or record.
+    /// A list, map or record, or a union of several types.
     Nested,
 }
 
@@ -90,6 +90,7 @@ impl Kind {
             DataType::List(item) => is_storable(item).then_some(Self::Nested),
             DataType::Map(entries, _) => is_storable(entries).then_some(Self::Nested),
             DataType::Struct(fields) => fields.iter().all(|field| is_storable(field)).then_some(Self::Nested),
+            DataType::Union(branches, _) => branches.iter().all(|(_, branch)| is_storable(branch)).then_some(Self::Nested),
             _ => None,
         }
     }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, ListArray, MapArray, PrimitiveArray, RecordBatch, StringArray,
-    StructArray,
+    StructArray, UnionArray,
 };
 use arrow::datatypes::{
     ArrowTimestampType, DataType, Field, FieldRef, Fields, Int32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, UnionFields, UnionMode,
 };
 use arrow::error::ArrowError;
 
@@ -58,6 +58,10 @@ fn label_type(data_type: &DataType, kind: &Type) -> DataType {
         (DataType::Struct(children), Type::Record { fields, .. }) => {
             DataType::Struct(children.iter().zip(fields).map(|(child, field)| label(child, &field.kind)).collect())
         }
+        (DataType::Union(children, mode), Type::Union(branches)) => {
+            let labelled = children.iter().zip(branches).map(|((id, child), branch)| (id, label(child, branch)));
+            DataType::Union(labelled.collect(), *mode)
+        }
         (other, _) => other.clone(),
     }
 }
@@ -74,6 +78,7 @@ fn conform(array: &ArrayRef, kind: &Type, form: &DataType) -> Result<ArrayRef, A
         (Type::Array(items), DataType::List(item)) => list(array, items, item),
         (Type::Map(values), DataType::Map(entries, _)) => map(array, values, entries),
         (Type::Record { fields, .. }, DataType::Struct(children)) => record(array, fields, children),
+        (Type::Union(branches), DataType::Union(children, UnionMode::Dense)) => union(array, branches, children),
         _ if array.data_type() == form => Ok(Arc::clone(array)),
         (_, DataType::Timestamp(unit, Some(zone))) => instant(array, *unit, zone).ok_or_else(|| misfit(array, form)),
         _ => Err(misfit(array, form)),
@@ -108,6 +113,16 @@ fn record(array: &ArrayRef, fields: &[types::Field], children: &Fields) -> Resul
         record.nulls().cloned(),
         record.len(),
     )?))
+}
+
+fn union(array: &ArrayRef, branches: &[Type], children: &UnionFields) -> Result<ArrayRef, ArrowError> {
+    let misfit = || misfit(array, &DataType::Union(children.clone(), UnionMode::Dense));
+    let union = array.as_union_opt().filter(|union| union.fields().iter().map(|(id, _)| id).eq(children.iter().map(|(id, _)| id)));
+    let union = union.ok_or_else(misfit)?;
+    let columns =
+        children.iter().zip(branches).map(|((id, child), branch)| conform(&unshifted(union.child(id)), branch, child.data_type()));
+    let columns = columns.collect::<Result<_, _>>()?;
+    Ok(Arc::new(UnionArray::try_new(children.clone(), union.type_ids().clone(), union.offsets().cloned(), columns)?))
 }
 
 /// arrow-avro's writer takes the bit offset of a list's booleans for an offset of its items.

@@ -13,6 +13,9 @@ pub(super) const MOST: usize = 64 << 20;
 /// Where a text or a list begins, in the column that holds them all.
 const OFFSET: usize = 4;
 
+/// Of which branch a value of a union is, and where it is among that branch's values.
+const BRANCH: usize = 5;
+
 /// The bytes that each item of what is read as `read` takes, its own texts and items aside.
 pub(super) fn of_item(read: Option<&Type>) -> usize {
     match read.map(Type::value) {
@@ -37,6 +40,14 @@ pub(super) fn field<'a>(read: Option<&'a Type>, name: &str) -> Option<&'a Type> 
     fields.iter().find(|field| field.name == name).map(|field| &field.kind)
 }
 
+/// What a branch of a union, or the type in its place, is read as.
+pub(super) fn branch<'a>(read: Option<&'a Type>, written: &Type) -> Option<&'a Type> {
+    match read?.branches() {
+        Some(branches) => branches.iter().find(|branch| branch.is_kin_of(written)),
+        None => read,
+    }
+}
+
 fn width(kind: &Type) -> usize {
     match kind.value() {
         Type::Null => 0,
@@ -48,7 +59,7 @@ fn width(kind: &Type) -> usize {
             let widths = fields.iter().map(|field| width(&field.kind).saturating_add(field.default.as_ref().map_or(0, of_default)));
             widths.fold(0, usize::saturating_add)
         }
-        Type::Union(branches) => branches.iter().map(width).max().unwrap_or(0),
+        Type::Union(branches) => branches.iter().map(width).max().unwrap_or(0).saturating_add(BRANCH),
         Type::Foreign { written, .. } => width(written),
     }
 }

@@ -17,8 +17,9 @@
 //! | local-timestamp-millis, -micros, -nanos | `Timestamp` of that unit without a zone |
 //! | uuid, in a string or fixed | `FixedSizeBinary(16)`, with the field's metadata `logicalType` = `uuid` |
 //! | union of null and one type | that type's, nullable |
+//! | any other union | `Union` (dense), whose type ids are the indices of the branches |
 //!
-//! Everything else (other unions, recursive records, durations, null alone) is refused by [`schema`], which names
+//! Everything else (recursive records, durations, null alone) is refused by [`schema`], which names
 //! the field.
 
 mod decoder;

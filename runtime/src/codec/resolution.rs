@@ -14,6 +14,9 @@ pub(super) fn align(writer: &Type, reader: &Type) -> Result<Type, Unsupported> {
 }
 
 fn pair(writer: &Type, reader: &Type, path: &mut Path) -> Result<Type, Unsupported> {
+    if let Some(branches) = reader.branches() {
+        return as_union(writer, branches, path).ok_or_else(|| mismatch(writer, reader, path));
+    }
     match (writer.nullable(), reader.nullable()) {
         (Some((written, null_first)), Some((read, _))) => Ok(nullable(pair(written, read, path)?, null_first)),
         (None, Some((read, _))) if !matches!(writer, Type::Union(_)) => pair(writer, read, path),
@@ -27,6 +30,24 @@ fn pair(writer: &Type, reader: &Type, path: &mut Path) -> Result<Type, Unsupport
 
 fn nullable(value: Type, null_first: bool) -> Type {
     Type::Union(if null_first { vec![Type::Null, value] } else { vec![value, Type::Null] })
+}
+
+/// A value of a branch that the reader's union has no counterpart of is found when it is decoded, and rejected alone.
+fn as_union(writer: &Type, read: &[Type], path: &mut Path) -> Option<Type> {
+    let Type::Union(written) = writer else { return as_branch(writer, read, path) };
+    let aligned: Vec<Option<Type>> = written.iter().map(|branch| as_branch(branch, read, path)).collect();
+    let any = aligned.iter().any(Option::is_some);
+    any.then(|| {
+        Type::Union(aligned.into_iter().zip(written).map(|(aligned, written)| aligned.unwrap_or_else(|| written.clone())).collect())
+    })
+}
+
+/// Read as the branch of its own kind, else as the first that it can be promoted to.
+fn as_branch(written: &Type, read: &[Type], path: &mut Path) -> Option<Type> {
+    match read.iter().find(|branch| branch.is_kin_of(written)) {
+        Some(kin) => plain(written, kin, path).ok(),
+        None => read.iter().find_map(|branch| plain(written, branch, path).ok()),
+    }
 }
 
 /// A null among the values is found when it is decoded, and rejected alone.
@@ -46,6 +67,7 @@ fn branch_as_plain(branch: &Type, reader: &Type, path: &mut Path) -> Result<Type
 
 fn plain(writer: &Type, reader: &Type, path: &mut Path) -> Result<Type, Unsupported> {
     match (writer, reader) {
+        (Type::Null, Type::Null) => Ok(Type::Null),
         (Type::Scalar { base: w, logical: wl }, Type::Scalar { base: r, logical: rl }) if scalar(*w, *wl, *r, *rl) => Ok(writer.clone()),
         (Type::Decimal { precision: w, scale: ws, fixed: wf }, Type::Decimal { precision: r, scale: rs, fixed: rf })
             if w <= r && ws == rs =>

@@ -174,7 +174,7 @@ impl Items {
 fn compile(kind: &Type, read: Option<&Type>, path: &mut Path) -> Result<Shape, Unsupported> {
     if let Some((value, null_first)) = kind.nullable() {
         let (null_tag, value_tag) = if null_first { (0, 2) } else { (2, 0) };
-        return Ok(Shape::Nullable { value_tag, null_tag, value: Box::new(compile(value, read, path)?) });
+        return Ok(Shape::Nullable { value_tag, null_tag, value: Box::new(compile(value, memory::branch(read, value), path)?) });
     }
     Ok(match kind {
         Type::Null => Shape::Null,
@@ -193,7 +193,10 @@ fn compile(kind: &Type, read: Option<&Type>, path: &mut Path) -> Result<Shape, U
                 })
                 .collect::<Result<_, _>>()?,
         ),
-        Type::Union(branches) => Shape::Union(branches.iter().map(|branch| compile(branch, read, path)).collect::<Result<_, _>>()?),
+        Type::Union(branches) => {
+            let branches = branches.iter().map(|branch| compile(branch, memory::branch(read, branch), path));
+            Shape::Union(branches.collect::<Result<_, _>>()?)
+        }
         Type::Foreign { written, .. } => compile(written, read, path)?,
     })
 }

@@ -9,6 +9,9 @@ const MOST_DIGITS: usize = 38;
 /// A null of a fixed type takes one byte on the wire and its full size in memory. Hashes, keys and addresses are far shorter.
 const MOST_FIXED: usize = 4096;
 
+/// Arrow numbers the branches of a union by a signed byte.
+const MOST_BRANCHES: usize = 127;
+
 /// Says of a reader's type what the codec can't carry in it.
 pub(super) fn supported(kind: &Type) -> Result<(), Unsupported> {
     match kind {
@@ -23,7 +26,10 @@ fn walk(kind: &Type, path: &mut Path) -> Result<(), Unsupported> {
     }
     match kind {
         Type::Null => Err(path.unsupported("is of type null; make it a union of null and another type")),
-        Type::Union(_) => Err(path.unsupported(format!("is a {}; Millrace carries unions of null and one other type", kind.title()))),
+        Type::Union(branches) if branches.len() > MOST_BRANCHES => {
+            Err(path.unsupported(format!("is a union of {} types; Millrace carries {MOST_BRANCHES}", branches.len())))
+        }
+        Type::Union(branches) => branches.iter().filter(|branch| **branch != Type::Null).try_for_each(|branch| walk(branch, path)),
         Type::Foreign { what, .. } => Err(path.unsupported(format!("is {what}, which Millrace does not carry"))),
         Type::Decimal { precision, .. } if *precision > MOST_DIGITS => {
             Err(path.unsupported(format!("is a decimal of {precision} digits; Millrace carries {MOST_DIGITS}")))

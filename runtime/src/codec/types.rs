@@ -171,6 +171,49 @@ impl Type {
         self.nullable().map_or(self, |(value, _)| value)
     }
 
+    /// Its branches, if it is a union of more than null and one type.
+    pub(super) fn branches(&self) -> Option<&[Type]> {
+        match self {
+            Self::Union(branches) if self.nullable().is_none() => Some(branches),
+            _ => None,
+        }
+    }
+
+    /// Whether such a union is in it, at whatever depth.
+    pub(super) fn has_branches(&self) -> bool {
+        match self {
+            Self::Union(branches) => self.branches().is_some() || branches.iter().any(Self::has_branches),
+            Self::Array(inner) | Self::Map(inner) => inner.has_branches(),
+            Self::Record { fields, .. } => fields.iter().any(|field| field.kind.has_branches()),
+            Self::Foreign { written, .. } => written.has_branches(),
+            Self::Null | Self::Scalar { .. } | Self::Decimal { .. } | Self::Fixed { .. } | Self::Enum { .. } => false,
+        }
+    }
+
+    /// Whether a union that has this branch may have no other of the written type: it is the same primitive type, or a named
+    /// type that reads it.
+    pub(super) fn is_kin_of(&self, written: &Type) -> bool {
+        match (self, written) {
+            (Self::Null, Self::Null) | (Self::Array(_), Self::Array(_)) | (Self::Map(_), Self::Map(_)) => true,
+            (Self::Record { names, .. }, Self::Record { names: written, .. })
+            | (Self::Enum { names, .. }, Self::Enum { names: written, .. }) => names.reads(written),
+            _ => match (self.written_as(), written.written_as()) {
+                (Written::Base(read), Written::Base(written)) => read == written,
+                (Written::Fixed(read), Written::Fixed(written)) => read.names.reads(&written.names),
+                _ => false,
+            },
+        }
+    }
+
+    fn written_as(&self) -> Written<'_> {
+        match self {
+            Self::Scalar { base, .. } => Written::Base(*base),
+            Self::Decimal { fixed: None, .. } => Written::Base(Base::Bytes),
+            Self::Decimal { fixed: Some(fixed), .. } | Self::Fixed { fixed, .. } => Written::Fixed(fixed),
+            _ => Written::Otherwise,
+        }
+    }
+
     /// What it is, in a word, for messages.
     pub(super) fn title(&self) -> String {
         match self {
@@ -188,6 +231,13 @@ impl Type {
             Self::Foreign { what, .. } => (*what).to_owned(),
         }
     }
+}
+
+/// What values of a type are under their logical type.
+enum Written<'a> {
+    Base(Base),
+    Fixed(&'a Fixed),
+    Otherwise,
 }
 
 /// A place in a schema: `a.b[].c`, where `[]` is an array's item and `{}` a map's value.

@@ -20,6 +20,9 @@ pub(super) struct Writer {
     written: String,
     read: String,
     decoder: Decoder,
+    /// Whether the decoder can't be used again after it has given rows: arrow-avro 59.3 goes on counting the values of a union's
+    /// branches.
+    single_use: bool,
 }
 
 /// The topic's schema, which every writer's records are decoded into.
@@ -45,7 +48,7 @@ impl Writer {
         }
         let (written, read) = (wire::text(&aligned), wire::text(&reader.kind));
         let decoder = decoder(id, &written, &read).map_err(|error| error.to_string())?;
-        Ok(Self { id, shape, written, read, decoder })
+        Ok(Self { id, shape, written, read, decoder, single_use: reader.kind.has_branches() })
     }
 
     /// Decodes the given records, which are framed with this writer's id; those that can't be are added to `rejected`.
@@ -110,6 +113,9 @@ impl Writer {
         }
         self.feed_run(&values.value_data()[start as usize..end as usize])?;
         let columns = self.decoder.flush()?.unwrap_or_else(|| RecordBatch::new_empty(self.decoder.schema()));
+        if self.single_use {
+            self.decoder = decoder(self.id, &self.written, &self.read)?;
+        }
         if columns.num_rows() != records.len() {
             return Err(ArrowError::AvroError(format!("{} values gave {} rows", records.len(), columns.num_rows())));
         }

@@ -21,6 +21,11 @@ enum Change {
     InMap(Box<Change>),
     InRecord(Vec<Change>),
     InNullable(Box<Change>),
+    /// A branch more, and the others turned round.
+    MoreBranches(&'static str),
+    /// A plain type becomes a branch.
+    MadeUnion(&'static str),
+    InBranch(Vec<Change>),
 }
 
 const PROMOTIONS: [(&str, &str); 8] = [
@@ -65,13 +70,16 @@ fn change() -> impl Strategy<Value = Change> {
         promotion().prop_map(|(from, to)| Change::MadeNullable(from, to)),
         promotion().prop_map(|(from, to)| Change::NullTurned(from, to)),
         Just(Change::MoreSymbols),
+        base().prop_map(Change::MoreBranches),
+        base().prop_map(Change::MadeUnion),
     ];
     let nested = leaf.prop_recursive(2, 12, 3, |inner| {
         prop_oneof![
             inner.clone().prop_map(|change| Change::InList(Box::new(change))),
             inner.clone().prop_map(|change| Change::InMap(Box::new(change))),
             vec(inner.clone(), 1..4).prop_map(Change::InRecord),
-            vec(inner, 1..4).prop_map(|changes| Change::InNullable(Box::new(Change::InRecord(changes)))),
+            vec(inner.clone(), 1..4).prop_map(|changes| Change::InNullable(Box::new(Change::InRecord(changes)))),
+            vec(inner, 1..4).prop_map(Change::InBranch),
         ]
     });
     prop_oneof![4 => nested, 1 => added(), 1 => base().prop_map(Change::Removed)]
@@ -101,13 +109,35 @@ impl Change {
             Self::InMap(change) => json!({"type": "map", "values": change.kind(writer, names)?}),
             Self::InRecord(changes) => json!({"type": "record", "name": name, "fields": fields(changes, writer, names)}),
             Self::InNullable(change) => json!(["null", change.kind(writer, names)?]),
+            Self::MoreBranches(base) if writer => json!([{"type": "array", "items": "int"}, base, "null"]),
+            Self::MoreBranches(base) => {
+                json!(["null", base, {"type": "enum", "name": name, "symbols": ["A"]}, {"type": "array", "items": "long"}])
+            }
+            Self::MadeUnion(base) if writer => json!(base),
+            Self::MadeUnion(base) => json!(["null", {"type": "map", "values": "int"}, base]),
+            Self::InBranch(changes) => {
+                let record = json!({"type": "record", "name": name, "fields": fields(changes, writer, names)});
+                if writer { json!(["boolean", record, "null"]) } else { json!([record, "null", "long", "boolean"]) }
+            }
         })
     }
 
     /// The writer's values.
     fn value(&self) -> Option<BoxedStrategy<Value>> {
         Some(match self {
-            Self::Same(base) | Self::Promoted(base, _) | Self::Removed(base) | Self::MadeNullable(base, _) => plain(base),
+            Self::Same(base) | Self::Promoted(base, _) | Self::Removed(base) | Self::MadeNullable(base, _) | Self::MadeUnion(base) => {
+                plain(base)
+            }
+            Self::MoreBranches(base) => {
+                let branch = |index, value: BoxedStrategy<Value>| value.prop_map(move |value| Value::Union(index, Box::new(value)));
+                let list = vec(any::<i32>().prop_map(Value::Int), 0..3).prop_map(Value::Array).boxed();
+                prop_oneof![branch(0, list), branch(1, plain(base)), branch(2, Just(Value::Null).boxed())].boxed()
+            }
+            Self::InBranch(changes) => {
+                let branch = |index, value: BoxedStrategy<Value>| value.prop_map(move |value| Value::Union(index, Box::new(value)));
+                let others = prop_oneof![branch(0, plain("boolean")), branch(2, Just(Value::Null).boxed())];
+                prop_oneof![others, branch(1, record_value(changes))].boxed()
+            }
             Self::AddedWithDefault(..) => return None,
             Self::NullTurned(base, _) => {
                 prop_oneof![Just(Value::Union(1, Box::new(Value::Null))), plain(base).prop_map(|value| Value::Union(0, Box::new(value))),]
@@ -277,6 +307,51 @@ fn schemas_that_can_not_be_read_as_the_topics_are_refused_with_the_field() {
             assert!(rejection.reason.contains("field `x`"), "{rejection:?}");
         }
     }
+}
+
+#[test]
+fn a_branch_that_the_readers_union_lacks_is_rejected_with_its_values_only() {
+    let decoded =
+        learnt(&of(&json!(["null", "string", "long"])), &of(&json!(["null", "boolean", "int", "string"])), &[&[4, 14], &[2, 1], &[0]]);
+    assert_eq!(decoded.batch.origin().rows(), [0, 2]);
+    assert_eq!((decoded.rejected[0].record, decoded.rejected[0].code), (1, Code::SchemaIncompatible));
+    let none = learnt(&of(&json!(["null", "string", "int"])), &of(&json!("boolean")), &[&[1]]);
+    assert!(none.rejected[0].reason.contains("field `x` is written as boolean"), "{:?}", none.rejected);
+}
+
+#[test]
+fn a_value_is_promoted_to_the_branch_that_takes_it() {
+    let reader = of(&json!(["string", "double", {"type": "array", "items": "string"}]));
+    let schema = millrace_runtime::codec::schema(reader.clone()).expect("is carried");
+    let decoded = learnt(&reader, &of(&json!(["int", "bytes"])), &[&[0, 14], &[2, 2, b'a']]);
+    assert_eq!(decoded.rejected, []);
+    let seven = [&[2][..], &7_f64.to_le_bytes()].concat();
+    let encoded = encode(&schema, decoded.batch.columns());
+    assert_eq!((&encoded[0][5..], &encoded[1][5..]), (&seven[..], &[0, 2, b'a'][..]));
+}
+
+#[test]
+fn a_decoder_of_unions_decodes_batch_after_batch() {
+    let schema = millrace_runtime::codec::schema(of(&json!(["null", "string", "int"]))).expect("is carried");
+    let mut decoder = Decoder::new(&schema).expect("has a decoder");
+    decoder.learn(1, Some(schema.text()));
+    for round in 0..3_u8 {
+        let value = [0, 0, 0, 0, 1, 2, 2, b'a' + round];
+        let decoded = decoder.decode(&records([Some(value)])).expect("decodes");
+        assert_eq!((decoded.batch.len(), decoded.rejected), (1, Vec::new()));
+        assert_eq!(encode(&schema, decoded.batch.columns()), [value]);
+    }
+}
+
+#[test]
+fn a_symbol_that_the_reader_lacks_is_read_as_its_enums_default() {
+    let symbols = |symbols: &Json| json!({"type": "enum", "name": "e", "symbols": symbols, "default": "OTHER"});
+    let reader = of(&symbols(&json!(["OTHER", "A"])));
+    let schema = millrace_runtime::codec::schema(reader.clone()).expect("is carried");
+    let decoded = learnt(&reader, &of(&symbols(&json!(["A", "B", "OTHER"]))), &[&[0], &[2], &[4]]);
+    assert_eq!(decoded.rejected, []);
+    let indices: Vec<u8> = encode(&schema, decoded.batch.columns()).iter().map(|value| value[5]).collect();
+    assert_eq!(indices, [2, 0, 0]);
 }
 
 #[test]

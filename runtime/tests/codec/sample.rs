@@ -13,14 +13,29 @@ use serde_json::{Value as Json, json};
 pub(crate) enum Kind {
     Plain(&'static str),
     Logical(&'static str, &'static str),
-    Decimal { precision: u32, size: Option<usize> },
+    Decimal {
+        precision: u32,
+        size: Option<usize>,
+    },
     Fixed(usize),
     FixedUuid,
     Enum(u32),
     Array(Box<Kind>),
     Map(Box<Kind>),
     Record(Vec<Kind>),
-    Nullable { value: Box<Kind>, null_first: bool },
+    Nullable {
+        value: Box<Kind>,
+        null_first: bool,
+    },
+    /// Of branches that Avro takes beside each other.
+    Union(Vec<Branch>),
+}
+
+/// A branch of a union.
+#[derive(Debug, Clone)]
+pub(crate) enum Branch {
+    Null,
+    Of(Kind),
 }
 
 const LOGICAL: [(&str, &str); 10] = [
@@ -50,9 +65,28 @@ fn leaf() -> impl Strategy<Value = Kind> {
 
 fn nullable(value: Kind, null_first: bool) -> Kind {
     match value {
-        Kind::Nullable { .. } => value,
+        Kind::Nullable { .. } | Kind::Union(_) => value,
         value => Kind::Nullable { value: Box::new(value), null_first },
     }
+}
+
+/// A union of those of the kinds that can be in one.
+fn union(kinds: Vec<Kind>, null_at: Option<usize>) -> Kind {
+    let mut taken = Vec::new();
+    let mut branches: Vec<Branch> = Vec::new();
+    for kind in kinds {
+        match kind.place_in_a_union(branches.len()) {
+            Some(place) if !taken.contains(&place) => {
+                taken.push(place);
+                branches.push(Branch::Of(kind));
+            }
+            _ => {}
+        }
+    }
+    if let Some(at) = null_at {
+        branches.insert(at.min(branches.len()), Branch::Null);
+    }
+    if branches.len() < 2 { Kind::Plain("int") } else { Kind::Union(branches) }
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -61,6 +95,7 @@ fn kind() -> impl Strategy<Value = Kind> {
             inner.clone().prop_map(|items| Kind::Array(Box::new(items))),
             inner.clone().prop_map(|values| Kind::Map(Box::new(values))),
             vec(inner.clone(), 1..4).prop_map(Kind::Record),
+            (vec(inner.clone(), 2..6), proptest::option::of(0_usize..5)).prop_map(|(kinds, null_at)| union(kinds, null_at)),
             (inner, any::<bool>()).prop_map(|(value, null_first)| nullable(value, null_first)),
         ]
     })
@@ -75,6 +110,18 @@ impl Kind {
     /// The Avro schema, in which named types are numbered.
     pub(crate) fn json(&self) -> Json {
         self.named(&mut 0)
+    }
+
+    /// What only one branch of a union may be; none for a union, which may not be in another.
+    fn place_in_a_union(&self, number: usize) -> Option<String> {
+        Some(match self {
+            Self::Plain(base) | Self::Logical(base, _) => (*base).to_owned(),
+            Self::Decimal { size: None, .. } => "bytes".to_owned(),
+            Self::Array(_) => "array".to_owned(),
+            Self::Map(_) => "map".to_owned(),
+            Self::Nullable { .. } | Self::Union(_) => return None,
+            Self::Decimal { .. } | Self::Fixed(_) | Self::FixedUuid | Self::Enum(_) | Self::Record(_) => format!("named {number}"),
+        })
     }
 
     fn named(&self, names: &mut u32) -> Json {
@@ -99,6 +146,7 @@ impl Kind {
                     fields.iter().enumerate().map(|(index, kind)| json!({"name": field(index), "type": kind.named(names)})).collect();
                 json!({"type": "record", "name": name, "namespace": "sample", "doc": "Of \"many\" types.\n", "fields": fields})
             }
+            Self::Union(branches) => branches.iter().map(|branch| branch.named(names)).collect(),
             Self::Nullable { value, null_first: true } => json!(["null", value.named(names)]),
             Self::Nullable { value, null_first: false } => json!([value.named(names), "null"]),
         }
@@ -122,8 +170,34 @@ impl Kind {
                 .boxed(),
             Self::Record(fields) => fields.iter().map(Self::value).collect::<Vec<_>>().prop_map(record_value).boxed(),
             Self::Nullable { value, null_first } => nullable_value(value.value(), *null_first),
+            Self::Union(branches) => union_value(branches),
         }
     }
+}
+
+impl Branch {
+    fn named(&self, names: &mut u32) -> Json {
+        match self {
+            Self::Null => json!("null"),
+            Self::Of(kind) => kind.named(names),
+        }
+    }
+
+    fn value(&self) -> BoxedStrategy<Value> {
+        match self {
+            Self::Null => Just(Value::Null).boxed(),
+            Self::Of(kind) => kind.value(),
+        }
+    }
+}
+
+fn union_value(branches: &[Branch]) -> BoxedStrategy<Value> {
+    let values: Vec<_> = branches
+        .iter()
+        .zip(0..)
+        .map(|(branch, index)| branch.value().prop_map(move |value| Value::Union(index, Box::new(value))).boxed())
+        .collect();
+    proptest::strategy::Union::new(values).boxed()
 }
 
 pub(crate) fn field(index: usize) -> String {

@@ -20,8 +20,8 @@ fn a_type_that_can_not_be_carried_is_refused_by_its_path() {
     };
     for kind in [
         json!("null"),
-        json!(["int", "string"]),
-        json!(["null", "int", "string"]),
+        json!(["int", "string", {"type": "fixed", "name": "d", "size": 12, "logicalType": "duration"}]),
+        json!(["null", "int", "i"]),
         json!({"type": "fixed", "name": "d", "size": 12, "logicalType": "duration"}),
         json!({"type": "bytes", "logicalType": "decimal", "precision": 39, "scale": 0}),
         json!({"type": "record", "name": "e", "fields": []}),
@@ -32,7 +32,11 @@ fn a_type_that_can_not_be_carried_is_refused_by_its_path() {
         assert_eq!(fault.code(), Code::SchemaUnsupported, "{kind}: {fault}");
         assert!(fault.message().contains("field `a[].b`"), "{kind}: {fault}");
     }
-    assert!(refused(inner(json!(["null", "i"]))).message().contains("recursive"));
+    for recursive in
+        [json!(["null", "i"]), json!({"type": "array", "items": "i"}), json!({"type": "map", "values": ["null", "string", "i"]})]
+    {
+        assert!(refused(inner(recursive)).message().contains("recursive: n.i contains itself"));
+    }
 }
 
 #[test]
@@ -105,7 +109,9 @@ fn the_schema_of_some_columns_defines_what_they_refer_to() {
 
 #[test]
 fn each_type_has_its_one_arrow_form() {
-    use arrow::datatypes::{DataType, TimeUnit};
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, TimeUnit, UnionMode};
     let logical = |base: &str, logical: &str| json!({"type": base, "logicalType": logical});
     let zone = Some("+00:00".into());
     for (avro, arrow) in [
@@ -120,6 +126,17 @@ fn each_type_has_its_one_arrow_form() {
         (json!({"type": "fixed", "name": "f", "size": 16, "logicalType": "uuid"}), DataType::FixedSizeBinary(16)),
         (json!({"type": "fixed", "name": "f", "size": 3}), DataType::FixedSizeBinary(3)),
         (json!({"type": "long", "arrowTimeUnit": "nanosecond"}), DataType::Int64),
+        (
+            json!(["null", "int", "string"]),
+            DataType::Union(
+                [("null", DataType::Null), ("int", DataType::Int32), ("string", DataType::Utf8)]
+                    .into_iter()
+                    .zip(0..)
+                    .map(|((name, kind), id)| (id, Arc::new(Field::new(name, kind, false))))
+                    .collect(),
+                UnionMode::Dense,
+            ),
+        ),
     ] {
         let schema = millrace_runtime::codec::schema(record(&json!([{"name": "x", "type": avro}]))).expect("is carried");
         let field = schema.arrow().field(0);

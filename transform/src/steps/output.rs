@@ -112,6 +112,9 @@ fn avro_type(data_type: &DataType, name: &str) -> Compiled<Value> {
         DataType::List(item) => json!({ "type": "array", "items": avro_field_type(item, name)? }),
         DataType::Struct(fields) => record(fields.iter().map(AsRef::as_ref), name)?,
         DataType::Map(entries, _) => map(entries, name)?,
+        DataType::Union(..) => {
+            return Err(StepError::invalid("a union of several types can pass unchanged only; select the column as it is"));
+        }
         DataType::Null => return Err(StepError::invalid("null alone has no type; write CAST(NULL AS type)")),
         other => return Err(StepError::invalid(format!("{other} can't be a field of an Avro record; cast it to a number or to text"))),
     })

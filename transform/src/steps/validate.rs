@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::{is_null, not};
+use arrow::datatypes::DataType;
 use millrace_model::{Applied, Batch, Code, Rejection, Result, Schema, Step};
 
 use super::clock::Clock;
@@ -13,7 +14,7 @@ use super::condition::broken;
 use super::error::{Compiled, StepError};
 use super::expression::{Expression, Failures, Rows};
 use super::pattern::Pattern;
-use super::sql::{Scope, condition, unknown_column};
+use super::sql::{Scope, condition, of_union, unknown_column};
 use super::values::shown;
 use crate::config::Rule;
 
@@ -142,7 +143,11 @@ fn compile_rule(rule: &Rule, scope: &Scope) -> Compiled<Vec<Check>> {
 
 fn index(column: &str, scope: &Scope) -> Compiled<usize> {
     let known = scope.names().position(|name| name == column);
-    known.ok_or_else(|| unknown_column(column, scope.names()))
+    let number = known.ok_or_else(|| unknown_column(column, scope.names()))?;
+    match scope.column_type(number) {
+        DataType::Union(..) => Err(StepError::invalid(of_union(column))),
+        _ => Ok(number),
+    }
 }
 
 fn not_null(column: &str, scope: &Scope) -> Compiled<Check> {

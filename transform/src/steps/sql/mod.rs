@@ -10,7 +10,7 @@ mod sized;
 pub(super) use functions::is_total;
 pub(super) use planner::{CLOCK, Scope, never_null};
 pub(super) use projection::{Item, query};
-pub(super) use refuse::unknown_column;
+pub(super) use refuse::{union as of_union, unknown_column};
 pub(super) use sized::unbounded;
 
 use datafusion_expr::Expr;

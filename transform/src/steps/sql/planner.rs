@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema as ArrowSchema, TimeUnit};
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{Column, DFSchema, DataFusionError, TableReference, plan_err};
 use datafusion_expr::expr::{BinaryExpr, Case, ScalarFunction};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner};
@@ -100,7 +100,21 @@ impl Scope {
         let planner = SqlToRel::new_with_options(&*PROVIDER, parser_options());
         let expr = planner.sql_to_expr(sql, &qualified, &mut PlannerContext::new())?;
         let plain = expr.transform_up(plain)?.data;
+        self.refuse_unions(&plain)?;
         self.coerce(plain)
+    }
+
+    /// A union of several branches passes as the column that it is, and takes part in nothing that is computed.
+    fn refuse_unions(&self, expr: &Expr) -> Result<(), DataFusionError> {
+        if matches!(expr, Expr::Column(_)) {
+            return Ok(());
+        }
+        let is_union = |part: &Expr| matches!(part.get_type(self.schema.as_ref()), Ok(DataType::Union(..)));
+        expr.apply(|part| match is_union(part).then(|| part.column_refs().into_iter().next()) {
+            None => Ok(TreeNodeRecursion::Continue),
+            Some(column) => plan_err!("{}", refuse::union(column.map_or("", |column| &column.name))),
+        })
+        .map(drop)
     }
 
     /// The expression with the types of its operands made equal where they have to be.

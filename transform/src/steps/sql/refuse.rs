@@ -83,6 +83,11 @@ fn has_foreign_clause(select: &Select) -> bool {
         || select.value_table_mode.is_some()
 }
 
+/// What is said of a column that is a union of several branches, or has one in it, where a step needs its value.
+pub(in crate::steps) fn union(column: &str) -> String {
+    format!("{column} is, or holds, a union of several types: it can pass unchanged, and no step can look into it")
+}
+
 /// Refuses joins.
 pub(super) fn joins(table: &TableWithJoins) -> Compiled<()> {
     table.joins.first().map_or(Ok(()), |join| Err(refused("JOIN", "load both topics and join in the target", join.span())))

@@ -6,4 +6,5 @@ mod property;
 mod refusals;
 mod rejections;
 mod sql;
+mod unions;
 mod validate;
