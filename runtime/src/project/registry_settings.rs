@@ -3,12 +3,14 @@
 use millrace_model::Code;
 
 use super::document::Document;
-use super::findings::{Finding, Findings};
+use super::finding::Finding;
+use super::findings::Findings;
+use super::kind::Kind;
 use super::sections::RegistryConfig;
 
 pub(super) fn check(registry: &RegistryConfig, document: &Document, findings: &mut Findings) {
     let mut error = |key: &str, message: &str, help: &str| {
-        let finding = Finding::error(Code::ProjectSyntax, message.to_owned()).help(help.to_owned());
+        let finding = Finding::error(Code::ProjectSyntax, message).kind(Kind::Settings).help(help.to_owned());
         findings.push(finding.at(document.locate(["registry", key])));
     };
     if registry.token.is_some() && registry.username.is_some() {
