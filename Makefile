@@ -1,14 +1,18 @@
 # What a person types. Each target installs what it needs on a Debian-like machine that has Rust.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench
+.PHONY: help demo demo-orders test lint bench
 
 help: ## What there is to type
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Build Millrace and see real flight records go through Kafka topics into a table; no server needed
 	@scripts/setup.sh build
 	@scripts/demo.sh
+
+demo-orders: ## See a schema move, and a poisoned batch mended and replayed, in half a minute; no server needed
+	@scripts/setup.sh build
+	@scripts/demo-orders.sh
 
 test: ## All tests, on the development broker and on Apache Kafka, a registry and PostgreSQL, which it starts and ends
 	@scripts/setup.sh test

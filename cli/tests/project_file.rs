@@ -165,6 +165,19 @@ fn the_flights_example_is_sound() {
 }
 
 #[test]
+fn the_orders_example_is_sound_before_and_after_its_schema_moves() {
+    let example = root().join("examples/orders");
+    assert_eq!(check(&example).findings.to_text(false), "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = |from: &str, to: &str| fs::copy(example.join(from), folder.path().join(to)).expect("copies");
+    fs::create_dir(folder.path().join("schemas")).expect("a folder");
+    copy("orders.yaml", "orders.yaml");
+    copy("later/currency.yaml", "currency.yaml");
+    copy("later/order.avsc", "schemas/order.avsc");
+    assert_eq!(check(folder.path()).findings.to_text(false), "");
+}
+
+#[test]
 fn the_reference_is_up_to_date() {
     let page = fs::read_to_string(root().join("docs/project-file-reference.md")).unwrap_or_default();
     let current = page == project::reference::<Project>();

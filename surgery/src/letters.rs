@@ -38,7 +38,7 @@ pub async fn read(cluster: &Cluster, wanted: &Topics) -> Result<Vec<Letter>> {
 
 /// The same letters with their marks.
 pub async fn with_marks(cluster: &Cluster, letters: Vec<DeadLetter>) -> Result<Vec<Letter>> {
-    let mut marks = dead_letters::resolutions(cluster).await?;
+    let mut marks = dead_letters::resolutions_now(cluster).await?;
     let marked = letters.into_iter().map(|letter| {
         let resolution = marks.remove(&letter.identity());
         Letter { letter, resolution }

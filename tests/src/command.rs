@@ -1,6 +1,6 @@
 //! Commands of the real binary that answer and end.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use crate::Project;
 use crate::service::binary;
@@ -21,6 +21,13 @@ pub fn run(project: &Project, arguments: &[&str]) -> Answer {
     let output = Command::new(binary()).args(arguments).envs(project.variables()).output().expect("millrace starts");
     let text = |bytes| String::from_utf8(bytes).expect("a command prints text");
     Answer { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Starts `millrace <arguments>` in the project, to be killed; what it prints is not kept.
+pub fn start(project: &Project, arguments: &[&str]) -> Child {
+    let mut command = Command::new(binary());
+    command.args(arguments).envs(project.variables()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("millrace starts")
 }
 
 /// What `millrace <arguments>` prints when all is well.

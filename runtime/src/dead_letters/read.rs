@@ -7,11 +7,11 @@ use millrace_model::Result;
 use super::{DeadLetter, Identity};
 use crate::kafka::{Cluster, compacted};
 
-/// Every dead letter of `topic`, each identity once (the latest), in the order in which they were written.
+/// Every dead letter of `topic` that is committed by now, each identity once (the latest), in the order in which they were written.
 pub async fn read(cluster: &Cluster, topic: &str) -> Result<Vec<DeadLetter>> {
     let (sender, receiver) = std::sync::mpsc::channel();
     // The receiver outlives the reading.
-    compacted::read_to_end(cluster, topic, move |record| sender.send(DeadLetter::of(record)).unwrap_or_default()).await?;
+    compacted::read_now(cluster, topic, move |record| sender.send(DeadLetter::of(record)).unwrap_or_default()).await?;
     Ok(once_each(receiver))
 }
 

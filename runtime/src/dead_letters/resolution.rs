@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
 
-use millrace_model::{Code, Fault, Result};
+use millrace_model::{Code, Fault, Record, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
@@ -52,20 +52,33 @@ pub fn mark(producer: &mut Producer, identity: &Identity, resolution: &Resolutio
     producer.send(topic, &Outgoing { key: Some(&key), value: Some(&value), ..Outgoing::default() })
 }
 
-/// The committed marks, by what they speak of. Makes their topic when there is none yet.
+/// The marks, by what they speak of, those of transactions that are open now included once they are committed. Makes their topic when
+/// there is none yet.
 pub async fn resolutions(cluster: &Cluster) -> Result<BTreeMap<Identity, Resolution>> {
     topics::ensure(cluster, &[Declared::compacted(RESOLVED, 1)]).await?;
     let (sender, receiver) = channel();
-    compacted::read_to_end(cluster, RESOLVED, move |record| {
-        let entry = (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec));
-        // The receiver outlives the reading.
-        sender.send(entry).unwrap_or_default();
-    })
-    .await?;
+    // The receiver outlives the reading.
+    compacted::read_to_end(cluster, RESOLVED, move |record| sender.send(entry(record)).unwrap_or_default()).await?;
     Ok(newest(receiver))
 }
 
-fn newest(entries: impl IntoIterator<Item = (Option<Vec<u8>>, Option<Vec<u8>>)>) -> BTreeMap<Identity, Resolution> {
+/// The marks that are committed by now; none when their topic does not exist.
+pub async fn resolutions_now(cluster: &Cluster) -> Result<BTreeMap<Identity, Resolution>> {
+    let (sender, receiver) = channel();
+    match compacted::read_now(cluster, RESOLVED, move |record| sender.send(entry(record)).unwrap_or_default()).await {
+        Err(fault) if fault.code() == Code::KafkaTopicMissing => Ok(BTreeMap::new()),
+        read => read.map(|()| newest(receiver)),
+    }
+}
+
+/// A mark as it stands in the topic.
+type Entry = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+fn entry(record: &Record<'_>) -> Entry {
+    (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec))
+}
+
+fn newest(entries: impl IntoIterator<Item = Entry>) -> BTreeMap<Identity, Resolution> {
     let mut newest = BTreeMap::new();
     for (key, value) in entries {
         let Some(identity) = key.and_then(|key| serde_json::from_slice::<Identity>(&key).ok()) else { continue };

@@ -20,11 +20,25 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// partition in order. Transactions that were open below that end are waited for: what they commit is seen.
 pub async fn read_to_end(cluster: &Cluster, topic: &str, each: impl FnMut(&Record<'_>) + Send + 'static) -> Result<()> {
     let (cluster, topic) = (cluster.clone(), topic.to_owned());
-    let read = tokio::task::spawn_blocking(move || read(&cluster, &topic, each));
-    read.await.map_err(|error| Fault::fatal(Code::Internal, "reading a topic panicked").because(error))?
+    let read = tokio::task::spawn_blocking(move || {
+        await_transactions(&cluster, &topic)?;
+        read(&cluster, &topic, each)
+    });
+    read.await.map_err(panicked)?
 }
 
-fn read(cluster: &Cluster, topic: &str, mut each: impl FnMut(&Record<'_>)) -> Result<()> {
+/// The same without waiting: up to what committed readers may read now. For people, who would rather see what there is than wait
+/// for a transaction that a killed process has left open.
+pub async fn read_now(cluster: &Cluster, topic: &str, each: impl FnMut(&Record<'_>) + Send + 'static) -> Result<()> {
+    let (cluster, topic) = (cluster.clone(), topic.to_owned());
+    tokio::task::spawn_blocking(move || read(&cluster, &topic, each)).await.map_err(panicked)?
+}
+
+fn panicked(error: tokio::task::JoinError) -> Fault {
+    Fault::fatal(Code::Internal, "reading a topic panicked").because(error)
+}
+
+fn await_transactions(cluster: &Cluster, topic: &str) -> Result<()> {
     let uncommitted = reader(cluster, "read_uncommitted")?;
     let count = partition_count(&uncommitted, topic)?;
     let ends = (0..count).map(|partition| end(&uncommitted, topic, partition)).collect::<Result<Vec<_>>>()?;
@@ -32,6 +46,12 @@ fn read(cluster: &Cluster, topic: &str, mut each: impl FnMut(&Record<'_>)) -> Re
     for (partition, &seen) in ends.iter().enumerate() {
         await_end(&committed, topic, partition as i32, seen)?;
     }
+    Ok(())
+}
+
+fn read(cluster: &Cluster, topic: &str, mut each: impl FnMut(&Record<'_>)) -> Result<()> {
+    let committed = reader(cluster, "read_committed")?;
+    let count = partition_count(&committed, topic)?;
     assign_all(&committed, topic, count)?;
     let mut open: BTreeSet<i32> = (0..count).collect();
     while !open.is_empty() {

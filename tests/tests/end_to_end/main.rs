@@ -12,5 +12,6 @@ mod peers;
 mod replicas;
 mod security;
 mod shutdown;
+mod surgery;
 mod tombstones;
 mod traces;
