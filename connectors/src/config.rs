@@ -3,9 +3,9 @@
 use std::fmt;
 
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
 
 use crate::{files, postgres, sqlite};
 
@@ -88,30 +88,6 @@ impl SourceConfig {
             other => Err(A::Error::unknown_variant(other, Self::KINDS)),
         }
     }
-}
-
-/// What a loaded record does to the table.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Each record becomes a row of its own.
-    #[default]
-    Append,
-    /// Each record replaces the row of its `keys`; a record without a value (a tombstone) deletes it.
-    Upsert,
-}
-
-/// What a sink needs to know about the table that it loads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableConfig {
-    /// The pipeline that loads it, as `<project>.<pipeline>`: the owner of the table's positions.
-    pub pipeline: String,
-    /// The table's name.
-    pub table: String,
-    /// What a record does to the table.
-    pub mode: Mode,
-    /// The columns that tell rows apart; none when every record is a row of its own.
-    pub keys: Vec<String>,
 }
 
 #[cfg(test)]

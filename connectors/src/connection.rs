@@ -2,11 +2,21 @@
 
 use millrace_model::{Result, Schema, Sink};
 
-use crate::config::{Connection, TableConfig};
+use crate::config::Connection;
 use crate::described::{DescribedColumn, Relation};
 use crate::table::{Column, Examined, QueryResult};
+use crate::table_config::{Capabilities, TableConfig};
+use crate::{postgres, sqlite};
 
 impl Connection {
+    /// What this kind of target can do.
+    pub const fn capabilities(&self) -> &'static Capabilities {
+        match self {
+            Self::Postgres(_) => &postgres::CAPABILITIES,
+            Self::Sqlite(_) => &sqlite::CAPABILITIES,
+        }
+    }
+
     /// The columns that a table for the schema gets, or what makes it impossible. Asks no server.
     pub fn check(&self, table: &TableConfig, schema: &Schema) -> Result<Vec<Column>> {
         match self {

@@ -9,7 +9,9 @@ pub mod postgres;
 mod sources;
 pub mod sqlite;
 pub mod table;
+mod table_config;
 
-pub use config::{Connection, Mode, SourceConfig, TableConfig};
+pub use config::{Connection, SourceConfig};
 pub use described::{DescribedColumn, Relation};
 pub use table::{Column, Definition, Examined, Misfit, MisfitKind, QueryResult};
+pub use table_config::{Capabilities, Mode, TableConfig};

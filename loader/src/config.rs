@@ -1,11 +1,19 @@
 //! The project-file section of this service.
 
-use millrace_connectors::{Mode, TableConfig};
-use millrace_runtime::project::{DeadLetterConfig, Millis, OnError};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use std::collections::BTreeMap;
 
+use millrace_connectors::{Mode, TableConfig};
+use millrace_model::{Result, Schema};
+use millrace_runtime::project::{DeadLetterConfig, Millis, OnError, Scalar};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::intake;
+
+mod columns;
 mod flow;
+
+pub use columns::{ColumnConfig, ColumnSource, Metadata};
 
 /// A pipeline of the loader service: from a topic into a table.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -19,9 +27,31 @@ pub struct Pipeline {
     /// What a record does to the table.
     #[serde(default)]
     pub mode: Mode,
-    /// The columns that tell rows apart; `mode: upsert` needs them.
+    /// The columns of the table that tell its rows apart; every mode but `append` needs them.
     #[serde(default)]
     pub keys: Vec<String>,
+    /// How the topic's records tell changes; only `mode: mirror` goes by it.
+    #[serde(default)]
+    pub envelope: Envelope,
+    /// The table's columns in their order: names of the topic's columns, or what a column is filled from. `"*"` stands for all of the
+    /// topic's columns that are not named here. Without it: all of the topic's columns.
+    #[serde(default)]
+    pub columns: Vec<ColumnConfig>,
+    /// Columns of the topic that the table does not get.
+    #[serde(default)]
+    pub omit: Vec<String>,
+    /// What becomes of a column that is a record.
+    #[serde(default)]
+    pub nested: Nested,
+    /// What stands between the names of a flattened column.
+    #[serde(default = "underscore")]
+    pub separator: String,
+    /// What a column of the table holds where the record has null.
+    #[serde(default)]
+    pub defaults: BTreeMap<String, Scalar>,
+    /// A column of the table that gets the time at which its row was loaded.
+    #[serde(default)]
+    pub loaded_at: Option<String>,
     /// The topic that records which can't be processed go to, and how many may.
     #[serde(default)]
     pub dead_letters: DeadLetterConfig,
@@ -33,8 +63,34 @@ pub struct Pipeline {
     pub commit_interval: Millis,
 }
 
+fn underscore() -> String {
+    "_".to_owned()
+}
+
 const fn commit_interval() -> Millis {
     Millis::new(1000)
+}
+
+/// How a record tells a change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Envelope {
+    /// As Debezium does: the columns `before`, `after` and `op`.
+    #[default]
+    Debezium,
+    /// The record is the row; its header `millrace.op` (or `__op`) says what was done to it, `u` without one.
+    Flat,
+}
+
+/// What becomes of a column that is a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Nested {
+    /// One column of JSON.
+    #[default]
+    Json,
+    /// A column for each of its fields, at any depth.
+    Flatten,
 }
 
 /// A table of an outside system.
@@ -48,6 +104,16 @@ pub struct Target {
 }
 
 impl Pipeline {
+    /// The schema of the table's rows, for records of the schema `records`.
+    ///
+    /// # Errors
+    /// [`Code::ProjectFlow`] where the settings do not fit the records.
+    ///
+    /// [`Code::ProjectFlow`]: millrace_model::Code::ProjectFlow
+    pub fn table_schema(&self, records: &Schema) -> Result<Schema> {
+        intake::mapping(self, records).map(|mapping| mapping.schema().clone()).map_err(intake::unfit)
+    }
+
     /// What the sink of this pipeline, `name` in the project `project`, needs to know.
     pub fn table(&self, project: &str, name: &str) -> TableConfig {
         TableConfig { pipeline: format!("{project}.{name}"), table: self.to.table.clone(), mode: self.mode, keys: self.keys.clone() }

@@ -2,55 +2,85 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
-use arrow::datatypes::Schema as ArrowSchema;
-use millrace_connectors::{Mode, TableConfig};
+use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringBuilder};
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+use millrace_connectors::Mode;
 use millrace_model::{Batch, Code, Fault, Origin, Record, Records, RecordsBuilder, Rejection, Result, Schema};
 use millrace_runtime::codec::Decoder;
-use millrace_runtime::input;
-use millrace_runtime::keys::KeyFormat;
 use millrace_runtime::registry::Registry;
+use millrace_runtime::{input, keys};
+
+use crate::mapping::KeySource;
 
 /// Makes rows of key columns out of the keys of tombstones.
 pub(crate) enum Deletions {
-    /// The load appends: a tombstone has no row to delete.
-    Refused,
-    /// The key is one column of text: the record's key is its UTF-8 bytes.
-    Text(Arc<ArrowSchema>),
-    /// Any other key: a Confluent-framed Avro record.
-    Framed(Box<Decoder>),
+    /// No tombstone deletes a row, and why.
+    Refused(String),
+    /// The record's key is the row's key, byte for byte.
+    Bytes,
+    /// The key's columns are in the record's key.
+    Columns {
+        /// One column of text: a key may be its UTF-8 bytes.
+        text: Option<Arc<ArrowSchema>>,
+        /// Any other key, and one of text that Kafka Connect wrote: a Confluent-framed Avro record.
+        framed: Box<Decoder>,
+    },
 }
 
 /// The rows to delete, and the tombstones that name none.
+#[derive(Default)]
 pub(crate) struct Deleted {
-    pub(crate) keys: Option<Batch>,
+    pub(crate) keys: Vec<Batch>,
     pub(crate) rejected: Vec<Rejection>,
 }
 
 impl Deletions {
-    pub(crate) fn new(table: &TableConfig, schema: &Schema) -> Result<Self> {
-        if table.mode == Mode::Append {
-            return Ok(Self::Refused);
+    /// For a load of that mode, whose keys come from `source`, of rows of that schema.
+    pub(crate) fn new(mode: Mode, source: KeySource, rows: &Schema) -> Result<Self> {
+        if !mode.deletes() {
+            let reason = format!("a record without a value deletes a row, and mode: {mode} deletes none; use mode: upsert");
+            return Ok(Self::Refused(reason));
         }
-        Ok(match KeyFormat::of(schema, &table.keys)? {
-            KeyFormat::Text(column) => Self::Text(Arc::new(ArrowSchema::new(vec![schema.arrow().field(column).clone()]))),
-            KeyFormat::Framed(_, key) => Self::Framed(Box::new(Decoder::new(&key)?)),
-        })
+        match source {
+            KeySource::Columns(names) => Self::columns(&names, rows),
+            KeySource::Record => Ok(Self::Bytes),
+            KeySource::Elsewhere(key) => {
+                Ok(Self::Refused(format!("a record without a value can't name a row: the key column {key:?} is filled from elsewhere")))
+            }
+        }
+    }
+
+    fn columns(names: &[String], rows: &Schema) -> Result<Self> {
+        let text = match names {
+            [name] => rows.arrow().field_with_name(name).ok().filter(|field| *field.data_type() == DataType::Utf8),
+            _ => None,
+        };
+        let text = text.map(|field| Arc::new(ArrowSchema::new(vec![field.clone()])));
+        Ok(Self::Columns { text, framed: Box::new(Decoder::new(&keys::framed(rows, names)?)?) })
     }
 
     /// The rows that the tombstones (indices of `records`, ascending) delete.
     pub(crate) async fn keys(&mut self, records: &Arc<Records>, tombstones: &[u32], registry: &Registry) -> Result<Deleted> {
         match self {
-            Self::Refused => Ok(refused(tombstones)),
-            Self::Text(schema) => texts(schema, records, tombstones),
-            Self::Framed(decoder) => framed(decoder, records, tombstones, registry).await,
+            Self::Refused(reason) => {
+                let refuse = |&record| Rejection::new(record, Code::TombstoneRefused, reason.clone());
+                Ok(Deleted { keys: Vec::new(), rejected: tombstones.iter().map(refuse).collect() })
+            }
+            Self::Bytes => bytes(records, tombstones),
+            Self::Columns { text: None, framed: decoder } => framed(decoder, records, tombstones, registry).await,
+            Self::Columns { text: Some(schema), framed: decoder } => {
+                let is_framed = |&&record: &&u32| records.key(record as usize).is_some_and(|key| key.first() == Some(&0));
+                let (in_avro, plain): (Vec<u32>, Vec<u32>) = tombstones.iter().partition(is_framed);
+                let mut deleted = texts(schema, records, &plain)?;
+                if !in_avro.is_empty() {
+                    let more = framed(decoder, records, &in_avro, registry).await?;
+                    deleted.keys.extend(more.keys);
+                    deleted.rejected.extend(more.rejected);
+                }
+                Ok(deleted)
+            }
         }
     }
-}
-
-fn refused(tombstones: &[u32]) -> Deleted {
-    let reason = "a record without a value deletes a row, and this load appends; use mode: upsert";
-    Deleted { keys: None, rejected: tombstones.iter().map(|&record| Rejection::new(record, Code::TombstoneRefused, reason)).collect() }
 }
 
 fn texts(schema: &Arc<ArrowSchema>, records: &Arc<Records>, tombstones: &[u32]) -> Result<Deleted> {
@@ -62,13 +92,27 @@ fn texts(schema: &Arc<ArrowSchema>, records: &Arc<Records>, tombstones: &[u32]) 
                 kept.push(record);
             }
             Some(Err(_)) => rejected.push(Rejection::new(record, Code::KeyMissing, "the tombstone's key is not UTF-8 text")),
-            None => rejected.push(Rejection::new(record, Code::KeyMissing, "the tombstone has no key")),
+            None => rejected.push(without_key(record)),
         }
     }
-    let column: ArrayRef = Arc::new(keys.finish());
-    let columns = RecordBatch::try_new(Arc::clone(schema), vec![column])
+    rows_of(schema, Arc::new(keys.finish()), records, kept, rejected)
+}
+
+fn bytes(records: &Arc<Records>, tombstones: &[u32]) -> Result<Deleted> {
+    let (kept, without): (Vec<u32>, Vec<u32>) = tombstones.iter().partition(|&&record| records.key(record as usize).is_some());
+    let keys: BinaryArray = kept.iter().map(|&record| records.key(record as usize)).collect();
+    let schema = Arc::new(ArrowSchema::new(vec![Field::new("key", DataType::Binary, false)]));
+    rows_of(&schema, Arc::new(keys), records, kept, without.into_iter().map(without_key).collect())
+}
+
+fn without_key(record: u32) -> Rejection {
+    Rejection::new(record, Code::KeyMissing, "the tombstone has no key")
+}
+
+fn rows_of(schema: &Arc<ArrowSchema>, keys: ArrayRef, records: &Arc<Records>, kept: Vec<u32>, rejected: Vec<Rejection>) -> Result<Deleted> {
+    let columns = RecordBatch::try_new(Arc::clone(schema), vec![keys])
         .map_err(|error| Fault::fatal(Code::Internal, "making rows of keys").because(error))?;
-    Ok(Deleted { keys: Some(Batch::new(columns, Origin::of(Arc::clone(records), kept))), rejected })
+    Ok(Deleted { keys: vec![Batch::new(columns, Origin::of(Arc::clone(records), kept))], rejected })
 }
 
 async fn framed(decoder: &mut Decoder, records: &Arc<Records>, tombstones: &[u32], registry: &Registry) -> Result<Deleted> {
@@ -76,12 +120,12 @@ async fn framed(decoder: &mut Decoder, records: &Arc<Records>, tombstones: &[u32
     input::learn(decoder, registry, &keys).await?;
     let decoded = decoder.decode(&keys)?;
     let place = |index: u32| tombstones[index as usize];
-    let without = decoded.tombstones.iter().map(|&index| Rejection::new(place(index), Code::KeyMissing, "the tombstone has no key"));
+    let without = decoded.tombstones.iter().map(|&index| without_key(place(index)));
     let broken = decoded.rejected.into_iter().map(|broken| Rejection { record: place(broken.record), code: Code::KeyMissing, ..broken });
     let rejected = without.chain(broken).collect();
     let (columns, origin) = decoded.batch.into_parts();
     let rows: Vec<u32> = origin.rows().iter().map(|&index| place(index)).collect();
-    Ok(Deleted { keys: Some(Batch::new(columns, Origin::of(Arc::clone(records), rows))), rejected })
+    Ok(Deleted { keys: vec![Batch::new(columns, Origin::of(Arc::clone(records), rows))], rejected })
 }
 
 /// The keys of tombstones as the values of records of their own, for the decoder.
@@ -113,12 +157,25 @@ mod tests {
         let schema = Arc::new(ArrowSchema::new(vec![Field::new("id", DataType::Utf8, false)]));
         let records = tombstones(&[Some(b"a"), None, Some(b"\xff"), Some(b"b")]);
         let deleted = texts(&schema, &records, &[0, 1, 2, 3]).expect("makes keys");
-        assert_eq!(deleted.keys.expect("has keys").origin().rows(), [0, 3]);
+        assert_eq!(deleted.keys[0].origin().rows(), [0, 3]);
         assert_eq!(deleted.rejected.iter().map(|rejection| rejection.record).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]
-    fn a_load_that_appends_refuses_tombstones() {
-        assert!(refused(&[4]).rejected.iter().all(|rejection| rejection.code == Code::TombstoneRefused));
+    fn a_key_that_is_kept_as_bytes_names_its_row() {
+        let records = tombstones(&[Some(b"\xff"), None]);
+        let deleted = bytes(&records, &[0, 1]).expect("makes keys");
+        assert_eq!((deleted.keys[0].origin().rows(), deleted.rejected[0].code), (&[0][..], Code::KeyMissing));
+    }
+
+    #[test]
+    fn only_modes_that_delete_take_tombstones() {
+        let schema =
+            millrace_runtime::codec::schema(serde_json::json!({"type": "record", "name": "r", "fields": [{"name": "id", "type": "long"}]}));
+        let rows = schema.expect("is a schema");
+        let keys = || KeySource::Columns(vec!["id".to_owned()]);
+        let refuses = |mode, keys| matches!(Deletions::new(mode, keys, &rows).expect("made"), Deletions::Refused(_));
+        assert!(refuses(Mode::Append, keys()) && refuses(Mode::InsertIgnore, keys()));
+        assert!(refuses(Mode::Upsert, KeySource::Elsewhere("offset".to_owned())) && !refuses(Mode::Mirror, keys()));
     }
 }

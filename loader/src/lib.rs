@@ -2,6 +2,10 @@
 
 pub mod config;
 mod deletions;
+mod intake;
+mod mapping;
+mod mirror;
+pub mod parts;
 pub mod reading;
 mod round;
 pub mod service;

@@ -49,13 +49,14 @@ pub struct Load {
 /// Runs the pipeline until the shutdown; to be called again after a fault. What was not committed is read again.
 pub async fn run(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline) -> Result<()> {
     topics::ensure(cluster, &load.topics).await?;
-    let sink = load.connection.open(&load.table, &load.schema).await?;
+    let reading = Reading::new(&load.config, &load.schema)?;
+    let sink = load.connection.open(&load.table, reading.table_schema()).await?;
     let subscription = Subscription { topic: load.config.from.clone(), group: pipeline.id.to_string() };
     let consumer = Consumer::subscribe(cluster, &subscription)?;
     let mut worker = Worker {
         pipeline,
         registry,
-        reading: Reading::new(&load.table, &load.schema)?,
+        reading,
         rejecter: Rejecter::new(&pipeline.id, &load.config.dead_letters, load.config.on_error),
         producer: Producer::idempotent(cluster)?,
         sink,
@@ -136,10 +137,10 @@ impl Worker<'_> {
         self.round.tally.read(records);
         let read = self.reading.read(records, self.registry).await?;
         let refused = read.stage(&mut *self.sink).await?;
-        let staged = read.rows.len().saturating_sub(refused.len());
+        let staged = read.rows().saturating_sub(refused.len());
         // Their dead letters are durable when the round's commit has waited for them.
         self.rejecter.reject(&mut self.producer, records, &Stage::Decode, read.undecoded, &mut trace)?;
-        self.rejecter.reject(&mut self.producer, records, &Stage::Write, read.unkeyed, &mut trace)?;
+        self.rejecter.reject(&mut self.producer, records, &Stage::Write, read.unfit, &mut trace)?;
         self.rejecter.reject(&mut self.producer, records, &Stage::Write, refused, &mut trace)?;
         self.round.cover(records, staged, trace);
         tracing::debug!(records = records.len(), "staged");

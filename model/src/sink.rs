@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 
-use crate::batch::Batch;
-use crate::fault::Result;
+use crate::batch::{Batch, Origin};
+use crate::code::Code;
+use crate::fault::{Fault, Result};
 use crate::position::{Offsets, TopicPartition};
 use crate::rejected::{Rejected, Rejection};
 
@@ -39,10 +40,20 @@ pub trait Sink: Send {
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets>;
 
     /// Stages rows of the sink's schema; returns those that it can see won't fit the target.
+    ///
+    /// A batch may lack columns other than keys where [`Sink::clear`] is supported: a row that is there keeps what it has in them, a new one
+    /// gets null.
     async fn write(&mut self, batch: &Batch) -> Result<Vec<Rejection>>;
 
     /// Stages the deletion of rows by key; the batch has the key columns only.
     async fn delete(&mut self, keys: &Batch) -> Result<Vec<Rejection>>;
+
+    /// Stages the deletion of all rows, those staged before it included; `origin` is that of the one record that asks for it.
+    ///
+    /// Only the mirror of a change stream asks for it. A sink whose target has no such mode need not answer to it.
+    async fn clear(&mut self, _origin: Origin) -> Result<()> {
+        Err(Fault::fatal(Code::Internal, "this target can't be asked to delete all rows"))
+    }
 
     /// Brings what is staged into the target, inside the transaction; returns what the target refused, each with its
     /// own records: a round may have had many batches.

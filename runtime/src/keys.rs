@@ -33,6 +33,13 @@ fn column(schema: &Schema, name: &str) -> Result<usize> {
     schema.arrow().index_of(name).map_err(missing)
 }
 
+/// The schema of framed keys of the columns `names` of `schema`: what they are written with, whatever [`KeyFormat`] is theirs, where
+/// Kafka Connect writes them.
+pub fn framed(schema: &Schema, names: &[String]) -> Result<Schema> {
+    let columns = names.iter().map(|name| column(schema, name)).collect::<Result<Vec<_>>>()?;
+    key_schema(schema, &columns)
+}
+
 /// A record of those fields, as the values have them.
 fn key_schema(schema: &Schema, columns: &[usize]) -> Result<Schema> {
     let fields: Vec<Value> = columns.iter().map(|&column| schema.fields()[column].clone()).collect();

@@ -5,8 +5,8 @@ use std::ops::Range;
 use sqlx::Error;
 use sqlx::postgres::{PgConnection, PgCopyIn};
 
-use super::encode::{HEADER, StageMark, TRAILER, write_rows};
-use super::staged::Staged;
+use super::encode::{HEADER, StageMark, StageMarks, TRAILER, write_rows};
+use super::staged::{Change, Staged};
 use super::types::Form;
 
 /// How much is encoded before it is sent, in bytes.
@@ -16,24 +16,72 @@ const CHUNK: usize = 1 << 20;
 pub(super) struct Copy<'a> {
     copy: PgCopyIn<&'a mut PgConnection>,
     buffer: Vec<u8>,
-    /// The number that the next row of a stage gets; none when the rows have no marks.
-    sequence: Option<i64>,
+    marks: Marks,
+}
+
+/// What stands before the columns of a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Marks {
+    /// Nothing: it goes straight into the target.
+    None,
+    /// The marks of a stage.
+    Stage {
+        /// The number that the next row gets.
+        next: i64,
+        /// Whether a mark says which columns a row lacks.
+        partial: bool,
+    },
+}
+
+impl Marks {
+    fn others(self, staged: &Staged, columns: &[(Option<usize>, Form)]) -> StageMarks {
+        let marks = StageMarks::deleted(staged.change == Change::Deletions);
+        match self {
+            Self::Stage { partial: true, .. } => marks.lacking(lacking(staged, columns).as_deref()),
+            _ => marks,
+        }
+    }
+
+    fn advance(&mut self, rows: usize) {
+        if let Self::Stage { next, .. } = self {
+            *next += rows as i64;
+        }
+    }
+}
+
+/// A bit for each column that the rows lack; none when they have all of them.
+fn lacking(staged: &Staged, columns: &[(Option<usize>, Form)]) -> Option<Vec<u8>> {
+    if staged.change == Change::Deletions || columns.iter().all(|(column, _)| column.is_some()) {
+        return None;
+    }
+    let mut bits = vec![0_u8; columns.len().div_ceil(8)];
+    let lacking = columns.iter().enumerate().filter(|(_, (column, _))| column.is_none());
+    lacking.for_each(|(number, _)| bits[number / 8] |= 1 << (number % 8));
+    Some(bits)
 }
 
 impl<'a> Copy<'a> {
-    /// Starts `COPY … FROM STDIN (FORMAT binary)`. The rows of a stage are numbered from `sequence` on.
-    pub(super) async fn begin(connection: &'a mut PgConnection, statement: &str, sequence: Option<i64>) -> Result<Self, Error> {
-        Ok(Self { copy: connection.copy_in_raw(statement).await?, buffer: HEADER.to_vec(), sequence })
+    /// Starts `COPY … FROM STDIN (FORMAT binary)`.
+    pub(super) async fn begin(connection: &'a mut PgConnection, statement: &str, marks: Marks) -> Result<Self, Error> {
+        Ok(Self { copy: connection.copy_in_raw(statement).await?, buffer: HEADER.to_vec(), marks })
     }
 
     /// Sends rows of a batch.
     pub(super) async fn send(&mut self, staged: &Staged, columns: &[(Option<usize>, Form)], rows: Range<usize>) -> Result<(), Error> {
+        if staged.change == Change::Clear {
+            self.marks.advance(rows.len());
+            return Ok(());
+        }
+        let others = self.marks.others(staged, columns);
         let mut row = rows.start;
         while row < rows.end {
-            let mark = self.sequence.map(|sequence| StageMark { sequence, deleted: staged.deleted });
+            let mark = match self.marks {
+                Marks::Stage { next, .. } => Some(StageMark { sequence: next, others: &others }),
+                Marks::None => None,
+            };
             let next = write_rows(staged.batch.columns(), columns, mark, row..rows.end, CHUNK, &mut self.buffer)
                 .map_err(|error| Error::Encode(error.into()))?;
-            self.sequence = self.sequence.map(|sequence| sequence + (next - row) as i64);
+            self.marks.advance(next - row);
             row = next;
             if self.buffer.len() >= CHUNK {
                 self.flush().await?;

@@ -37,11 +37,37 @@ const JSONB_VERSION: u8 = 1;
 
 /// What stands before a row's columns in the stage.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StageMark {
+pub(super) struct StageMark<'a> {
     /// The row's number in its round.
     pub(super) sequence: i64,
-    /// Whether it is the deletion of its key.
-    pub(super) deleted: bool,
+    /// The other marks, which are the same for many rows.
+    pub(super) others: &'a StageMarks,
+}
+
+/// The marks of the stage that follow the sequence.
+#[derive(Debug, Clone, Default)]
+pub(super) struct StageMarks {
+    fields: i16,
+    bytes: Vec<u8>,
+}
+
+impl StageMarks {
+    /// Whether rows are deletions of their keys.
+    pub(super) fn deleted(deleted: bool) -> Self {
+        let mut marks = Self { fields: 1, bytes: Vec::new() };
+        write_sized(&mut marks.bytes, &[u8::from(deleted)]);
+        marks
+    }
+
+    /// The same with the columns that the rows lack, a bit for each, the lowest one of a byte first; none when they lack none.
+    pub(super) fn lacking(mut self, columns: Option<&[u8]>) -> Self {
+        self.fields += 1;
+        match columns {
+            Some(bits) => write_slice(&mut self.bytes, bits),
+            None => self.bytes.extend_from_slice(&NULL),
+        }
+        self
+    }
 }
 
 /// Appends rows of `batch`, the columns in the order of `columns` and in their forms, until `out` holds `limit` bytes; returns the row to go on with.
@@ -49,7 +75,7 @@ pub(super) struct StageMark {
 pub(super) fn write_rows(
     batch: &RecordBatch,
     columns: &[(Option<usize>, Form)],
-    mark: Option<StageMark>,
+    mark: Option<StageMark<'_>>,
     rows: Range<usize>,
     limit: usize,
     out: &mut Vec<u8>,
@@ -60,12 +86,12 @@ pub(super) fn write_rows(
         None => Ok(Cells { nulls: None, values: Values::Null }),
     });
     let mut cells = cells.collect::<Result<Vec<_>, _>>()?;
-    let fields = (columns.len() + if mark.is_some() { 2 } else { 0 }) as i16;
+    let fields = columns.len() as i16 + mark.map_or(0, |mark| 1 + mark.others.fields);
     for row in rows.clone() {
         out.extend_from_slice(&fields.to_be_bytes());
-        if let Some(StageMark { sequence, deleted }) = mark {
+        if let Some(StageMark { sequence, others }) = mark {
             write_sized(out, &(sequence + (row - rows.start) as i64).to_be_bytes());
-            write_sized(out, &[u8::from(deleted)]);
+            out.extend_from_slice(&others.bytes);
         }
         for cell in &mut cells {
             cell.write(row, out);
@@ -332,7 +358,8 @@ mod tests {
     #[test]
     fn the_mark_of_the_stage_counts_its_rows() {
         let mut out = Vec::new();
-        let mark = StageMark { sequence: 7, deleted: true };
+        let others = StageMarks::deleted(true);
+        let mark = StageMark { sequence: 7, others: &others };
         write_rows(&batch(), &[(Some(0), Form::Int4)], Some(mark), 1..3, usize::MAX, &mut out).expect("writes");
         let row = |sequence: u8| [&[0, 3, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, sequence][..], &[0, 0, 0, 1, 1]].concat();
         assert_eq!(out, [row(7), NULL.to_vec(), row(8), [0, 0, 0, 4, 0, 0, 0, 3].to_vec()].concat());

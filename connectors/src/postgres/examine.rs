@@ -9,8 +9,8 @@ use super::connect::connect;
 use super::fault::fault;
 use super::positions::Positions;
 use super::target::{LOCK, misfits};
-use crate::config::Mode;
 use crate::table::{Definition, Examined, Target, quoted};
+use crate::table_config::Mode;
 
 /// What a user has to be able to do with the table of positions.
 const TO_POSITIONS: &[&str] = &["SELECT", "INSERT", "UPDATE"];
@@ -45,7 +45,8 @@ pub(super) async fn examine(config: &Config, target: &Target) -> Result<Examined
 fn to_table(mode: Mode) -> &'static [&'static str] {
     match mode {
         Mode::Append => &["INSERT"],
-        Mode::Upsert => &["INSERT", "UPDATE", "DELETE", "SELECT"],
+        Mode::InsertIgnore => &["INSERT", "SELECT"],
+        Mode::Upsert | Mode::Mirror => &["INSERT", "UPDATE", "DELETE", "SELECT"],
     }
 }
 
@@ -78,7 +79,7 @@ impl Looker {
             }
             None => denied.extend(self.denied_in_database("CREATE").await?),
         }
-        if mode == Mode::Upsert {
+        if mode.is_keyed() {
             denied.extend(self.denied_in_database("TEMPORARY").await?);
         }
         Ok(denied)

@@ -17,6 +17,7 @@ mod describe;
 mod encode;
 mod examine;
 mod fault;
+mod fold;
 mod numeric;
 mod positions;
 mod query;
@@ -31,9 +32,18 @@ use millrace_model::{Result, Schema, Sink};
 
 pub use config::{Config, Tls};
 
-use crate::config::TableConfig;
 use crate::described::{DescribedColumn, Relation};
 use crate::table::{Column, Examined, QueryResult};
+use crate::table_config::{Capabilities, Mode, TableConfig};
+
+/// What PostgreSQL can do. Its limits: <https://www.postgresql.org/docs/current/limits.html>; the stage of a load with keys has
+/// columns of its own.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    name: "PostgreSQL",
+    modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore, Mode::Mirror],
+    columns: 1600,
+    columns_for_keys: stage::MARKS,
+};
 
 impl Config {
     /// The columns that the table gets, or what makes it impossible, told from the schema alone.

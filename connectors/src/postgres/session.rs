@@ -1,10 +1,12 @@
 //! One session with the server, and the transaction of a round in it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use millrace_model::{Commit, Offsets, Rejected, Result, TopicPartition};
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use tokio::sync::mpsc::Receiver;
 
@@ -12,13 +14,13 @@ use super::answered::{Answered, answered};
 use super::catalogue::Catalogue;
 use super::config::Config;
 use super::connect::connect;
-use super::copy::Copy;
+use super::copy::{Copy, Marks};
 use super::fault::{fault, refusal};
+use super::fold::Partial;
 use super::positions::Positions;
-use super::stage::{self, Stage};
-use super::staged::{self, Staged};
+use super::stage::{self, Contents, Stage};
+use super::staged::{self, Change, Segment, Staged};
 use super::target::{compare, ensure};
-use crate::config::Mode;
 use crate::table::{Attempt, Outcome, Target, land, land_refused, quoted_list};
 
 /// Constraints that are deferred to the commit would refuse rows when nobody can be told which.
@@ -45,7 +47,7 @@ impl Session {
         let columns = compare(&mut connection, target).await?;
         let names = quoted_list(columns.iter().map(|column| column.name.as_str()));
         let copy = format!("COPY {} ({names}) FROM STDIN (FORMAT binary)", target.name);
-        let stage = if target.table.mode == Mode::Upsert { Some(Stage::of(target)?) } else { None };
+        let stage = target.table.mode.is_keyed().then(|| Stage::of(target)).transpose()?;
         if let Some(stage) = &stage {
             stage.create(&mut connection).await?;
         }
@@ -90,11 +92,11 @@ impl Session {
 
     /// A COPY of rows from the round's row `first` on.
     async fn begin_copy(&mut self, first: usize) -> Result<(Copy<'_>, &Catalogue), sqlx::Error> {
-        let (statement, sequence) = match &self.stage {
-            Some(stage) => (&stage.copy, Some(first as i64)),
-            None => (&self.copy, None),
+        let (statement, marks) = match &self.stage {
+            Some(stage) => (&stage.copy, Marks::Stage { next: first as i64, partial: stage.partial }),
+            None => (&self.copy, Marks::None),
         };
-        Ok((Copy::begin(&mut self.connection, statement, sequence).await?, &self.catalogue))
+        Ok((Copy::begin(&mut self.connection, statement, marks).await?, &self.catalogue))
     }
 
     /// Brings what was copied into the target, as `done` says how that ended; returns what stage and target refuse.
@@ -122,13 +124,47 @@ impl Session {
 
     /// Brings the stage into the target. A row that the stage refused is not in it, and its number lands as nothing.
     async fn merge(&mut self, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
-        let deletions = staged.iter().any(|part| part.deleted);
-        let mut merge = Answered(Merge { session: self, deletions, indexed: false });
-        let refused = land(&mut merge, staged::count(staged)).await?;
+        let contents = self.contents(staged);
+        let mut merge = Answered(Merge { session: self, contents, first: 0, indexed: false });
+        let mut refused = Vec::new();
+        for segment in staged::segments(staged) {
+            match segment {
+                Segment::Rows(rows) => {
+                    merge.0.first = rows.start;
+                    let found = land(&mut merge, rows.len()).await?;
+                    refused.extend(found.into_iter().map(|(row, reason)| (rows.start + row, reason)));
+                }
+                Segment::Clear(number) => match answered(merge.0.session.clear()).await? {
+                    Outcome::Landed => {}
+                    Outcome::Refused(reason) => refused.push((number, reason)),
+                },
+            }
+        }
         if merge.0.indexed {
             answered(self.run(stage::DROP_INDEX)).await?;
         }
         Ok(refused)
+    }
+
+    fn contents(&self, staged: &[Staged]) -> Contents {
+        let mut lacking = BTreeSet::new();
+        for part in staged.iter().filter(|part| part.change == Change::Rows) {
+            let columns = self.catalogue.columns_of(&part.batch).into_iter().enumerate();
+            lacking.extend(columns.filter(|(_, (column, _))| column.is_none()).map(|(number, _)| number));
+        }
+        let partial = (!lacking.is_empty()).then(|| Partial::of(&self.catalogue.target, &lacking));
+        Contents { deletions: staged.iter().any(|part| part.change == Change::Deletions), partial }
+    }
+
+    /// Deletes all rows of the target; a foreign key may refuse that.
+    async fn clear(&mut self) -> Result<Outcome> {
+        self.run(SAVEPOINT).await?;
+        let Self { connection, stage, .. } = &mut *self;
+        let done = match stage {
+            Some(stage) => sqlx::raw_sql(AssertSqlSafe(stage.clear.as_str())).execute(connection).await.map(drop),
+            None => Ok(()),
+        };
+        self.settle_savepoint(done).await
     }
 
     /// Moves the positions and commits, or rolls back when another writer has moved them.
@@ -200,7 +236,9 @@ impl Attempt for Recopy<'_> {
 /// Rows of the stage, into the target.
 struct Merge<'a> {
     session: &'a mut Session,
-    deletions: bool,
+    contents: Contents,
+    /// The number in the round of the row that is counted as 0.
+    first: usize,
     /// Whether parts of the stage are found by an index: the search for refused rows reads many of them.
     indexed: bool,
 }
@@ -209,9 +247,10 @@ struct Merge<'a> {
 impl Attempt for Merge<'_> {
     async fn attempt(&mut self, rows: Range<usize>) -> Result<Outcome> {
         self.session.run(SAVEPOINT).await?;
+        let rows = self.first + rows.start..self.first + rows.end;
         let Session { connection, stage, .. } = &mut *self.session;
         let done = match stage {
-            Some(stage) => stage.merge(connection, rows, self.deletions).await,
+            Some(stage) => stage.merge(connection, rows, &self.contents).await,
             None => Ok(()),
         };
         let outcome = self.session.settle_savepoint(done).await?;

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Sink, TopicPartition};
+use millrace_model::{Batch, Code, Commit, Fault, Offsets, Origin, Rejected, Rejection, Result, Sink, TopicPartition};
 
 use super::answered::answered;
 use super::catalogue::Catalogue;
 use super::config::Config;
 use super::copying::{Copied, Copying};
 use super::session::Session;
-use super::staged::Staged;
-use crate::config::Mode;
-use crate::table::{Target, unsettled};
+use super::staged::{Change, Staged};
+use crate::table::{Target, no_clearing, no_deletions, unsettled};
+use crate::table_config::Mode;
 
-/// Loads a table of PostgreSQL: appends are copied straight into it, upserts go by a stage and a merge.
+/// Loads a table of PostgreSQL: appends are copied straight into it, loads with keys go by a stage and a merge.
 ///
 /// What holds the session is taken out for each call and put back when the call succeeds: one that fails, or is dropped half-way,
 /// takes the connection with it, and the server rolls back. The next claim opens another.
@@ -51,8 +51,7 @@ impl PostgresSink {
     }
 
     /// Hands rows to the round's COPY, which is started if need be.
-    async fn stage(&mut self, batch: Batch, deleted: bool) -> Result<()> {
-        let rows = Staged { batch, deleted };
+    async fn stage(&mut self, rows: Staged) -> Result<()> {
         self.staged.push(rows.clone());
         self.state = match self.take() {
             State::Copying(copying) => answered(copied(copying, rows)).await?,
@@ -93,21 +92,27 @@ impl Sink for PostgresSink {
     async fn write(&mut self, batch: &Batch) -> Result<Vec<Rejection>> {
         let (good, rejections) = self.catalogue.check(batch)?;
         if !good.is_empty() {
-            self.stage(good, false).await?;
+            self.stage(Staged { batch: good, change: Change::Rows }).await?;
         }
         Ok(rejections)
     }
 
     async fn delete(&mut self, keys: &Batch) -> Result<Vec<Rejection>> {
-        if self.target.table.mode == Mode::Append {
-            let refuse = |&record| Rejection::new(record, Code::TombstoneRefused, "an append has no keys to delete rows by");
-            return Ok(keys.origin().rows().iter().map(refuse).collect());
+        if !self.target.table.mode.deletes() {
+            return Ok(no_deletions(self.target.table.mode, keys));
         }
         let (good, rejections) = self.catalogue.check(keys)?;
         if !good.is_empty() {
-            self.stage(good, true).await?;
+            self.stage(Staged { batch: good, change: Change::Deletions }).await?;
         }
         Ok(rejections)
+    }
+
+    async fn clear(&mut self, origin: Origin) -> Result<()> {
+        if self.target.table.mode != Mode::Mirror {
+            return Err(no_clearing(self.target.table.mode));
+        }
+        self.stage(Staged::clear(origin)?).await
     }
 
     async fn settle(&mut self) -> Result<Vec<Rejected>> {

@@ -1,6 +1,7 @@
-//! The stage of an upsert: a temporary table that rows and deletions are copied to, and the merge of it into the target.
+//! The stage of a load with keys: a temporary table that rows and deletions are copied to, and the merge of it into the target.
 //!
-//! The stage numbers its rows in the order of the round. A merge takes the last one of each key, by the equality of the target's own types.
+//! The stage numbers its rows in the order of the round. A merge takes the last one of each key (the first one where later ones are
+//! ignored), by the equality of the target's own types.
 
 use std::ops::Range;
 
@@ -9,11 +10,17 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
 use super::fault::fault;
+use super::fold::{self, Partial};
 use crate::table::{Target, quoted, quoted_list, unfit};
+use crate::table_config::Mode;
 
-const STAGE: &str = "pg_temp.millrace_stage";
-const SEQUENCE: &str = "millrace_sequence";
-const DELETED: &str = "millrace_deleted";
+pub(super) const STAGE: &str = "pg_temp.millrace_stage";
+pub(super) const SEQUENCE: &str = "millrace_sequence";
+pub(super) const DELETED: &str = "millrace_deleted";
+/// The bits of the columns that a row has nothing to say about, by their place in the schema; null when there is none.
+pub(super) const LEFT: &str = "millrace_left";
+/// How many columns a stage may have beyond those of its table.
+pub(super) const MARKS: usize = 3;
 
 /// Makes parts of a stage quick to find.
 pub(super) const INDEX: &str = "CREATE INDEX millrace_stage_sequence ON pg_temp.millrace_stage (millrace_sequence)";
@@ -24,48 +31,70 @@ pub(super) const DROP_INDEX: &str = "DROP INDEX pg_temp.millrace_stage_sequence"
 #[derive(Debug, Clone)]
 pub(super) struct Stage {
     create: String,
-    /// `COPY` into the stage: its two marks, then the columns of the schema.
+    /// `COPY` into the stage: its marks, then the columns of the schema.
     pub(super) copy: String,
+    /// Whether rows may lack columns.
+    pub(super) partial: bool,
     delete: String,
     insert: String,
+    /// Deletes all rows of the target.
+    pub(super) clear: String,
+}
+
+/// What a round's rows are, as far as the merge goes by it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Contents {
+    /// Whether there are deletions among them.
+    pub(super) deletions: bool,
+    /// Columns that some of them lack, and the merge that knows how to leave them.
+    pub(super) partial: Option<Partial>,
 }
 
 impl Stage {
     /// The stage of a target.
     pub(super) fn of(target: &Target) -> Result<Self> {
         let names: Vec<&str> = target.schema.arrow().fields().iter().map(|field| field.name().as_str()).collect();
-        if let Some(taken) = names.iter().find(|name| [SEQUENCE, DELETED].contains(name)) {
-            return Err(unfit(format!("a column can't be named {taken:?} in an upsert: rename it")));
+        if let Some(taken) = names.iter().find(|name| [SEQUENCE, DELETED, LEFT].contains(name)) {
+            return Err(unfit(format!("a column can't be named {taken:?} in mode: {}: rename it", target.table.mode)));
         }
         let (table, columns, keys) = (target.name.as_str(), quoted_list(names.iter().copied()), target.keys());
-        let last = format!(
-            "(SELECT DISTINCT ON ({keys}) * FROM {STAGE} WHERE {SEQUENCE} >= $1 AND {SEQUENCE} < $2 ORDER BY {keys}, {SEQUENCE} DESC) s"
+        let partial = target.table.mode == Mode::Mirror;
+        let left = if partial { (format!("NULL::bytea AS {LEFT}, "), format!("{LEFT}, ")) } else { Default::default() };
+        let order = if target.table.mode == Mode::InsertIgnore { "" } else { " DESC" };
+        let winner = format!(
+            "(SELECT DISTINCT ON ({keys}) * FROM {STAGE} WHERE {SEQUENCE} >= $1 AND {SEQUENCE} < $2 ORDER BY {keys}, {SEQUENCE}{order}) s"
         );
-        let same_key = target.table.keys.iter().map(|key| format!("t.{0} = s.{0}", quoted(key))).collect::<Vec<_>>().join(" AND ");
         Ok(Self {
             create: format!(
                 "CREATE TEMPORARY TABLE IF NOT EXISTS millrace_stage ON COMMIT DELETE ROWS AS \
-                 SELECT 0::bigint AS {SEQUENCE}, false AS {DELETED}, {} FROM {table} WITH NO DATA",
+                 SELECT 0::bigint AS {SEQUENCE}, false AS {DELETED}, {}{} FROM {table} WITH NO DATA",
+                left.0,
                 staged_columns(target, &names)
             ),
-            copy: format!("COPY {STAGE} ({SEQUENCE}, {DELETED}, {columns}) FROM STDIN (FORMAT binary)"),
-            delete: format!("DELETE FROM {table} t USING {last} WHERE s.{DELETED} AND {same_key}"),
+            copy: format!("COPY {STAGE} ({SEQUENCE}, {DELETED}, {}{columns}) FROM STDIN (FORMAT binary)", left.1),
+            partial,
+            delete: format!("DELETE FROM {table} t USING {winner} WHERE s.{DELETED} AND {}", fold::same_key(target, "t", "s")),
             insert: format!(
-                "INSERT INTO {table} ({columns}) SELECT {columns} FROM {last} WHERE NOT s.{DELETED} {}",
+                "INSERT INTO {table} ({columns}) SELECT {columns} FROM {winner} WHERE NOT s.{DELETED} {}",
                 target.on_conflict(&names)
             ),
+            clear: format!("DELETE FROM {table}"),
         })
     }
 
     /// Makes the stage, for as long as the connection lasts.
     pub(super) async fn create(&self, connection: &mut PgConnection) -> Result<()> {
         let done = sqlx::raw_sql(AssertSqlSafe(self.create.as_str())).execute(connection).await;
-        done.map(drop).map_err(|error| fault("making the temporary table of an upsert", error))
+        done.map(drop).map_err(|error| fault("making the temporary table of a load with keys", error))
     }
 
     /// Brings a range of the stage into the target: deletions first, so that what they held is free for the rows.
-    pub(super) async fn merge(&self, connection: &mut PgConnection, rows: Range<usize>, deletions: bool) -> Result<(), sqlx::Error> {
-        let statements = deletions.then_some(&self.delete).into_iter().chain([&self.insert]);
+    pub(super) async fn merge(&self, connection: &mut PgConnection, rows: Range<usize>, contents: &Contents) -> Result<(), sqlx::Error> {
+        let statements: &[&String] = match contents {
+            Contents { partial: Some(partial), .. } => &[&partial.delete, &partial.upsert],
+            Contents { deletions: true, .. } => &[&self.delete, &self.insert],
+            Contents { .. } => &[&self.insert],
+        };
         for sql in statements {
             let merge = sqlx::query(AssertSqlSafe(sql.as_str())).bind(rows.start as i64).bind(rows.end as i64);
             merge.execute(&mut *connection).await?;

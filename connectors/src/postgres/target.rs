@@ -7,11 +7,12 @@ use millrace_model::{Result, Schema};
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, FromRow, Row};
 
+use super::CAPABILITIES;
 use super::config::Config;
 use super::fault::fault;
 use super::types::{Declared, Form, Limit, fit, sql_type};
-use crate::config::TableConfig;
 use crate::table::{Existing, Kind, Misfit, Target, quoted};
+use crate::table_config::TableConfig;
 
 /// How one column of the schema goes into the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +68,7 @@ const UNIQUE: &str = "SELECT array_agg(a.attname::text) FROM pg_index i \
 impl Config {
     /// The table of the connection's schema that rows are loaded into.
     pub(super) fn target(&self, table: &TableConfig, schema: &Schema) -> Target {
-        Target { table: table.clone(), schema: schema.clone(), name: self.qualified(&table.table), sql_type }
+        Target { table: table.clone(), schema: schema.clone(), name: self.qualified(&table.table), sql_type, capabilities: &CAPABILITIES }
     }
 
     /// The quoted name of a table of the connection's schema.

@@ -31,6 +31,7 @@ mod positions;
 mod query;
 mod session;
 mod sink;
+mod statements;
 mod target;
 mod types;
 mod values;
@@ -39,9 +40,17 @@ use millrace_model::{Result, Schema, Sink};
 
 pub use config::Config;
 
-use crate::config::TableConfig;
 use crate::described::{DescribedColumn, Relation};
 use crate::table::{Column, Examined, QueryResult};
+use crate::table_config::{Capabilities, Mode, TableConfig};
+
+/// What SQLite can do. Its limits: <https://www.sqlite.org/limits.html>, 2.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    name: "SQLite",
+    modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore, Mode::Mirror],
+    columns: 2000,
+    columns_for_keys: 0,
+};
 
 impl Config {
     /// The columns that the table gets, or what makes it impossible, told from the schema alone.

@@ -5,20 +5,28 @@ use std::ops::Range;
 
 use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Stage, TopicPartition};
+use millrace_model::{Batch, Code, Commit, Fault, Offsets, Origin, Rejected, Rejection, Result, Stage, TopicPartition};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 
 use super::config::Config;
 use super::connect::connect;
 use super::fault::{fault, refusal};
+use super::statements::Statements;
 use super::target::{compare, ensure};
 use super::{positions, values};
-use crate::config::Mode;
-use crate::table::{Attempt, Outcome, Refused, Target, check_columns, land, quoted_list};
+use crate::table::{Attempt, Outcome, Refused, Target, check_columns, land};
 
-/// How many values go into one statement. SQLite takes 32,766; more than some thousands make nothing faster.
-const VALUES: usize = 4096;
+const SAVEPOINT: &str = "SAVEPOINT millrace";
+
+/// What a batch does to the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Its rows come.
+    Rows,
+    /// The rows of its keys go.
+    Deletions,
+}
 
 /// A connection, what was read from the catalogue through it, and whether a round is open.
 pub(super) struct Session {
@@ -63,26 +71,32 @@ impl Session {
     }
 
     /// Puts rows into the table, or deletes those of the batch's keys; returns what the database refuses.
-    pub(super) async fn land(&mut self, batch: &Batch, deleted: bool) -> Result<Vec<Rejected>> {
-        if !self.open {
-            self.run("BEGIN IMMEDIATE").await?;
-            self.open = true;
-        }
+    pub(super) async fn land(&mut self, batch: &Batch, change: Change) -> Result<Vec<Rejected>> {
+        self.begin().await?;
         let origin = batch.origin();
         let fields = self.fields(batch);
-        let refused = land(&mut Work { session: self, batch, fields, deleted }, batch.len()).await?;
+        let statements = Statements::of(&self.target, &fields, change);
+        let refused = land(&mut Work { session: self, batch, fields, statements }, batch.len()).await?;
         let reject = |(row, reason): (usize, String)| {
             Rejected::new(origin.records(), Stage::Write, Rejection::new(origin.rows()[row], Code::RowRefused, reason))
         };
         Ok(refused.into_iter().map(reject).collect())
     }
 
+    /// Deletes all rows; returns the record that asked for it when the database refuses.
+    pub(super) async fn clear(&mut self, origin: &Origin) -> Result<Vec<Rejected>> {
+        self.begin().await?;
+        self.run(SAVEPOINT).await?;
+        let delete = AssertSqlSafe(format!("DELETE FROM {}", self.target.name));
+        let done = sqlx::raw_sql(delete).execute(&mut self.connection).await.map(drop);
+        let Outcome::Refused(reason) = self.settle_savepoint(done).await? else { return Ok(Vec::new()) };
+        let reject = |&record| Rejected::new(origin.records(), Stage::Write, Rejection::new(record, Code::RowRefused, reason.clone()));
+        Ok(origin.rows().iter().map(reject).collect())
+    }
+
     /// Moves the positions and commits, or rolls back when another writer has moved them.
     pub(super) async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
-        if !self.open {
-            self.run("BEGIN IMMEDIATE").await?;
-            self.open = true;
-        }
+        self.begin().await?;
         let commit = positions::advance(&mut self.connection, &self.target.table.pipeline, from, to).await?;
         self.run(if commit == Commit::Done { "COMMIT" } else { "ROLLBACK" }).await?;
         self.open = false;
@@ -96,6 +110,31 @@ impl Session {
         schema.fields().iter().map(known).collect()
     }
 
+    async fn begin(&mut self) -> Result<()> {
+        if !self.open {
+            self.run("BEGIN IMMEDIATE").await?;
+            self.open = true;
+        }
+        Ok(())
+    }
+
+    /// Keeps what was done since the savepoint when it succeeded, or undoes it when the rows are to blame.
+    async fn settle_savepoint(&mut self, done: Result<(), sqlx::Error>) -> Result<Outcome> {
+        match done {
+            Ok(()) => {
+                self.run("RELEASE millrace").await?;
+                Ok(Outcome::Landed)
+            }
+            Err(error) => match refusal(&error) {
+                Some(reason) => {
+                    self.run("ROLLBACK TO millrace; RELEASE millrace").await?;
+                    Ok(Outcome::Refused(reason))
+                }
+                None => Err(fault(&format!("loading {}", self.target.name), error)),
+            },
+        }
+    }
+
     async fn run(&mut self, sql: &'static str) -> Result<()> {
         let done = sqlx::raw_sql(sql).execute(&mut self.connection).await;
         done.map(drop).map_err(|error| fault(&format!("loading {}", self.target.name), error))
@@ -107,53 +146,35 @@ struct Work<'a> {
     session: &'a mut Session,
     batch: &'a Batch,
     fields: Vec<FieldRef>,
-    deleted: bool,
+    statements: Statements,
 }
 
 impl Work<'_> {
     async fn execute(&mut self, rows: Range<usize>) -> Result<(), sqlx::Error> {
-        let whole = (VALUES / self.batch.columns().num_columns().max(1)).max(1);
+        let whole = self.statements.rows();
         for start in rows.clone().step_by(whole) {
             let chunk = start..rows.end.min(start + whole);
-            let sql = self.statement(chunk.len());
             // Only whole chunks come again with the same text.
             let persistent = chunk.len() == whole;
-            let arguments = values::arguments(&self.fields, self.batch.columns(), chunk).map_err(sqlx::Error::Encode)?;
-            sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(persistent).execute(&mut self.session.connection).await?;
+            for sql in self.statements.texts(chunk.len()) {
+                let arguments = values::arguments(&self.fields, self.batch.columns(), chunk.clone()).map_err(sqlx::Error::Encode)?;
+                let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(persistent);
+                let done = query.execute(&mut self.session.connection).await?;
+                if self.statements.is_done(done.rows_affected()) {
+                    break;
+                }
+            }
         }
         Ok(())
-    }
-
-    fn statement(&self, rows: usize) -> String {
-        let target = &self.session.target;
-        let names: Vec<&str> = self.fields.iter().map(|field| field.name().as_str()).collect();
-        let row = format!("({})", vec!["?"; names.len()].join(","));
-        let (table, columns, values) = (&target.name, quoted_list(names.iter().copied()), vec![row; rows].join(","));
-        match target.table.mode {
-            _ if self.deleted => format!("DELETE FROM {table} WHERE ({columns}) IN (VALUES {values})"),
-            Mode::Append => format!("INSERT INTO {table} ({columns}) VALUES {values}"),
-            Mode::Upsert => format!("INSERT INTO {table} ({columns}) VALUES {values} {}", target.on_conflict(&names)),
-        }
     }
 }
 
 #[async_trait]
 impl Attempt for Work<'_> {
     async fn attempt(&mut self, rows: Range<usize>) -> Result<Outcome> {
-        self.session.run("SAVEPOINT millrace").await?;
-        match self.execute(rows).await {
-            Ok(()) => {
-                self.session.run("RELEASE millrace").await?;
-                Ok(Outcome::Landed)
-            }
-            Err(error) => match refusal(&error) {
-                Some(reason) => {
-                    self.session.run("ROLLBACK TO millrace; RELEASE millrace").await?;
-                    Ok(Outcome::Refused(reason))
-                }
-                None => Err(fault(&format!("loading {}", self.session.target.name), error)),
-            },
-        }
+        self.session.run(SAVEPOINT).await?;
+        let done = self.execute(rows).await;
+        self.session.settle_savepoint(done).await
     }
 }
 

@@ -1,12 +1,12 @@
 //! The sink.
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Sink, TopicPartition};
+use millrace_model::{Batch, Code, Commit, Fault, Offsets, Origin, Rejected, Rejection, Result, Sink, TopicPartition};
 
 use super::config::Config;
-use super::session::Session;
-use crate::config::Mode;
-use crate::table::{Target, unsettled};
+use super::session::{Change, Session};
+use crate::table::{Target, no_clearing, no_deletions, unsettled};
+use crate::table_config::Mode;
 
 /// Loads a table of SQLite.
 ///
@@ -20,9 +20,10 @@ pub(super) struct SqliteSink {
     staged: Vec<Staged>,
 }
 
-struct Staged {
-    batch: Batch,
-    deleted: bool,
+enum Staged {
+    Rows(Batch),
+    Deletions(Batch),
+    Clear(Origin),
 }
 
 impl SqliteSink {
@@ -38,12 +39,12 @@ impl SqliteSink {
             .ok_or_else(|| Fault::passing(Code::TargetUnavailable, "SQLite: the session has ended; the partitions must be claimed again"))
     }
 
-    fn stage(&mut self, batch: &Batch, deleted: bool) -> Result<Vec<Rejection>> {
+    fn stage(&mut self, batch: &Batch, staged: fn(Batch) -> Staged) -> Result<Vec<Rejection>> {
         let session = self.take()?;
         let (good, rejections) = session.check(batch)?;
         self.session = Some(session);
         if !good.is_empty() {
-            self.staged.push(Staged { batch: good, deleted });
+            self.staged.push(staged(good));
         }
         Ok(rejections)
     }
@@ -63,23 +64,34 @@ impl Sink for SqliteSink {
     }
 
     async fn write(&mut self, batch: &Batch) -> Result<Vec<Rejection>> {
-        self.stage(batch, false)
+        self.stage(batch, Staged::Rows)
     }
 
     async fn delete(&mut self, keys: &Batch) -> Result<Vec<Rejection>> {
-        if self.target.table.mode == Mode::Append {
-            let refuse = |&record| Rejection::new(record, Code::TombstoneRefused, "an append has no keys to delete rows by");
-            return Ok(keys.origin().rows().iter().map(refuse).collect());
+        if !self.target.table.mode.deletes() {
+            return Ok(no_deletions(self.target.table.mode, keys));
         }
-        self.stage(keys, true)
+        self.stage(keys, Staged::Deletions)
+    }
+
+    async fn clear(&mut self, origin: Origin) -> Result<()> {
+        if self.target.table.mode != Mode::Mirror {
+            return Err(no_clearing(self.target.table.mode));
+        }
+        self.staged.push(Staged::Clear(origin));
+        Ok(())
     }
 
     async fn settle(&mut self) -> Result<Vec<Rejected>> {
         let staged = std::mem::take(&mut self.staged);
         let mut session = self.take()?;
         let mut rejected = Vec::new();
-        for Staged { batch, deleted } in &staged {
-            rejected.extend(session.land(batch, *deleted).await?);
+        for staged in &staged {
+            rejected.extend(match staged {
+                Staged::Rows(rows) => session.land(rows, Change::Rows).await?,
+                Staged::Deletions(keys) => session.land(keys, Change::Deletions).await?,
+                Staged::Clear(origin) => session.clear(origin).await?,
+            });
         }
         self.session = Some(session);
         Ok(rejected)

@@ -7,10 +7,11 @@ use millrace_model::{Result, Schema};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, FromRow, Row};
 
+use super::CAPABILITIES;
 use super::fault::fault;
 use super::types::{keeps, sql_type};
-use crate::config::TableConfig;
 use crate::table::{Existing, Kind, Misfit, Target, quoted};
+use crate::table_config::TableConfig;
 
 /// A column's declared type.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ const UNIQUE: &str = "SELECT group_concat(i.name, char(31)) FROM pragma_index_li
 
 /// The table that rows are loaded into.
 pub(super) fn target(table: &TableConfig, schema: &Schema) -> Target {
-    Target { table: table.clone(), schema: schema.clone(), name: quoted(&table.table), sql_type }
+    Target { table: table.clone(), schema: schema.clone(), name: quoted(&table.table), sql_type, capabilities: &CAPABILITIES }
 }
 
 /// Makes the table when it does not exist.

@@ -10,7 +10,7 @@ mod refused;
 mod target;
 
 use arrow::array::RecordBatch;
-use millrace_model::{Code, Fault, Result, Schema};
+use millrace_model::{Batch, Code, Fault, Rejection, Result, Schema};
 
 pub use examined::{Definition, Examined};
 pub use misfit::{Misfit, MisfitKind};
@@ -21,7 +21,7 @@ pub(crate) use land::{Attempt, Outcome, land, land_refused};
 pub(crate) use refused::Refused;
 pub(crate) use target::{Existing, Target};
 
-use crate::config::{Mode, TableConfig};
+use crate::table_config::{Capabilities, Mode, TableConfig};
 
 /// A column of a target table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,8 @@ pub struct QueryResult {
 }
 
 /// Finds what makes a schema unfit for its table without looking at any target, and types its columns by `sql_type`.
-fn check(table: &TableConfig, schema: &Schema, sql_type: impl Fn(Kind) -> String) -> Result<Vec<Column>> {
+fn check(table: &TableConfig, schema: &Schema, target: &Capabilities, sql_type: impl Fn(Kind) -> String) -> Result<Vec<Column>> {
+    check_capabilities(table.mode, schema, target)?;
     let fields = schema.arrow().fields().iter();
     let columns = fields.map(|field| {
         let kind = Kind::of(field)
@@ -56,12 +57,27 @@ fn check(table: &TableConfig, schema: &Schema, sql_type: impl Fn(Kind) -> String
     Ok(columns)
 }
 
-fn check_keys(table: &TableConfig, schema: &Schema) -> Result<()> {
-    match (table.mode, table.keys.as_slice()) {
-        (Mode::Upsert, []) => Err(unfit("mode: upsert needs keys: name the columns that tell rows apart")),
-        (Mode::Upsert, keys) => keys.iter().try_for_each(|key| check_key(key, schema)),
-        (Mode::Append, _) => Ok(()),
+fn check_capabilities(mode: Mode, schema: &Schema, target: &Capabilities) -> Result<()> {
+    let name = target.name;
+    if !target.has(mode) {
+        let modes = target.modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(unfit(format!("{name} can't be loaded in mode: {mode}; it can in {modes}")));
     }
+    let (columns, most) = (schema.arrow().fields().len(), target.most_columns(mode));
+    if columns > most {
+        return Err(unfit(format!("{columns} columns are more than the {most} that {name} takes in mode: {mode}; leave some out")));
+    }
+    Ok(())
+}
+
+fn check_keys(table: &TableConfig, schema: &Schema) -> Result<()> {
+    if !table.mode.is_keyed() {
+        return Ok(());
+    }
+    if table.keys.is_empty() {
+        return Err(unfit(format!("mode: {} needs keys: name the columns that tell rows apart", table.mode)));
+    }
+    table.keys.iter().try_for_each(|key| check_key(key, schema))
 }
 
 fn check_key(key: &str, schema: &Schema) -> Result<()> {
@@ -100,6 +116,17 @@ pub(crate) fn unsettled() -> Fault {
     Fault::fatal(Code::Internal, "a round was committed before it was settled")
 }
 
+/// The rejections of deletions in a mode that has none.
+pub(crate) fn no_deletions(mode: Mode, keys: &Batch) -> Vec<Rejection> {
+    let reason = format!("mode: {mode} deletes no rows");
+    keys.origin().rows().iter().map(|&record| Rejection::new(record, Code::TombstoneRefused, reason.clone())).collect()
+}
+
+/// That all rows were to be deleted in a mode that never does that.
+pub(crate) fn no_clearing(mode: Mode) -> Fault {
+    Fault::fatal(Code::Internal, format!("all rows were to be deleted in mode: {mode}"))
+}
+
 /// An identifier, quoted as SQL has it.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -126,13 +153,15 @@ mod tests {
         Schema::new(json!({"type": "record", "name": "order"}), Arc::new(ArrowSchema::new(fields)))
     }
 
+    const TARGET: Capabilities = Capabilities { name: "Test", modes: &[Mode::Append, Mode::Upsert], columns: 4, columns_for_keys: 1 };
+
     fn upsert(keys: &[&str]) -> TableConfig {
         let keys = keys.iter().map(|&key| key.to_owned()).collect();
         TableConfig { pipeline: "p.load".into(), table: "orders".into(), mode: Mode::Upsert, keys }
     }
 
     fn message(keys: &[&str]) -> String {
-        let fault = check(&upsert(keys), &schema(), |_| "x".into()).expect_err("does not fit");
+        let fault = check(&upsert(keys), &schema(), &TARGET, |_| "x".into()).expect_err("does not fit");
         assert_eq!(fault.code(), Code::TargetSchema);
         fault.message().to_owned()
     }
@@ -143,7 +172,20 @@ mod tests {
         assert!(message(&["ident"]).contains("\"ident\" is not in the schema order"));
         assert!(message(&["id", "note"]).contains("\"note\" is nullable"));
         assert!(message(&["tags"]).contains("can't tell rows apart"));
-        assert!(check(&upsert(&["id"]), &schema(), |_| "x".into()).is_ok());
+        assert!(check(&upsert(&["id"]), &schema(), &TARGET, |_| "x".into()).is_ok());
+    }
+
+    #[test]
+    fn what_the_target_can_not_do_is_refused_by_name() {
+        let refused = |table: &TableConfig, target: &Capabilities| {
+            check(table, &schema(), target, |_| "x".into()).expect_err("can't be done").message().to_owned()
+        };
+        let ignoring = TableConfig { mode: Mode::InsertIgnore, ..upsert(&["id"]) };
+        assert_eq!(refused(&ignoring, &TARGET), "Test can't be loaded in mode: insert_ignore; it can in append, upsert");
+        let narrow = Capabilities { columns: 3, ..TARGET };
+        assert_eq!(refused(&upsert(&["id"]), &narrow), "3 columns are more than the 2 that Test takes in mode: upsert; leave some out");
+        let append = TableConfig { mode: Mode::Append, ..upsert(&[]) };
+        assert!(check(&append, &schema(), &narrow, |_| "x".into()).is_ok());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use millrace_model::{Result, Schema};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
 use super::{Column, Kind, Misfit, MisfitKind, check, quoted, quoted_list, unfit};
-use crate::config::{Mode, TableConfig};
+use crate::table_config::{Capabilities, Mode, TableConfig};
 
 /// A table, and the schema of the rows that it is to take.
 #[derive(Debug, Clone)]
@@ -19,6 +19,7 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// The type that a new table gets for a kind of column.
     pub(crate) sql_type: fn(Kind) -> String,
+    pub(crate) capabilities: &'static Capabilities,
 }
 
 /// A column as the catalogue has it. Its declared type shows as SQL writes it.
@@ -55,7 +56,7 @@ where
 impl Target {
     /// The columns that a new table gets.
     pub(crate) fn columns(&self) -> Result<Vec<Column>> {
-        check(&self.table, &self.schema, self.sql_type)
+        check(&self.table, &self.schema, self.capabilities, self.sql_type)
     }
 
     /// The quoted key columns.
@@ -70,14 +71,17 @@ impl Target {
             format!("{} {}{null}", quoted(&column.name), column.sql_type)
         });
         let mut parts: Vec<String> = columns.collect();
-        if self.table.mode == Mode::Upsert {
+        if self.table.mode.is_keyed() {
             parts.push(format!("PRIMARY KEY ({})", self.keys()));
         }
         Ok(format!("CREATE TABLE IF NOT EXISTS {} ({})", self.name, parts.join(", ")))
     }
 
-    /// What an `INSERT` of these columns does with a row whose key is there already: the later one wins.
+    /// What an `INSERT` of these columns does with a row whose key is there already: the later one wins, or the one that is there stays.
     pub(crate) fn on_conflict(&self, columns: &[&str]) -> String {
+        if self.table.mode == Mode::InsertIgnore {
+            return format!("ON CONFLICT ({}) DO NOTHING", self.keys());
+        }
         let others = columns.iter().filter(|name| !self.table.keys.iter().any(|key| key == *name));
         let set: Vec<String> = others.map(|name| format!("{0} = excluded.{0}", quoted(name))).collect();
         let action = if set.is_empty() { "NOTHING".into() } else { format!("UPDATE SET {}", set.join(", ")) };
@@ -147,7 +151,7 @@ impl Target {
     /// `ON CONFLICT` goes by a unique index on exactly the keys.
     fn keys_misfit(&self, unique: &[BTreeSet<String>]) -> Option<Misfit> {
         let wanted: BTreeSet<String> = self.table.keys.iter().cloned().collect();
-        let fits = self.table.mode == Mode::Append || unique.contains(&wanted);
+        let fits = !self.table.mode.is_keyed() || unique.contains(&wanted);
         (!fits).then(|| self.misfit(MisfitKind::Keys { table: self.table.table.clone(), keys: self.table.keys.clone() }))
     }
 
@@ -168,7 +172,9 @@ mod tests {
         let schema = Schema::new(json!({"type": "record", "name": "note"}), Arc::new(ArrowSchema::new(fields)));
         let table = TableConfig { pipeline: "p.load".into(), table: "notes".into(), mode, keys: vec!["id".into()] };
         let sql_type = |kind| if kind == Kind::Text { "text".into() } else { "bigint".into() };
-        Target { table, schema, name: quoted("notes"), sql_type }
+        let capabilities =
+            &Capabilities { name: "test", modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore], columns: 2, columns_for_keys: 0 };
+        Target { table, schema, name: quoted("notes"), sql_type, capabilities }
     }
 
     fn column(name: &str, declared: &'static str) -> Existing<&'static str> {
@@ -195,6 +201,11 @@ mod tests {
         let target = target(Mode::Upsert);
         assert_eq!(target.on_conflict(&["id", "note"]), r#"ON CONFLICT ("id") DO UPDATE SET "note" = excluded."note""#);
         assert_eq!(target.on_conflict(&["id"]), r#"ON CONFLICT ("id") DO NOTHING"#);
+    }
+
+    #[test]
+    fn the_first_row_of_a_key_stays_where_later_ones_are_ignored() {
+        assert_eq!(target(Mode::InsertIgnore).on_conflict(&["id", "note"]), r#"ON CONFLICT ("id") DO NOTHING"#);
     }
 
     #[test]

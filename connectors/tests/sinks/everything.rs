@@ -134,3 +134,28 @@ fn record() -> ArrayRef {
     let fields = vec![Field::new("x", DataType::Int32, true), Field::new("y", DataType::Utf8, true)];
     Arc::new(StructArray::new(fields.into(), parts, Some(NullBuffer::from(vec![true, false]))))
 }
+
+/// `id`, a nullable `note` and a nullable `seen`.
+pub(crate) fn seen() -> Schema {
+    let nullable = |name: &str, kind| Field::new(name, kind, true);
+    schema(vec![Field::new("id", DataType::Int64, false), nullable("note", DataType::Utf8), nullable("seen", DataType::Int64)])
+}
+
+/// Rows of [`seen`], each of a record of its own; without a note they lack that column.
+pub(crate) fn seen_batch(schema: &Schema, rows: &[(i64, i64)], note: Option<&str>) -> Batch {
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.0)));
+    let notes: ArrayRef = Arc::new(StringArray::from(vec![note; rows.len()]));
+    let seen: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)));
+    let columns = RecordBatch::try_new(Arc::clone(schema.arrow()), vec![ids, notes, seen]).expect("three columns");
+    let columns = if note.is_some() { columns } else { columns.project(&[0, 2]).expect("has them") };
+    Batch::new(columns, Origin::all(records(0, rows.len())))
+}
+
+/// Two rows of so many columns of small numbers: `id`, then `c1` and so on.
+pub(crate) fn wide(columns: usize) -> (Schema, Batch) {
+    let name = |number| if number == 0 { "id".to_owned() } else { format!("c{number}") };
+    let schema = schema((0..columns).map(|number| Field::new(name(number), DataType::Int32, number > 0)).collect());
+    let column: ArrayRef = Arc::new(Int32Array::from(vec![0, 1]));
+    let rows = RecordBatch::try_new(Arc::clone(schema.arrow()), vec![column; columns]).expect("the columns fit");
+    (schema, Batch::new(rows, Origin::all(records(0, 2))))
+}

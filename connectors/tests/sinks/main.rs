@@ -55,4 +55,12 @@ conformance! {
     the_types_of_avro_have_columns
     a_query_shows_columns_without_rows_and_changes_nothing
     names_are_taken_as_they_are_written
+    the_first_row_of_a_key_stays_where_later_ones_are_ignored
+    a_refused_row_leaves_its_key_to_the_next_one
+    a_column_that_a_row_lacks_is_left_as_it_is
+    a_row_that_is_there_may_lack_what_the_target_requires
+    a_table_that_is_cleared_keeps_only_what_comes_after
+    rows_of_ten_megabytes_arrive
+    as_many_columns_arrive_as_the_target_takes_and_one_more_is_refused_by_check
+    a_writer_that_stands_still_keeps_no_successor_from_any_mode
 }

@@ -54,6 +54,21 @@ pub(crate) fn upsert() -> TableConfig {
     TableConfig { mode: Mode::Upsert, keys: vec!["id".into()], ..append() }
 }
 
+/// The first record of each `id` stays.
+pub(crate) fn insert_ignore() -> TableConfig {
+    TableConfig { mode: Mode::InsertIgnore, ..upsert() }
+}
+
+/// The table follows another one.
+pub(crate) fn mirror() -> TableConfig {
+    TableConfig { mode: Mode::Mirror, ..upsert() }
+}
+
+/// Rows of [`notes`] that have nothing to say about the note.
+pub(crate) fn without_notes(ids: &[i64]) -> Batch {
+    keys(ids)
+}
+
 /// The one partition of these tests.
 pub(crate) fn partition() -> TopicPartition {
     TopicPartition::new("orders", 0)

@@ -3,10 +3,10 @@
 use futures::future::join_all;
 use futures::poll;
 use millrace_connectors::TableConfig;
-use millrace_model::{Code, Commit, Fault, Offsets, Retry, Schema, Sink};
+use millrace_model::{Code, Commit, Fault, Offsets, Origin, Retry, Schema, Sink};
 
 use crate::everything;
-use crate::rows::{append, at, batch, keys, notes, partition, upsert};
+use crate::rows::{append, at, batch, insert_ignore, keys, mirror, notes, partition, records, upsert, without_notes};
 use crate::warehouse::{Warehouse, other_partition};
 
 async fn commit(sink: &mut Box<dyn Sink>, from: &Offsets, to: &Offsets) -> Commit {
@@ -41,7 +41,7 @@ pub(crate) async fn a_round_follows_another_in_the_same_sink(warehouse: &dyn War
 }
 
 pub(crate) async fn a_crash_at_any_point_before_the_commit_leaves_nothing(warehouse: &dyn Warehouse) {
-    for table in [append(), upsert()] {
+    for table in [append(), upsert(), insert_ignore(), mirror()] {
         for settles in [false, true] {
             let mut sink = warehouse.claimed(&table, None).await;
             sink.write(&batch(&[(1, Some("lost"))])).await.expect("writes");
@@ -76,7 +76,7 @@ pub(crate) async fn a_commit_whose_answer_was_lost_is_found_by_the_next_claim(wa
 }
 
 pub(crate) async fn a_writer_whose_positions_were_moved_is_fenced(warehouse: &dyn Warehouse) {
-    for table in [append(), upsert()] {
+    for table in [append(), upsert(), insert_ignore(), mirror()] {
         let mut old = warehouse.claimed(&table, None).await;
         let mut new = warehouse.claimed(&table, None).await;
         new.write(&batch(&[(1, Some("new"))])).await.expect("writes");
@@ -118,7 +118,7 @@ pub(crate) async fn one_moved_position_fences_all_of_a_commit(warehouse: &dyn Wa
 }
 
 pub(crate) async fn a_claim_voids_the_round_that_is_open_and_may_be_repeated(warehouse: &dyn Warehouse) {
-    for table in [append(), upsert()] {
+    for table in [append(), upsert(), insert_ignore(), mirror()] {
         let mut sink = warehouse.claimed(&table, None).await;
         sink.write(&batch(&[(1, Some("void"))])).await.expect("writes");
         for _ in 0..2 {
@@ -142,7 +142,7 @@ pub(crate) async fn pipelines_have_positions_of_their_own(warehouse: &dyn Wareho
 }
 
 pub(crate) async fn an_empty_batch_and_an_empty_round_move_positions_only(warehouse: &dyn Warehouse) {
-    for table in [append(), upsert()] {
+    for table in [append(), upsert(), insert_ignore(), mirror()] {
         let mut sink = warehouse.claimed(&table, None).await;
         assert_eq!(sink.write(&batch(&[])).await.expect("writes"), []);
         assert_eq!(settled(&mut sink).await, []);
@@ -206,7 +206,7 @@ pub(crate) async fn a_batch_that_is_refused_whole_still_moves_positions(warehous
 }
 
 pub(crate) async fn refused_rows_among_many_are_all_found(warehouse: &dyn Warehouse) {
-    for table in [append(), upsert()] {
+    for table in [append(), upsert(), insert_ignore(), mirror()] {
         warehouse.execute("CREATE TABLE notes (id bigint PRIMARY KEY, note text CHECK (note <> 'bad'))").await;
         let mut sink = warehouse.claimed(&table, None).await;
         for round in 0..2 {
@@ -284,7 +284,7 @@ pub(crate) async fn a_round_that_was_not_settled_is_not_committed(warehouse: &dy
 
 pub(crate) async fn every_type_and_its_null_arrive(warehouse: &dyn Warehouse) {
     let (schema, batch) = everything::batch();
-    for table in [append(), upsert()] {
+    for table in [append(), upsert(), insert_ignore(), mirror()] {
         let mut sink = warehouse.connection().open(&table, &schema).await.expect("opens");
         sink.claim(&[partition()]).await.expect("claims");
         assert_eq!(sink.write(&batch).await.expect("writes"), []);
@@ -378,4 +378,137 @@ pub(crate) async fn names_are_taken_as_they_are_written(warehouse: &dyn Warehous
     sink.write(&batch(&[(1, Some("a'; DROP TABLE x; --"))])).await.expect("writes");
     assert_eq!(settled(&mut sink).await, []);
     assert_eq!(commit(&mut sink, &Offsets::new(), &at(1)).await, Commit::Done);
+}
+
+pub(crate) async fn the_first_row_of_a_key_stays_where_later_ones_are_ignored(warehouse: &dyn Warehouse) {
+    let mut sink = warehouse.claimed(&insert_ignore(), None).await;
+    sink.write(&batch(&[(1, Some("first")), (2, Some("only")), (1, Some("second"))])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, []);
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(3)).await, Commit::Done);
+    sink.write(&batch(&[(2, Some("late")), (3, None), (3, Some("late"))])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, []);
+    assert_eq!(commit(&mut sink, &at(3), &at(6)).await, Commit::Done);
+    assert_eq!(warehouse.notes().await, ["1 first", "2 only", "3 null"]);
+    let rejected = sink.delete(&keys(&[1])).await.expect("answers");
+    assert_eq!(rejected.iter().map(|one| one.code).collect::<Vec<_>>(), [Code::TombstoneRefused]);
+}
+
+pub(crate) async fn a_refused_row_leaves_its_key_to_the_next_one(warehouse: &dyn Warehouse) {
+    warehouse.execute("CREATE TABLE notes (id bigint PRIMARY KEY, note text CHECK (note <> 'bad'))").await;
+    let mut sink = warehouse.claimed(&insert_ignore(), None).await;
+    sink.write(&batch(&[(1, Some("bad")), (1, Some("good")), (1, Some("late"))])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, [(0, Code::RowRefused)]);
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(3)).await, Commit::Done);
+    assert_eq!(warehouse.notes().await, ["1 good"]);
+}
+
+pub(crate) async fn a_column_that_a_row_lacks_is_left_as_it_is(warehouse: &dyn Warehouse) {
+    warehouse
+        .execute(
+            "CREATE TABLE notes (id bigint PRIMARY KEY, note text, seen bigint); INSERT INTO notes VALUES (1, 'kept', 7), (2, 'kept', 7)",
+        )
+        .await;
+    let schema = everything::seen();
+    let mut sink = warehouse.connection().open(&mirror(), &schema).await.expect("opens");
+    sink.claim(&[partition()]).await.expect("claims");
+    let lacking_note = |rows: &[(i64, i64)]| everything::seen_batch(&schema, rows, None);
+    let whole = |rows: &[(i64, i64)], note| everything::seen_batch(&schema, rows, Some(note));
+    // 1: only `seen` changes; 2: written anew, then again without its note; 3: new without a note; 4: deleted and new without one.
+    sink.write(&lacking_note(&[(1, 8)])).await.expect("writes");
+    sink.write(&whole(&[(2, 8), (4, 8)], "told")).await.expect("writes");
+    sink.write(&lacking_note(&[(2, 9), (3, 9)])).await.expect("writes");
+    sink.delete(&keys(&[4])).await.expect("deletes");
+    sink.write(&lacking_note(&[(4, 9), (1, 9)])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, []);
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(9)).await, Commit::Done);
+    assert_eq!(warehouse.notes().await, ["1 kept", "2 told", "3 null", "4 null"]);
+    let seen = warehouse.rows("SELECT sum(seen) FROM notes").await;
+    assert_eq!(seen, [[Some("36".to_owned())]]);
+}
+
+pub(crate) async fn a_row_that_is_there_may_lack_what_the_target_requires(warehouse: &dyn Warehouse) {
+    warehouse.execute("CREATE TABLE notes (id bigint PRIMARY KEY, note text NOT NULL); INSERT INTO notes VALUES (1, 'kept')").await;
+    let mut sink = warehouse.claimed(&mirror(), None).await;
+    sink.write(&without_notes(&[1, 2])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, [(1, Code::RowRefused)]);
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(2)).await, Commit::Done);
+    assert_eq!(warehouse.notes().await, ["1 kept"]);
+}
+
+pub(crate) async fn a_table_that_is_cleared_keeps_only_what_comes_after(warehouse: &dyn Warehouse) {
+    let mut sink = warehouse.claimed(&mirror(), None).await;
+    sink.write(&batch(&[(1, Some("before"))])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, []);
+    assert_eq!(commit(&mut sink, &Offsets::new(), &at(1)).await, Commit::Done);
+    sink.write(&batch(&[(2, Some("before"))])).await.expect("writes");
+    sink.clear(Origin::all(records(3, 1))).await.expect("clears");
+    sink.write(&batch(&[(3, Some("after")), (2, Some("after"))])).await.expect("writes");
+    assert_eq!(settled(&mut sink).await, []);
+    assert_eq!(warehouse.notes().await, ["1 before"], "nothing shows before the commit");
+    assert_eq!(commit(&mut sink, &at(1), &at(4)).await, Commit::Done);
+    assert_eq!(warehouse.notes().await, ["2 after", "3 after"]);
+    sink.clear(Origin::all(records(4, 1))).await.expect("clears");
+    assert_eq!(settled(&mut sink).await, []);
+    assert_eq!(commit(&mut sink, &at(4), &at(5)).await, Commit::Done);
+    assert_eq!(warehouse.notes().await, [""; 0]);
+}
+
+pub(crate) async fn rows_of_ten_megabytes_arrive(warehouse: &dyn Warehouse) {
+    let text = "x".repeat(10 << 20);
+    for table in [append(), upsert(), insert_ignore(), mirror()] {
+        let mut sink = warehouse.claimed(&table, None).await;
+        sink.write(&batch(&[(1, Some(&text)), (2, Some("small")), (3, Some(&text))])).await.expect("writes");
+        assert_eq!(settled(&mut sink).await, []);
+        assert_eq!(commit(&mut sink, &Offsets::new(), &at(3)).await, Commit::Done);
+        let lengths = warehouse.rows("SELECT length(note) FROM notes ORDER BY id").await;
+        assert_eq!(lengths, [["10485760"], ["5"], ["10485760"]].map(|row| row.map(|text| Some(text.to_owned()))));
+        drop(sink);
+        warehouse.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
+    }
+}
+
+pub(crate) async fn as_many_columns_arrive_as_the_target_takes_and_one_more_is_refused_by_check(warehouse: &dyn Warehouse) {
+    let connection = warehouse.connection();
+    for table in [append(), upsert(), insert_ignore(), mirror()] {
+        let most = connection.capabilities().most_columns(table.mode);
+        let (schema, batch) = everything::wide(most);
+        let mut sink = connection.open(&table, &schema).await.expect("opens");
+        sink.claim(&[partition()]).await.expect("claims");
+        assert_eq!(sink.write(&batch).await.expect("writes"), []);
+        assert_eq!(settled(&mut sink).await, []);
+        assert_eq!(commit(&mut sink, &Offsets::new(), &at(2)).await, Commit::Done);
+        let last = warehouse.rows(&format!("SELECT id, c{} FROM notes ORDER BY id", most - 1)).await;
+        assert_eq!(last, [["0", "0"], ["1", "1"]].map(|row| row.map(|text| Some(text.to_owned()))));
+        let fault = connection.check(&table, &everything::wide(most + 1).0).expect_err("is one too many");
+        assert!(fault.message().contains(&format!("more than the {most}")), "{fault}");
+        drop(sink);
+        warehouse.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
+    }
+}
+
+pub(crate) async fn a_writer_that_stands_still_keeps_no_successor_from_any_mode(warehouse: &dyn Warehouse) {
+    for table in [append(), upsert(), insert_ignore(), mirror()] {
+        let mut stale = warehouse.claimed(&table, None).await;
+        stale.write(&batch(&[(1, Some("stale"))])).await.expect("writes");
+        let mut successor = warehouse.claimed(&table, None).await;
+        successor.write(&batch(&[(1, Some("successor"))])).await.expect("writes");
+        assert_eq!(settled(&mut successor).await, []);
+        assert_eq!(commit(&mut successor, &Offsets::new(), &at(1)).await, Commit::Done);
+        assert_fenced_again(&mut stale).await;
+        assert_eq!(warehouse.notes().await, ["1 successor"]);
+        drop((stale, successor));
+        warehouse.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
+    }
+}
+
+/// What it had staged does not come, whichever call tells so.
+async fn assert_fenced_again(stale: &mut Box<dyn Sink>) {
+    let round = async {
+        stale.settle().await?;
+        stale.commit(&Offsets::new(), &at(1)).await
+    };
+    match round.await {
+        Ok(commit) => assert_eq!(commit, Commit::Fenced),
+        Err(fault) => assert_eq!((fault.code(), fault.retry()), (Code::TargetUnavailable, Retry::BackOff), "{fault}"),
+    }
 }

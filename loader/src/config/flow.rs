@@ -5,7 +5,9 @@ use millrace_model::{Code, Fault, Schema};
 use millrace_runtime::project::Kind;
 use millrace_runtime::project::flow::{self, Claim, Context, Problem, Sharing, TargetColumn, Types};
 
-use super::Pipeline;
+use super::{Envelope, Nested, Pipeline};
+use crate::intake;
+use crate::mapping::Misfit;
 
 impl flow::Pipeline<Connection> for Pipeline {
     fn input(&self) -> Option<&str> {
@@ -26,12 +28,18 @@ impl flow::Pipeline<Connection> for Pipeline {
     }
 
     fn types(&self, context: &Context<'_, Connection>, input: Option<&Schema>) -> Types {
-        let mut problems: Vec<Problem> = input.into_iter().flat_map(|schema| self.key_problems(schema)).collect();
+        let mapped = input.map(|records| intake::mapping(self, records));
+        let table = match &mapped {
+            Some(Ok(mapping)) => Some(mapping.schema()),
+            Some(Err(_)) | None => None,
+        };
+        let mut problems: Vec<Problem> = table.into_iter().flat_map(|schema| self.key_problems(schema)).collect();
+        problems.extend(mapped.iter().filter_map(|mapped| mapped.as_ref().err()).flatten().map(misfit));
         let Some(connection) = context.connections.get(&self.to.connection) else {
             problems.push(self.no_connection(context));
             return Types { problems, ..Types::default() };
         };
-        if let (Some(schema), true) = (input, problems.is_empty()) {
+        if let (Some(schema), true) = (table, problems.is_empty()) {
             return self.target(connection, &self.table(context.project, context.pipeline), schema);
         }
         Types { problems, ..Types::default() }
@@ -44,7 +52,7 @@ impl Pipeline {
         let name = context.connections.iter().find(|(_, other)| *other == connection).map_or("", |(name, _)| name);
         let sharing = match self.mode {
             Mode::Append => Sharing::Known("it gets the rows of both, in no order between them".into()),
-            Mode::Upsert => Sharing::Never(
+            Mode::Upsert | Mode::InsertIgnore | Mode::Mirror => Sharing::Never(
                 "each would overwrite the rows of the other in no certain order: load both topics into one first, or name another table"
                     .into(),
             ),
@@ -53,10 +61,16 @@ impl Pipeline {
     }
 
     fn target(&self, connection: &Connection, table: &TableConfig, schema: &Schema) -> Types {
+        let able = connection.capabilities();
+        if !able.has(self.mode) {
+            let modes = able.modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", ");
+            let problem = Problem::error(Code::ProjectFlow, &["mode"], format!("{} can't be loaded in `mode: {}`", able.name, self.mode));
+            return problem.kind(Kind::Mode).help(format!("it can in {modes}")).into();
+        }
         match connection.check(table, schema) {
             Ok(columns) => {
                 let target = columns.into_iter().map(target_column).collect();
-                Types { target, problems: self.idle_keys().into_iter().collect(), ..Types::default() }
+                Types { target, problems: self.idle().collect(), ..Types::default() }
             }
             Err(fault) => unfit(&fault).into(),
         }
@@ -73,26 +87,50 @@ impl Pipeline {
         problem.meant(name, "connections", known)
     }
 
-    fn key_problems(&self, schema: &Schema) -> Vec<Problem> {
-        if self.keys.is_empty() && self.mode == Mode::Upsert {
-            let problem = Problem::error(Code::ProjectFlow, &["mode"], "`mode: upsert` needs the columns that tell rows apart");
-            return vec![problem.kind(Kind::Mode).help("set `keys: [COLUMN, ...]`".to_owned())];
+    fn key_problems(&self, table: &Schema) -> Vec<Problem> {
+        if self.keys.is_empty() && self.mode.is_keyed() {
+            let message = format!("`mode: {}` needs the columns that tell rows apart", self.mode);
+            return vec![
+                Problem::error(Code::ProjectFlow, &["mode"], message).kind(Kind::Mode).help("set `keys: [COLUMN, ...]`".to_owned()),
+            ];
         }
-        let unknown = self.keys.iter().enumerate().filter(|(_, key)| schema.field(key).is_none());
-        unknown.map(|(number, key)| self.no_column(number, key, schema)).collect()
+        let unknown = self.keys.iter().enumerate().filter(|(_, key)| table.arrow().field_with_name(key).is_err());
+        unknown.map(|(number, key)| self.no_column(number, key, table)).collect()
     }
 
-    fn no_column(&self, number: usize, key: &str, schema: &Schema) -> Problem {
-        let columns = schema.fields().iter().filter_map(|field| field["name"].as_str());
-        let message = format!("the topic `{}` has no column `{key}`", self.from);
+    fn no_column(&self, number: usize, key: &str, table: &Schema) -> Problem {
+        let columns = table.arrow().fields().iter().map(|field| field.name().as_str());
+        let message = if self.is_plain() {
+            format!("the topic `{}` has no column `{key}`", self.from)
+        } else {
+            format!("the table gets no column `{key}`")
+        };
         Problem::error(Code::ProjectFlow, &["keys", &number.to_string()], message).kind(Kind::UnknownColumn).meant(key, "columns", columns)
     }
 
-    fn idle_keys(&self) -> Option<Problem> {
-        let idle = self.mode == Mode::Append && !self.keys.is_empty();
-        let help = "set `mode: upsert`, or leave `keys` out".to_owned();
-        idle.then(|| Problem::warning(Code::ProjectAdvice, &["keys"], "`mode: append` makes no use of keys").kind(Kind::Mode).help(help))
+    /// Whether the table's columns are the topic's.
+    fn is_plain(&self) -> bool {
+        self.columns.is_empty() && self.mode != Mode::Mirror && self.nested == Nested::Json
     }
+
+    /// Settings that nothing goes by.
+    fn idle(&self) -> impl Iterator<Item = Problem> {
+        let keys = (self.mode == Mode::Append && !self.keys.is_empty()).then(|| {
+            let help = "set `mode: upsert`, or leave `keys` out".to_owned();
+            Problem::warning(Code::ProjectAdvice, &["keys"], "`mode: append` makes no use of keys").kind(Kind::Mode).help(help)
+        });
+        let envelope = (self.mode != Mode::Mirror && self.envelope != Envelope::default()).then(|| {
+            let help = "set `mode: mirror`, or leave `envelope` out".to_owned();
+            Problem::warning(Code::ProjectAdvice, &["envelope"], format!("`mode: {}` makes no use of it", self.mode))
+                .kind(Kind::Mode)
+                .help(help)
+        });
+        keys.into_iter().chain(envelope)
+    }
+}
+
+fn misfit(misfit: &Misfit) -> Problem {
+    Problem::error(Code::ProjectFlow, &misfit.at, misfit.message.clone()).kind(misfit.kind).help(misfit.help.clone())
 }
 
 fn unfit(fault: &Fault) -> Problem {

@@ -75,6 +75,26 @@ pub fn columns(whole: &Schema, columns: &[usize], suffix: &str) -> Result<Schema
     schema(avro)
 }
 
+/// The schema of the record that the column `name` of `whole` is, nullable or not.
+///
+/// # Errors
+/// As those of [`schema`]; [`Code::SchemaInvalid`] where the column is no record.
+pub fn record(whole: &Schema, name: &str) -> Result<Schema> {
+    let definitions = definitions::defined_in(whole.avro());
+    let kinds = whole.field(name).map(|field| &field["type"]);
+    let branches = kinds.into_iter().flat_map(|kind| kind.as_array().map_or(std::slice::from_ref(kind), Vec::as_slice));
+    let full = |name: &str| definitions.get(name).or_else(|| definitions.get(&format!("{}.{name}", whole.avro()["namespace"].as_str()?)));
+    let mut records = branches.filter_map(|branch| match branch {
+        Value::String(name) => full(name).cloned(),
+        other => Some(other.clone()),
+    });
+    let mut record = records
+        .find(|branch| branch["type"] == "record")
+        .ok_or_else(|| Fault::operator(Code::SchemaInvalid, format!("the column {name} of {} is no record", whole.name())))?;
+    definitions::define(&mut record, &definitions);
+    schema(record)
+}
+
 /// The type of a schema that [`schema`] has made.
 fn kind_of(schema: &Schema) -> Result<Type> {
     parse(schema.avro())
