@@ -160,7 +160,7 @@ impl Work<'_> {
                 let arguments = values::arguments(&self.fields, self.batch.columns(), chunk.clone()).map_err(sqlx::Error::Encode)?;
                 let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(persistent);
                 let done = query.execute(&mut self.session.connection).await?;
-                if self.statements.is_done(done.rows_affected()) {
+                if done.rows_affected() > 0 {
                     break;
                 }
             }

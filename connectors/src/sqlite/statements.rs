@@ -69,9 +69,4 @@ impl Statements {
             Self::Partial { update, insert } => vec![update.clone(), insert.clone()],
         }
     }
-
-    /// Whether a statement that changed so many rows was the last one.
-    pub(super) fn is_done(&self, changed: u64) -> bool {
-        changed > 0
-    }
 }

@@ -83,11 +83,7 @@ impl Plan<'_> {
     fn no_column(&self, at: &[&str], name: &str) -> Misfit {
         let known = self.rows.arrow().fields().iter().map(|field| field.name().as_str());
         let known: Vec<&str> = known.collect();
-        Misfit::new(at, Kind::UnknownColumn, format!("the records have no column `{name}`")).help(suggest::help(
-            name,
-            "columns",
-            known.into_iter(),
-        ))
+        Misfit::new(at, Kind::UnknownColumn, format!("the records have no column `{name}`")).help(suggest::help(name, "columns", known))
     }
 
     fn asked(&mut self) -> Vec<Asked> {
@@ -176,19 +172,16 @@ impl Plan<'_> {
             let Some((_, column)) = self.columns.iter_mut().find(|(_, column)| column.field.name() == name) else {
                 let known: Vec<&str> = self.columns.iter().map(|(_, column)| column.field.name().as_str()).collect();
                 let misfit = Misfit::new(&["defaults", name], Kind::UnknownColumn, format!("the table gets no column `{name}`"));
-                self.misfits.push(misfit.help(suggest::help(name, "columns", known.into_iter())));
+                self.misfits.push(misfit.help(suggest::help(name, "columns", known)));
                 continue;
             };
             let data_type = column.field.data_type();
-            match defaults::value(default.as_str(), data_type) {
-                Some(value) => {
-                    let field = Field::new(name, defaults::data_type(data_type), false).with_metadata(column.field.metadata().clone());
-                    (column.field, column.default) = (Arc::new(field), Some(value));
-                }
-                None => {
-                    let message = format!("`{default}` is no value of the column `{name}`, which is of the type {data_type}");
-                    self.misfits.push(Misfit::new(&["defaults", name], Kind::WrongValue, message));
-                }
+            if let Some(value) = defaults::value(default.as_str(), data_type) {
+                let field = Field::new(name, defaults::data_type(data_type), false).with_metadata(column.field.metadata().clone());
+                (column.field, column.default) = (Arc::new(field), Some(value));
+            } else {
+                let message = format!("`{default}` is no value of the column `{name}`, which is of the type {data_type}");
+                self.misfits.push(Misfit::new(&["defaults", name], Kind::WrongValue, message));
             }
         }
     }

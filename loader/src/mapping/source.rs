@@ -31,13 +31,12 @@ impl Source {
         let instant = |unit| Field::new("", DataType::Timestamp(unit, Some("+00:00".into())), false);
         Some(match self {
             Self::Path(path) => return field_at(rows, path),
-            Self::Metadata(Metadata::Topic) => text(false),
+            // A key that is missing is rejected, as one that is no text is.
+            Self::Metadata(Metadata::Topic | Metadata::KeyText) => text(false),
             Self::Metadata(Metadata::Partition) => Field::new("", DataType::Int32, false),
             Self::Metadata(Metadata::Offset) => Field::new("", DataType::Int64, false),
             Self::Metadata(Metadata::Timestamp) => instant(TimeUnit::Millisecond),
             Self::Metadata(Metadata::Key) => Field::new("", DataType::Binary, true),
-            // One that is missing is rejected, as one that is no text is.
-            Self::Metadata(Metadata::KeyText) => text(false),
             Self::Metadata(Metadata::Headers) => Field::new("", metadata::headers_type(), false),
             Self::Header(_) => text(true),
             Self::LoadedAt => instant(TimeUnit::Microsecond),

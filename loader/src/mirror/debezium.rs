@@ -54,7 +54,7 @@ fn keys(mirror: &Mirror, before: &StructArray, batch: &Batch, rows: Vec<u32>) ->
 fn sort(batch: &Batch, ops: &StringArray, before: &StructArray, after: &StructArray) -> Sorted {
     let mut sorted = Sorted::default();
     for row in 0..batch.len() {
-        let op = ops.is_valid(row).then(|| ops.value(row)).unwrap_or_default();
+        let op = if ops.is_valid(row) { ops.value(row) } else { "" };
         match Op::of(op.as_bytes()) {
             Some(Op::Write) if after.is_null(row) => reject(&mut sorted, batch, row, format!("op `{op}` has no `after`")),
             Some(Op::Delete) if before.is_null(row) => {

@@ -27,23 +27,23 @@ fn sort(batch: &Batch) -> Sorted {
         return sorted;
     }
     for (row, &record) in (0..).zip(batch.origin().rows()) {
-        match op(records, record) {
-            None => sorted.push(Op::Write, row),
-            Some(Some(op)) => sorted.push(op, row),
-            Some(None) => {
-                let reason = format!("the header {} is none of c, u, r, d and t", OPS[0]);
-                sorted.rejected.push(Rejection::new(record, Code::ChangeInvalid, reason));
-            }
+        if let Some(op) = op(records, record) {
+            sorted.push(op, row);
+        } else {
+            let reason = format!("the header {} is none of c, u, r, d and t", OPS[0]);
+            sorted.rejected.push(Rejection::new(record, Code::ChangeInvalid, reason));
         }
     }
     sorted
 }
 
-/// What a record's header says was done; `Some(None)` when that is nothing known.
-pub(super) fn op(records: &Records, record: u32) -> Option<Option<Op>> {
+/// What a record's header says was done: without one it was written. None when that is nothing known.
+pub(super) fn op(records: &Records, record: u32) -> Option<Op> {
     let headers = records.headers(record as usize);
-    let header = OPS.iter().find_map(|name| last(headers, name))?;
-    Some(Op::of(header.value.as_deref().unwrap_or_default()))
+    match OPS.iter().find_map(|name| last(headers, name)) {
+        Some(header) => Op::of(header.value.as_deref().unwrap_or_default()),
+        None => Some(Op::Write),
+    }
 }
 
 /// The columns that a record's header says have nothing to say.

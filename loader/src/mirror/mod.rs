@@ -105,7 +105,7 @@ impl Mirror {
     pub(crate) fn tombstones(&self, records: &Records, tombstones: Vec<u32>) -> (Vec<u32>, Vec<u32>) {
         match self.envelope {
             Envelope::Debezium => (tombstones, Vec::new()),
-            Envelope::Flat => tombstones.into_iter().partition(|&record| flat::op(records, record) != Some(Some(Op::Clear))),
+            Envelope::Flat => tombstones.into_iter().partition(|&record| flat::op(records, record) != Some(Op::Clear)),
         }
     }
 
