@@ -58,7 +58,7 @@ impl Loaded {
                 connection: load.config.to.connection.clone(),
                 target: load.connection,
                 table: load.table,
-                schema: load.schema,
+                schema: load.config.table_schema(&load.schema)?,
                 path: path(["load", name, "to", "table"]),
             })
         };

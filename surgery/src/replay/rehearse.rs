@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, RecordBatch};
 use millrace_ingest::reread::Reread;
+use millrace_loader::parts::Action;
 use millrace_loader::reading::Reading;
 use millrace_loader::service::Load;
-use millrace_model::{Batch, Code, Fault, Records, Rejection, Result, Schema, Stage};
+use millrace_model::{Batch, Code, Fault, Origin, Records, Rejection, Result, Schema, Stage};
 use millrace_runtime::codec::Encoder;
 use millrace_runtime::dead_letters::DeadLetter;
 use millrace_runtime::formats::render;
@@ -98,8 +99,9 @@ impl<'a> Rehearsal<'a> {
     }
 
     fn load(load: &Load) -> Result<Self> {
-        load.connection.check(&load.table, &load.schema)?;
-        Ok(Self::Load(Box::new(Reading::new(&load.table, &load.schema)?)))
+        let reading = Reading::new(&load.config, &load.schema)?;
+        load.connection.check(&load.table, reading.table_schema())?;
+        Ok(Self::Load(Box::new(reading)))
     }
 
     async fn play(&mut self, theatre: &Theatre, letter: &DeadLetter, to: &str) -> Result<Rehearsed> {
@@ -115,9 +117,17 @@ impl<'a> Rehearsal<'a> {
             Self::Load(reading) => {
                 let read = reading.read(&records, &theatre.registry).await?;
                 let undecoded = read.undecoded.into_iter().map(|rejection| (Stage::Decode, rejection));
-                let unkeyed = read.unkeyed.into_iter().map(|rejection| (Stage::Write, rejection));
-                let rejected = undecoded.chain(unkeyed).collect();
-                Played { batch: read.rows, tombstone: read.deletions.is_some_and(|keys| !keys.is_empty()), rejected }
+                let unfit = read.unfit.into_iter().map(|rejection| (Stage::Write, rejection));
+                let rejected = undecoded.chain(unfit).collect();
+                let tombstone = read.parts.iter().any(|part| part.action != Action::Write);
+                let row = read.parts.into_iter().find(|part| part.action == Action::Write).map(|part| part.batch);
+                let none = || {
+                    Batch::new(
+                        RecordBatch::new_empty(Arc::clone(reading.table_schema().arrow())),
+                        Origin::of(Arc::clone(&records), Vec::<u32>::new()),
+                    )
+                };
+                Played { batch: row.unwrap_or_else(none), tombstone, rejected }
             }
         };
         played.told(to)

@@ -32,8 +32,8 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) async fn open(theatre: &Theatre, load: &Load, producer: Producer) -> Result<Self> {
-        let reading = Reading::new(&load.table, &load.schema)?;
-        let sink = load.connection.open(&load.table, &load.schema).await?;
+        let reading = Reading::new(&load.config, &load.schema)?;
+        let sink = load.connection.open(&load.table, reading.table_schema()).await?;
         Ok(Self { registry: theatre.registry.clone(), reading, sink, producer, from: Offsets::new(), to: Offsets::new() })
     }
 
@@ -64,7 +64,7 @@ impl Destination for Target {
         let refused = read.stage(&mut *self.sink).await?;
         let settled = self.sink.settle().await?;
         let unread = read.undecoded.into_iter().map(|rejection| (Stage::Decode, rejection));
-        let unwritten = read.unkeyed.into_iter().chain(refused).map(|rejection| (Stage::Write, rejection));
+        let unwritten = read.unfit.into_iter().chain(refused).map(|rejection| (Stage::Write, rejection));
         let settled = settled.iter().map(|rejected| (rejected.stage().clone(), rejected.rejection().clone()));
         Ok(unread.chain(unwritten).chain(settled).collect())
     }
