@@ -161,6 +161,10 @@ pub(crate) struct Run {
     /// Only these pipelines; all of the service's without it.
     #[arg(long = "pipeline")]
     pub(crate) pipelines: Vec<String>,
+    /// End when everything that was there at the start is durable, with a summary: ingest of files and queries only. Status 1
+    /// when something could not be read.
+    #[arg(long)]
+    pub(crate) once: bool,
     /// This process's stable name among its replicas; transactions and group membership go by it.
     #[arg(long, env = "MILLRACE_INSTANCE", default_value_t = host_name())]
     pub(crate) instance: String,

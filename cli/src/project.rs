@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use millrace_connectors::Connection;
+use millrace_ingest::Progress;
 use millrace_ingest::config::Input;
 use millrace_ingest::service::Ingest;
 use millrace_loader::service::Load;
@@ -140,8 +141,10 @@ impl Loaded {
     pub(crate) fn ingest(&self, name: &str) -> anyhow::Result<Ingest> {
         let (config, typed) = (self.project.ingest[name].clone(), self.typed(name)?);
         let (output, schema) = end(typed.output.as_ref(), name)?;
-        let topics = self.topics(&[&output, &config.dead_letters.topic]);
-        Ok(Ingest { config, schema, key: columns(typed.key.as_ref()), topics })
+        let mut names = vec![&*output, &*config.dead_letters.topic];
+        names.extend(config.manifest().filter(|manifest| self.flow.topics.contains_key(*manifest)));
+        let topics = self.topics(&names);
+        Ok(Ingest { config, schema, key: columns(typed.key.as_ref()), topics, progress: Progress::default() })
     }
 
     /// A transform pipeline, ready to run.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use anyhow::bail;
 use millrace_ingest::service as ingesting;
+use millrace_ingest::{Ingest, Progress};
 use millrace_loader::service::{self as loading, Load};
 use millrace_runtime::kafka::Cluster;
 use millrace_runtime::pipeline::{Pipeline, Running};
@@ -22,15 +23,23 @@ pub(crate) struct Context<'a> {
     pub(crate) registry: Registry,
     pub(crate) health: &'a Health,
     pub(crate) shutdown: &'a Shutdown,
+    /// Whether pipelines end by themselves.
+    bounded: bool,
 }
 
 impl<'a> Context<'a> {
     pub(crate) fn new(loaded: &'a Loaded, instance: &str, health: &'a Health, shutdown: &'a Shutdown) -> anyhow::Result<Self> {
-        Ok(Self { loaded, cluster: loaded.cluster(instance), registry: loaded.registry()?, health, shutdown })
+        Ok(Self { loaded, cluster: loaded.cluster(instance), registry: loaded.registry()?, health, shutdown, bounded: false })
+    }
+
+    /// The same, for pipelines that end when what was there at their start is done.
+    pub(crate) fn bounded(self) -> Self {
+        Self { bounded: true, ..self }
     }
 
     fn pipeline(&self, service: &'static str, name: &str) -> Pipeline {
-        Pipeline::new(service, &self.loaded.project.name, name, self.health, self.shutdown)
+        let pipeline = Pipeline::new(service, &self.loaded.project.name, name, self.health, self.shutdown);
+        if self.bounded { pipeline.bounded() } else { pipeline }
     }
 }
 
@@ -82,10 +91,24 @@ pub(crate) async fn start(context: &Context<'_>, service: Service, wanted: &[Str
     }
 }
 
+/// Starts the ingest pipelines of these names, and gives how far each is.
+pub(crate) async fn pull(context: &Context<'_>, names: &[String]) -> anyhow::Result<(RunningServices, BTreeMap<String, Progress>)> {
+    let names = chosen(&context.loaded.project.ingest, names, "ingest")?;
+    let pipelines = ingest_pipelines(context, &names)?;
+    let progress = pipelines.iter().map(|(ingest, pipeline)| (pipeline.name.to_string(), ingest.progress.clone())).collect();
+    Ok((start_ingest(context, pipelines).await?, progress))
+}
+
 async fn ingest(context: &Context<'_>, wanted: &[String]) -> anyhow::Result<RunningServices> {
     let names = chosen(&context.loaded.project.ingest, wanted, "ingest")?;
-    let pipelines = names.into_iter().map(|name| Ok((context.loaded.ingest(name)?, context.pipeline("ingest", name))));
-    let pipelines = pipelines.collect::<anyhow::Result<Vec<_>>>()?;
+    start_ingest(context, ingest_pipelines(context, &names)?).await
+}
+
+fn ingest_pipelines(context: &Context<'_>, names: &[&str]) -> anyhow::Result<Vec<(Ingest, Pipeline)>> {
+    names.iter().map(|name| Ok((context.loaded.ingest(name)?, context.pipeline("ingest", name)))).collect()
+}
+
+async fn start_ingest(context: &Context<'_>, pipelines: Vec<(Ingest, Pipeline)>) -> anyhow::Result<RunningServices> {
     let address = context.loaded.project.service.http;
     let running = ingesting::start(pipelines, address, &context.cluster, &context.registry, context.shutdown).await?;
     if let Some(address) = running.address() {

@@ -5,6 +5,7 @@ mod connection;
 pub mod described;
 mod embedded;
 pub mod files;
+pub mod objects;
 pub mod postgres;
 mod sources;
 pub mod sqlite;
@@ -13,5 +14,6 @@ mod table_config;
 
 pub use config::{Connection, SourceConfig};
 pub use described::{DescribedColumn, Relation};
+pub use sources::Split;
 pub use table::{Column, Definition, Examined, Misfit, MisfitKind, QueryResult};
 pub use table_config::{Capabilities, Mode, TableConfig};

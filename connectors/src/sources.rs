@@ -1,11 +1,25 @@
 //! Sources by their configuration: a line for each in each function.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_model::{Position, Records, Result, Schema, Source};
 use millrace_runtime::formats::Parsed;
 
 use crate::config::SourceConfig;
+use crate::files;
+
+/// A part of a source that is read by itself, such as a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// Its name: the key of its position.
+    pub name: String,
+    /// Changes whenever there may be something new in it. A split that is complete is not asked again while it stays the same;
+    /// without a version it is.
+    pub version: Option<String>,
+    /// How much there is to read, where that is known.
+    pub bytes: Option<u64>,
+}
 
 impl SourceConfig {
     /// Whether the source can bring records of `schema`, as far as can be said without I/O.
@@ -15,17 +29,39 @@ impl SourceConfig {
         }
     }
 
-    /// The splits there are now, in their order. A split's name is the key of its position.
-    pub async fn splits(&self) -> Result<Vec<String>> {
+    /// How long after listing the splits that is due again; `None` when those that were there are all.
+    pub fn listing_interval(&self) -> Option<Duration> {
+        match self {
+            Self::Files(files) => files.listing_interval(),
+        }
+    }
+
+    /// The topic that tells which splits were read to their end, if there is one.
+    pub fn manifest(&self) -> Option<&str> {
+        match self {
+            Self::Files(files) => files.manifest.as_deref(),
+        }
+    }
+
+    /// Whether a split that was read to its end is opened again all the same: something may be left to do with it.
+    pub fn reopens_what_it_read(&self) -> bool {
+        match self {
+            Self::Files(files) => files.after != files::After::Keep,
+        }
+    }
+
+    /// The splits there are now, in their order.
+    pub async fn splits(&self) -> Result<Vec<Split>> {
         match self {
             Self::Files(files) => files.splits().await,
         }
     }
 
-    /// Reads records of a split once more that it had rejected, as they are or mended. `position` is how far the split has been read.
-    pub fn reread(&self, split: &str, schema: &Schema, position: Option<&Position>, records: &Arc<Records>) -> Result<Parsed> {
+    /// Reads records once more that had been rejected, as they are or mended. `name` is what their topic names: a split, or a part
+    /// of it; `position` is how far the split has been read.
+    pub fn reread(&self, name: &str, schema: &Schema, position: Option<&Position>, records: &Arc<Records>) -> Result<Parsed> {
         match self {
-            Self::Files(files) => files.open(split, schema, position)?.reread(records),
+            Self::Files(files) => files.reread(name, schema, position, records),
         }
     }
 

@@ -30,6 +30,21 @@ pub struct Pipeline {
     pub delivery: Delivery,
 }
 
+impl Pipeline {
+    /// Whether its records are pulled from a source, and not pushed.
+    pub fn is_pulled(&self) -> bool {
+        matches!(self.from, Input::Source(_))
+    }
+
+    /// The topic of the manifest of what was read, if there is one.
+    pub fn manifest(&self) -> Option<&str> {
+        match &self.from {
+            Input::Http(_) => None,
+            Input::Source(source) => source.manifest(),
+        }
+    }
+}
+
 /// Where the records of an ingest pipeline come from.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
 #[schemars(rename_all = "snake_case")]

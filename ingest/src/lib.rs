@@ -7,10 +7,12 @@
 
 pub mod config;
 mod positions;
+mod progress;
 mod pull;
 mod push;
 pub mod reread;
 pub mod service;
 
 pub use positions::{ASSIGNMENTS, POSITIONS, own_topics};
+pub use progress::{Progress, SplitProgress};
 pub use service::{Ingest, Running, start};

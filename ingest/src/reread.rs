@@ -43,13 +43,16 @@ impl Reread {
         if let Some(json) = self.json.as_ref().filter(|_| all_objects(records)) {
             return json.read(records);
         }
-        let split = records.topic().strip_prefix(OF_A_FILE).unwrap_or(records.topic());
-        source.reread(split, &self.ingest.schema, self.position(split)?.as_ref(), records)
+        let name = records.topic().strip_prefix(OF_A_FILE).unwrap_or(records.topic());
+        source.reread(name, &self.ingest.schema, self.position(name)?.as_ref(), records)
     }
 
-    fn position(&self, split: &str) -> Result<Option<Position>> {
-        let broken = |error| Fault::fatal(Code::Internal, format!("the position of {split} can't be read back")).because(error);
-        self.positions.get(split).map(|value| serde_json::from_slice(value).map_err(broken)).transpose()
+    /// How far the split has been read that the name is of, or of a part of: `a.zip` of `a.zip/one.csv`.
+    fn position(&self, name: &str) -> Result<Option<Position>> {
+        let broken = |error| Fault::fatal(Code::Internal, format!("the position of {name} can't be read back")).because(error);
+        let is_of = |split: &str| name.strip_prefix(split).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '#']));
+        let found = self.positions.iter().filter(|(split, _)| is_of(split)).max_by_key(|(split, _)| split.len());
+        found.map(|(_, value)| serde_json::from_slice(value).map_err(broken)).transpose()
     }
 }
 

@@ -11,6 +11,7 @@ use millrace_runtime::registry::Registry;
 use millrace_runtime::service::Shutdown;
 
 use crate::config::{self, Input};
+use crate::progress::Progress;
 use crate::push::{Gateway, Serving};
 use crate::{pull, push};
 
@@ -25,6 +26,8 @@ pub struct Ingest {
     pub key: Vec<String>,
     /// The topics to make before it runs.
     pub topics: Vec<Declared>,
+    /// Where it tells how far its sources are.
+    pub progress: Progress,
 }
 
 impl Ingest {

@@ -63,6 +63,9 @@ codes! {
     FileUnreadable = "MR0407", "A file can't be read", "Check the path and its permissions.";
     EncodingInvalid = "MR0408", "The text is not UTF-8", "Send UTF-8.";
     FileDamaged = "MR0409", "A file is not what its format wants", "Put a whole file in its place under another name; what was read of it before stands.";
+    FileChanged = "MR0412", "A file is another one than was read under its name", "Write new data to files of new names, or set on_change: read_again.";
+    StoreUnavailable = "MR0410", "The object store can't be reached", "Check the URL, the endpoint and the network; the pipeline goes on by itself when it answers.";
+    StoreRefused = "MR0411", "The object store refused the request", "Check the connection's credentials and region, and what they may do.";
     // MR05..: transform.
     SqlInvalid = "MR0501", "The SQL of a step can't be used", "Mend the place that the message names.";
     SqlUnsupported = "MR0502", "The SQL needs more than one row at a time", "Use row-wise expressions; aggregates, joins and windows belong to later steps.";

@@ -58,6 +58,13 @@ impl Fault {
         self
     }
 
+    /// The same fault, whose message begins with the place that it is about.
+    #[must_use]
+    pub fn at(mut self, place: &str) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
     /// The stable code.
     pub fn code(&self) -> Code {
         self.code

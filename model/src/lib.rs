@@ -21,5 +21,5 @@ pub use records::{Header, Record, Records, RecordsBuilder};
 pub use rejected::{Rejected, Rejection, Stage};
 pub use schema::Schema;
 pub use sink::{Commit, Sink};
-pub use source::{Pulled, Source};
+pub use source::{Finished, Pulled, Source};
 pub use step::{Applied, Step};

@@ -16,6 +16,19 @@ pub struct Pulled {
     pub rejected: Vec<Rejected>,
     /// How far the source has been read, these rows and rejections included.
     pub position: Position,
+    /// Set when the split has been read to its end with this, as a file is.
+    pub finished: Option<Finished>,
+}
+
+/// A split that has been read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Where it is, for people: a path or URL without credentials.
+    pub place: String,
+    /// How many bytes it has, where it is kept; compressed ones count as they are.
+    pub bytes: u64,
+    /// Which version of it was read: an entity tag, or what the file system knows.
+    pub version: String,
 }
 
 /// One split of a source that is read by pulling: a file, a table's range.
@@ -32,6 +45,12 @@ pub struct Pulled {
 pub trait Source: Send {
     /// The next rows, or `None` when there are none at present (the caller asks again later).
     async fn next(&mut self) -> Result<Option<Pulled>>;
+
+    /// After [`Source::next`] had nothing: whether all that was there has been brought, so that a bounded run may end. A last
+    /// line that may still be in the writing is not.
+    fn is_complete(&self) -> bool {
+        true
+    }
 
     /// Everything up to `position` is durable in Kafka.
     async fn settled(&mut self, position: &Position) -> Result<()>;

@@ -27,6 +27,8 @@ pub struct Pipeline {
     pub hop: Hop,
     /// When to stop.
     pub shutdown: Shutdown,
+    /// Whether it ends by itself: when what was there at its start is done, or when it is halted, which a run for ever waits out.
+    pub bounded: bool,
 }
 
 impl Pipeline {
@@ -39,7 +41,14 @@ impl Pipeline {
             metrics: PipelineMetrics::new(service, name),
             hop: Hop::new(service, name),
             shutdown: shutdown.clone(),
+            bounded: false,
         }
+    }
+
+    /// The same, for a run that ends by itself.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        Self { bounded: true, ..self }
     }
 
     /// Runs `work` on a thread of its own until it ends well, which it does on shutdown, or stands halted for good.
@@ -81,11 +90,16 @@ impl Pipeline {
             }
             Next::HaltFor(wait) => {
                 self.health.halted(fault);
+                if self.bounded {
+                    return None;
+                }
                 self.shutdown.or(tokio::time::sleep(wait)).await
             }
             Next::Halt => {
                 self.health.halted(fault);
-                self.shutdown.requested().await;
+                if !self.bounded {
+                    self.shutdown.requested().await;
+                }
                 None
             }
         }

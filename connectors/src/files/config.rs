@@ -1,19 +1,39 @@
 //! Which files are read, and how.
 
-use millrace_runtime::project::ProjectPath;
+use millrace_runtime::project::{Millis, PathOrUrl};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Files that are read once each, in the order of their names; a file that grows is read on.
+/// Files that are read once each, in the order of their names: on this machine, or in an object store.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Files")]
 pub struct Config {
-    /// A path, relative to the project's folder, or a pattern: `*` for any part of a name, `**` for any folders.
-    pub path: ProjectPath,
-    /// What the files are. Without it the extension says: `.csv`, or `.ndjson` and `.jsonl`.
+    /// A path, relative to the project's folder, or a URL (`s3://bucket/in/*.csv`, `az://container/…`, `gs://bucket/…`,
+    /// `https://host/…`), or a pattern: `*` for any part of a name, `**` for any folders.
+    pub path: PathOrUrl,
+    /// What the files are. Without it the extension says: `.csv`, `.ndjson` or `.jsonl`, `.json`.
     #[serde(default)]
     pub format: Option<Format>,
+    /// How the files are compressed. Without it the extension says: `.gz`, `.zst`, `.zip`.
+    #[serde(default)]
+    pub compression: Option<Compression>,
+    /// Which files are read, and up to when.
+    #[serde(default)]
+    pub mode: Mode,
+    /// How often new files are looked for. Without it 5 s on this machine, 30 s elsewhere.
+    #[serde(default)]
+    pub interval: Option<Millis>,
+    /// What becomes of a file that changed after it was read, or while it was.
+    #[serde(default)]
+    pub on_change: OnChange,
+    /// What becomes of a file when all of it is durable in Kafka.
+    #[serde(default)]
+    pub after: After,
+    /// The topic that gets a record for each file that was read (`schemas/file_read.avsc`), in the transaction of the file's last
+    /// records; `null` for none.
+    #[serde(default = "manifest")]
+    pub manifest: Option<String>,
     /// Texts that stand for null in CSV, such as `NA`. An unquoted empty field is null too, where the schema allows it.
     #[serde(default)]
     pub null: Vec<String>,
@@ -24,6 +44,11 @@ pub struct Config {
     /// The names of the columns of CSV files that have no header line. Without it the first line has them.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "serde's signature")]
+fn manifest() -> Option<String> {
+    Some("millrace.files".into())
 }
 
 fn comma() -> char {
@@ -38,4 +63,60 @@ pub enum Format {
     Csv,
     /// One JSON object on each line.
     Ndjson,
+    /// A JSON array of objects, or objects one after the other.
+    Json,
+}
+
+/// How a file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Not at all, whatever its extension says.
+    None,
+    /// gzip (RFC 1952), one member or several.
+    Gzip,
+    /// Zstandard (RFC 8878), one frame or several.
+    Zstd,
+    /// A zip archive: each file in it is read, in the archive's order; its own extension says what it is.
+    Zip,
+}
+
+/// Which files are read, and up to when.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Those that are there when the pipeline starts.
+    Once,
+    /// Those and the ones that come. A CSV or NDJSON file on this machine that has grown is read on.
+    #[default]
+    Watch,
+    /// Those that grow, followed over their rotation as `tail -F` does: CSV and NDJSON on this machine, not compressed. A last
+    /// line without its end waits. A file is no end of its own: what rotation renames it to, by adding to its name, is not read again.
+    Growing,
+}
+
+/// What becomes of a file that is not the one that was read under its name: an object with another entity tag, a file that
+/// begins differently or is shorter than before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnChange {
+    /// It is not read and shows the pipeline halted; other files go on.
+    #[default]
+    Halt,
+    /// It is a new file: all of it is read.
+    ReadAgain,
+}
+
+/// What becomes of a file when all of it is durable in Kafka.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum After {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It is deleted.
+    Delete,
+    /// It is moved to this folder, under its name below the pattern's folder: a path relative to the project's folder, or the
+    /// URL of a folder in the same bucket or container. An object that is there is replaced; a file makes the pipeline halt.
+    Move(PathOrUrl),
 }

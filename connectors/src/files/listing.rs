@@ -1,17 +1,29 @@
 //! Which files there are: the splits of a files source.
 
-use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use millrace_model::{Code, Fault, Result, Schema};
-use millrace_runtime::formats::JsonReader;
+use millrace_model::{Code, Fault, Position, Records, Result, Schema};
+use millrace_runtime::formats::csv::{CsvReader, Dialect};
+use millrace_runtime::formats::{JsonReader, Parsed};
 
-use super::config::{Config, Format};
+use super::config::{After, Compression, Config, Mode};
+use super::format::Reading;
+use super::position::At;
+use super::source::FileSource;
+use super::store::{Found, Store, unreadable};
+use crate::sources::Split;
+
+/// How often files are listed: on this machine, and elsewhere, where each listing is paid for.
+const LOCALLY: Duration = Duration::from_secs(5);
+const REMOTELY: Duration = Duration::from_secs(30);
 
 impl Config {
     /// Whether files can be read by `schema`, as far as can be said without I/O.
     pub fn check(&self, schema: &Schema) -> Result<()> {
         self.delimiter_byte()?;
-        glob::Pattern::new(&self.path.to_string_lossy()).map_err(|error| self.bad_pattern(error))?;
+        self.store()?.check(&self.after)?;
+        self.check_growing()?;
         JsonReader::new(schema).map(|_| ())
     }
 
@@ -19,149 +31,124 @@ impl Config {
     ///
     /// A file's identity, under which its position is kept, is its path below the pattern's folder: `2013/a.csv` for `in/*/*.csv`.
     /// So a project that is moved with its files goes on where it was. A file that is elsewhere, where a link leads to, has its
-    /// full path. Within the folder a file that is moved is read anew; one that takes the name of another is an operator's matter,
-    /// as when the pattern comes to name another folder, unless both begin with the same bytes.
-    pub async fn splits(&self) -> Result<Vec<String>> {
-        let config = self.clone();
-        let listed = tokio::task::spawn_blocking(move || config.list()).await;
-        listed.map_err(|error| Fault::fatal(Code::Internal, "listing files panicked").because(error))?
+    /// full path; an object has its URL, without a query.
+    pub async fn splits(&self) -> Result<Vec<Split>> {
+        let mut found = self.store()?.list().await?;
+        let follows = self.mode == Mode::Growing;
+        if follows {
+            drop_rotated(&mut found);
+        }
+        let split = |found: Found| {
+            // What is followed is asked all the time.
+            let version = (!follows).then_some(found.facts.version);
+            Split { name: found.name, version, bytes: Some(found.facts.bytes) }
+        };
+        Ok(found.into_iter().map(split).collect())
     }
 
-    fn list(&self) -> Result<Vec<String>> {
-        let pattern = self.path.to_string_lossy();
-        let found = glob::glob(&pattern).map_err(|error| self.bad_pattern(error))?;
-        let folder = self.folder();
-        let folder = folder.canonicalize().unwrap_or(folder);
-        let mut splits = Vec::new();
-        for path in found {
-            let path = path.map_err(|error| unreadable(error.path(), "the folder can't be listed").because(error.to_string()))?;
-            if path.is_file() {
-                splits.push(name(&path, &folder)?);
+    /// How long after a listing the next one is due; never when only what was there is read.
+    pub fn listing_interval(&self) -> Option<Duration> {
+        let usual = if self.path.path().is_some() { LOCALLY } else { REMOTELY };
+        let interval = self.interval.map_or(usual, millrace_runtime::project::Millis::duration);
+        (self.mode != Mode::Once).then_some(interval)
+    }
+
+    /// Opens a split of [`Config::splits`] at `position`, or at its beginning.
+    pub fn open(&self, split: &str, schema: &Schema, position: Option<&Position>) -> Result<FileSource> {
+        FileSource::new(Arc::new(self.clone()), self.store()?, split, schema, position)
+    }
+
+    /// Reads records once more that had been rejected, by what their topic says of their file.
+    ///
+    /// # Errors
+    /// Rows of CSV need the names of their columns, which the position has of a file's last part only.
+    pub fn reread(&self, name: &str, schema: &Schema, position: Option<&Position>, records: &Arc<Records>) -> Result<Parsed> {
+        let Reading::Csv = self.reading_of(without_generation(name))? else { return JsonReader::new(schema)?.read(records) };
+        let known = position.map(At::of).transpose()?.and_then(|at| at.lines.header);
+        let Some(names) = known.or_else(|| self.columns.clone()) else {
+            let why = "the names of its columns are not known; mend the record into a JSON object";
+            return Err(unreadable(name, why));
+        };
+        CsvReader::new(schema, &names, self.dialect()?)?.read(records)
+    }
+
+    pub(super) fn dialect(&self) -> Result<Dialect> {
+        Ok(Dialect { delimiter: self.delimiter_byte()?, nulls: self.null.clone() })
+    }
+
+    /// Whether files so can be followed as they grow.
+    fn check_growing(&self) -> Result<()> {
+        let wrong = |why: &str| Err(Fault::operator(Code::ProjectSyntax, format!("`mode: growing` {why}")));
+        match self {
+            _ if self.mode != Mode::Growing => Ok(()),
+            _ if self.path.path().is_none() => wrong("is for files on this machine: an object never grows"),
+            _ if self.after != After::Keep => wrong("leaves files where they are: leave `after` out"),
+            Self { compression: Some(compression), .. } if *compression != Compression::None => {
+                wrong("is for files that are not compressed")
             }
-        }
-        splits.sort_unstable();
-        splits.dedup();
-        Ok(splits)
-    }
-
-    /// The path of a split.
-    pub(super) fn path_of(&self, split: &str) -> PathBuf {
-        self.folder().join(split)
-    }
-
-    /// The folder that the pattern is about: what stands before its first `*`, `?` or `[`, without the last name.
-    fn folder(&self) -> PathBuf {
-        let is_fixed = |name: &Component<'_>| !name.as_os_str().to_string_lossy().contains(['*', '?', '[']);
-        let folders = self.path.parent().into_iter().flat_map(Path::components);
-        Path::new(".").components().chain(folders).take_while(is_fixed).collect()
-    }
-
-    /// What a file is: as the configuration says, else as its extension does.
-    pub(super) fn format_of(&self, path: &Path) -> Result<Format> {
-        if let Some(format) = self.format {
-            return Ok(format);
-        }
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("csv") => Ok(Format::Csv),
-            Some("ndjson" | "jsonl") => Ok(Format::Ndjson),
-            _ => Err(unreadable(path, "its extension does not say what it is; set `format: csv` or `format: ndjson`")),
+            Self { format: Some(format), .. } if matches!(Reading::from(*format), Reading::Blocks(_)) => wrong("is for CSV and NDJSON"),
+            _ => Ok(()),
         }
     }
 
-    pub(super) fn delimiter_byte(&self) -> Result<u8> {
+    fn store(&self) -> Result<Store> {
+        Store::new(&self.path, None)
+    }
+
+    fn delimiter_byte(&self) -> Result<u8> {
         u8::try_from(self.delimiter).ok().filter(u8::is_ascii).ok_or_else(|| {
             let message =
                 format!("the delimiter `{}` is not one of the ASCII characters; a CSV file has a byte between fields", self.delimiter);
             Fault::operator(Code::ProjectSyntax, message)
         })
     }
-
-    fn bad_pattern(&self, error: glob::PatternError) -> Fault {
-        Fault::operator(Code::ProjectSyntax, format!("`{}` is not a path or a pattern of paths", self.path.display())).because(error)
-    }
 }
 
-/// A file's path below the folder, or its full path.
-fn name(path: &Path, folder: &Path) -> Result<String> {
-    let full = path.canonicalize().map_err(|error| unreadable(path, "it can't be found").because(error))?;
-    let name = full.strip_prefix(folder).unwrap_or(&full);
-    name.to_str().map(str::to_owned).ok_or_else(|| unreadable(path, "its name is not UTF-8"))
+/// A name as it was before it became that of another file: `a.csv` of `a.csv#1`.
+fn without_generation(name: &str) -> &str {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    name.rsplit_once('#').filter(|(_, generation)| is_number(generation)).map_or(name, |(name, _)| name)
 }
 
-/// A file, or a folder, that can't be read: an operator's matter, except that the next look may find it mended.
-pub(super) fn unreadable(path: &Path, why: &str) -> Fault {
-    Fault::operator(Code::FileUnreadable, format!("{}: {why}", path.display()))
+/// Leaves out what rotation has renamed others to: `app.log.1` beside `app.log`.
+fn drop_rotated(found: &mut Vec<Found>) {
+    let names: Vec<String> = found.iter().map(|found| found.name.clone()).collect();
+    let is_rotated =
+        |name: &str| names.iter().any(|other| name.strip_prefix(other.as_str()).is_some_and(|added| added.starts_with(['.', '-', '_'])));
+    found.retain(|found| !is_rotated(&found.name));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::store::Facts;
     use serde_json::json;
 
-    fn config(path: &Path) -> Config {
-        serde_json::from_value(json!({ "path": path })).expect("a configuration")
-    }
-
-    #[tokio::test]
-    async fn a_pattern_finds_files_in_the_order_of_their_names() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for name in ["b.csv", "a.csv", "c.txt"] {
-            std::fs::write(folder.path().join(name), "").expect("writes");
-        }
-        std::fs::create_dir(folder.path().join("d.csv")).expect("makes a folder");
-        assert_eq!(config(&folder.path().join("*.csv")).splits().await.expect("lists"), ["a.csv", "b.csv"]);
-    }
-
-    #[tokio::test]
-    async fn files_keep_their_names_when_the_project_is_moved() {
-        let place = tempfile::tempdir().expect("a folder");
-        let [here, there] = ["here", "there"].map(|name| place.path().join(name));
-        std::fs::create_dir_all(here.join("in/2013")).expect("makes folders");
-        std::fs::write(here.join("in/2013/a.csv"), "").expect("writes");
-        std::fs::write(here.join("in/b.csv"), "").expect("writes");
-        let listed = async |folder: &Path| config(&folder.join("in/**/*.csv")).splits().await.expect("lists");
-        assert_eq!(listed(&here).await, ["2013/a.csv", "b.csv"]);
-        std::fs::rename(&here, &there).expect("moves");
-        assert_eq!(listed(&there).await, ["2013/a.csv", "b.csv"]);
-        assert_eq!(config(&there.join("in/**/*.csv")).path_of("2013/a.csv"), there.join("in/2013/a.csv"));
-    }
-
-    #[tokio::test]
-    async fn a_file_that_a_link_leads_to_is_one_split_wherever_it_is() {
-        let (folder, elsewhere) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-        let far = elsewhere.path().canonicalize().expect("is there").join("far.csv");
-        for file in [&folder.path().join("a.csv"), &far] {
-            std::fs::write(file, "").expect("writes");
-        }
-        for (link, file) in [("b.csv", Path::new("a.csv")), ("c.csv", &far)] {
-            std::os::unix::fs::symlink(file, folder.path().join(link)).expect("links");
-        }
-        let config = config(&folder.path().join("*.csv"));
-        let far = far.to_str().expect("UTF-8");
-        assert_eq!(config.splits().await.expect("lists"), [far, "a.csv"]);
-        assert_eq!(config.path_of(far), Path::new(far));
+    #[test]
+    fn what_rotation_has_renamed_is_left_out() {
+        let facts = || Facts { bytes: 1, version: "v".into(), is_whole: true };
+        let names = ["app.log", "app.log-20260101", "app.log.1", "apple.log", "other.log.1"];
+        let mut found: Vec<Found> = names.iter().map(|name| Found { name: (*name).to_owned(), facts: facts() }).collect();
+        drop_rotated(&mut found);
+        assert_eq!(found.iter().map(|found| &*found.name).collect::<Vec<_>>(), ["app.log", "apple.log", "other.log.1"]);
     }
 
     #[test]
-    fn the_folder_of_a_pattern_has_no_pattern_in_it() {
-        let folder = |pattern: &str| config(Path::new(pattern)).folder();
-        assert_eq!(folder("/p/in/*.csv"), Path::new("/p/in"));
-        assert_eq!(folder("/p/20[12]?/**/a*/b.csv"), Path::new("/p"));
-        assert_eq!(folder("in/a.csv"), Path::new("./in"));
-        assert_eq!(folder("*.csv"), Path::new("."));
-    }
-
-    #[tokio::test]
-    async fn a_path_that_is_not_there_yet_is_no_fault() {
-        let folder = tempfile::tempdir().expect("a folder");
-        assert!(config(&folder.path().join("later.csv")).splits().await.expect("lists").is_empty());
-    }
-
-    #[test]
-    fn the_extension_says_what_a_file_is() {
-        let config = config(Path::new("in/*"));
-        assert_eq!(config.format_of(Path::new("a.csv")).expect("known"), Format::Csv);
-        assert_eq!(config.format_of(Path::new("a.jsonl")).expect("known"), Format::Ndjson);
-        assert!(config.format_of(Path::new("a.txt")).expect_err("unknown").message().contains("set `format: csv`"));
+    fn what_can_not_be_done_is_refused_before_anything_runs() {
+        let schema =
+            millrace_runtime::codec::schema(json!({ "type": "record", "name": "T", "fields": [{ "name": "s", "type": "string" }] }))
+                .expect("a schema");
+        let refused = |settings: serde_json::Value| {
+            let config: Config = serde_json::from_value(settings).expect("reads");
+            config.check(&schema).expect_err("refused").message().to_owned()
+        };
+        assert!(refused(json!({ "path": "s3://b/*.csv", "mode": "growing" })).contains("an object never grows"));
+        assert!(refused(json!({ "path": "in/*", "mode": "growing", "format": "json" })).contains("is for CSV and NDJSON"));
+        assert!(refused(json!({ "path": "in/*", "mode": "growing", "after": "delete" })).contains("leave `after` out"));
+        assert!(refused(json!({ "path": "https://h/a.csv", "after": "delete" })).contains("left where they are"));
+        assert!(refused(json!({ "path": "s3://b/*.csv", "after": { "move": "s3://c/done" } })).contains("the same place"));
+        assert!(refused(json!({ "path": "in/*.csv", "after": { "move": "s3://c/done" } })).contains("a folder of this machine"));
+        assert!(refused(json!({ "path": "in/[", "delimiter": "," })).contains("pattern"));
+        assert!(refused(json!({ "path": "in/a", "delimiter": "→" })).contains("ASCII"));
     }
 }

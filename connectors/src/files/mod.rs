@@ -1,10 +1,20 @@
-//! Files on this machine: source.
+//! Files, on this machine or in an object store: source.
 
+mod after;
 mod beginning;
+mod blocks;
+mod compression;
 mod config;
+mod following;
+mod format;
+mod lines;
 mod listing;
+mod local;
+mod position;
+mod remote;
 mod rows;
 mod source;
+mod store;
 
-pub use config::{Config, Format};
+pub use config::{After, Compression, Config, Format, Mode, OnChange};
 pub use source::FileSource;

@@ -1,374 +1,463 @@
-//! One file, read from a position on.
+//! One file as a source, read from a position on.
 
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use millrace_model::{Code, Fault, Position, Pulled, Record, Records, RecordsBuilder, Rejected, Rejection, Result, Schema, Source, Stage};
-use millrace_runtime::formats::csv::{CsvReader, Dialect, header};
-use millrace_runtime::formats::{JsonReader, Parsed};
-use serde::{Deserialize, Serialize};
+use millrace_model::{
+    Batch, Code, Fault, Finished, Position, Pulled, Record, RecordsBuilder, Rejected, Rejection, Result, Schema, Source, Stage,
+};
 
-use super::beginning::Beginning;
-use super::config::{Config, Format};
-use super::listing::unreadable;
-use super::rows::{Cutter, Row, line_end, line_ends, without_line_end};
+use super::blocks::BlockReader;
+use super::compression::Packed;
+use super::config::{After, Compression, Config, Mode, OnChange};
+use super::following::{Following, Traced};
+use super::format::Reading;
+use super::lines::{LineFormat, LineReader, Text, no_rows};
+use super::position::At;
+use super::store::{Facts, Opened, Raw, Store, blocking, unreadable};
 
 /// How much is read and handed out at once.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+pub(super) struct Limits {
     /// Bytes of one read.
-    chunk: usize,
+    pub(super) chunk: usize,
     /// Bytes of one row. Leaves room for headers in a record of Kafka's default size limit.
-    row: usize,
+    pub(super) row: usize,
     /// Bytes that are kept of a longer line.
-    kept: usize,
+    pub(super) kept: usize,
     /// Rows of one batch.
-    rows: usize,
+    pub(super) rows: usize,
 }
 
-const LIMITS: Limits = Limits { chunk: 1 << 20, row: 900_000, kept: 1 << 16, rows: 5_000 };
+pub(super) const LIMITS: Limits = Limits { chunk: 1 << 20, row: 900_000, kept: 1 << 16, rows: 5_000 };
 
-/// A file whose last line has no line end is taken to be whole when nobody has written to it for so long.
-const QUIET: Duration = Duration::from_secs(2);
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// How far a file has been read; the value of its [`Position`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct At {
-    /// Bytes that are done with.
-    offset: u64,
-    /// The number of the next line, from 1.
-    line: u64,
-    /// The names of the columns of a CSV file, once its header has been read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    header: Option<Vec<String>>,
-    /// Whether the offset is within a line that was too long, whose rest is passed over.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    skipping: bool,
-    /// What the file began with.
-    #[serde(default)]
-    beginning: Beginning,
+/// What a reader has next.
+pub(super) enum Step {
+    Taken(Taken),
+    /// Nothing as yet: more may come.
+    Pending,
+    /// Nothing more.
+    End,
 }
 
-impl Default for At {
-    fn default() -> Self {
-        Self { offset: 0, line: 1, header: None, skipping: false, beginning: Beginning::default() }
-    }
+/// Rows and rejections of a file.
+pub(super) struct Taken {
+    pub(super) batch: Batch,
+    pub(super) rejected: Vec<Rejected>,
 }
 
-/// One file as a [`Source`]: NDJSON or CSV.
-///
-/// - A record's value is the line as it stands in the file, its offset the byte at which it begins.
-/// - The position has the byte, the line and the header, so reading goes on in mid-file exactly, whatever
-///   quotes came before.
-/// - A file may grow. Its last line, as long as it has no line end, waits until nobody has written for two seconds;
-///   then it is a record. What is written after that is a new line: no byte is read twice.
-/// - A file must not shrink or be written anew under the same name: that is a fault for an operator. It is seen by the file's
-///   length, and when a file is opened by the bytes that it begins with.
-/// - A line of more than 900,000 bytes is rejected alone; its dead letter holds its beginning and says where it stands.
-#[derive(Debug)]
-pub struct FileSource {
-    path: PathBuf,
-    split: String,
-    topic: Arc<str>,
-    schema: Schema,
-    dialect: Dialect,
-    cutter: Cutter,
-    rows: Rows,
-    at: At,
-    /// Whether the file was seen to be the one that the position is of.
-    known: bool,
-    /// What has been read from `at` on.
-    buffer: Vec<u8>,
-    limits: Limits,
-    now: fn() -> Timestamp,
+/// What is read at present.
+enum Reader {
+    Lines(Box<LineReader>),
+    Blocks(BlockReader),
 }
 
-/// What reads a file's rows.
-#[derive(Debug)]
-enum Rows {
-    Json(JsonReader),
-    /// Absent until the header has been read.
-    Csv(Option<CsvReader>),
-}
-
-impl Rows {
-    fn read(&self, records: &Arc<Records>) -> Result<Parsed> {
+impl Reader {
+    async fn next(&mut self) -> Result<Step> {
         match self {
-            Self::Json(reader) => reader.read(records),
-            Self::Csv(Some(reader)) => reader.read(records),
-            Self::Csv(None) => Err(Fault::fatal(Code::Internal, "a CSV file's header comes before its rows")),
+            Self::Lines(lines) => lines.next().await,
+            Self::Blocks(blocks) => blocks.next().await,
         }
     }
 }
 
-impl Config {
-    /// Opens a split of [`Config::splits`] at `position`, or at its beginning.
-    pub fn open(&self, split: &str, schema: &Schema, position: Option<&Position>) -> Result<FileSource> {
-        let path = self.path_of(split);
-        let at = position.map_or(Ok(At::default()), at_position)?;
-        let dialect = Dialect { delimiter: self.delimiter_byte()?, nulls: self.null.clone() };
-        let names = at.header.clone().or_else(|| self.columns.clone());
-        let (cutter, rows) = match self.format_of(&path)? {
-            Format::Ndjson => (Cutter::Lines, Rows::Json(JsonReader::new(schema)?)),
-            Format::Csv => {
-                let reader = names.map(|names| csv_reader(&path, schema, &names, &dialect)).transpose()?;
-                (Cutter::csv(dialect.delimiter), Rows::Csv(reader))
-            }
-        };
-        let topic = format!("file:{split}").into();
-        let (split, schema, buffer) = (split.to_owned(), schema.clone(), Vec::new());
-        let known = position.is_none();
-        Ok(FileSource { path, split, topic, schema, dialect, cutter, rows, at, known, buffer, limits: LIMITS, now: Timestamp::now })
+/// One file as a [`Source`].
+///
+/// - A file that may grow (lines, on this machine, not compressed) is known by what it begins with, and must not shrink. Every
+///   other is read as a whole, in one version: by its entity tag, or by what the file system knows. A file that is another one than
+///   was read under its name is a fault, or a new file, as `on_change` says.
+/// - A file on this machine that is read as a whole is left alone until nobody has written to it for two seconds.
+/// - The last rows of a file come with [`Pulled::finished`].
+/// - A file that is damaged in its middle ends there, with one rejection that says so.
+pub struct FileSource {
+    config: Arc<Config>,
+    store: Store,
+    split: String,
+    schema: Schema,
+    at: At,
+    /// Of the version that is being read.
+    facts: Option<Facts>,
+    reader: Option<Reader>,
+    /// What was read one step further, and how far that is.
+    ahead: Option<Result<(Taken, At)>>,
+    complete: bool,
+    /// Whether it is durable that all of the file has been read.
+    durable: bool,
+    limits: Limits,
+}
+
+impl std::fmt::Debug for FileSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileSource").field("split", &self.split).field("at", &self.at).finish_non_exhaustive()
     }
-}
-
-fn at_position(position: &Position) -> Result<At> {
-    serde_json::from_value(position.at.clone())
-        .map_err(|error| Fault::fatal(Code::Internal, format!("the position of {} is not one of a file", position.split)).because(error))
-}
-
-fn csv_reader(path: &Path, schema: &Schema, names: &[String], dialect: &Dialect) -> Result<CsvReader> {
-    CsvReader::new(schema, names, dialect.clone())
-        .map_err(|fault| Fault::new(fault.code(), fault.retry(), format!("{}: {}", path.display(), fault.message())))
 }
 
 #[async_trait]
 impl Source for FileSource {
     async fn next(&mut self) -> Result<Option<Pulled>> {
-        loop {
-            let at_end = self.fill().await?;
-            self.recognise().await?;
-            self.pass_over_the_overlong();
-            if self.needs_header() && !self.take_header(at_end)? {
-                return Ok(None);
+        match self.pull().await {
+            Err(fault) if fault.code() == Code::FileDamaged => self.end_damaged(&fault).map(Some),
+            Err(fault) if fault.code() == Code::FileChanged && self.config.mode == Mode::Growing => self.pull_rotated(&fault).await,
+            Err(fault) if fault.code() == Code::FileChanged && self.may_be_another() => {
+                tracing::warn!(file = self.place(), %fault, "it is read as a new file");
+                self.restart();
+                self.pull().await
             }
-            if let Some(pulled) = self.take(false)? {
-                return Ok(Some(pulled));
-            }
-            if at_end {
-                return if self.is_quiet()? { self.take(true) } else { Ok(None) };
-            }
+            other => other,
         }
     }
 
-    /// A file keeps what it has.
-    async fn settled(&mut self, _position: &Position) -> Result<()> {
+    fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    async fn settled(&mut self, position: &Position) -> Result<()> {
+        self.durable = At::of(position)?.ended;
         Ok(())
     }
 }
 
 impl FileSource {
-    /// Reads rows once more that were rejected, as they are or mended.
-    pub fn reread(&self, records: &Arc<Records>) -> Result<Parsed> {
-        self.rows.read(records)
+    pub(super) fn new(config: Arc<Config>, store: Store, split: &str, schema: &Schema, position: Option<&Position>) -> Result<Self> {
+        let at = position.map_or(Ok(At::default()), At::of)?;
+        let (split, schema, durable) = (split.to_owned(), schema.clone(), at.ended);
+        Ok(Self { config, store, split, schema, at, facts: None, reader: None, ahead: None, complete: false, durable, limits: LIMITS })
     }
 
-    /// Reads until there is more than the longest row, and tells whether the file ends there.
-    async fn fill(&mut self) -> Result<bool> {
-        while self.buffer.len() <= self.limits.row {
-            let read = self.read(self.at.offset + self.buffer.len() as u64, self.limits.chunk).await?;
-            if read.is_empty() {
-                return Ok(true);
+    fn place(&self) -> String {
+        self.store.place(&self.split)
+    }
+
+    /// What the file's records have as their topic.
+    fn topic(&self, part: Option<&str>) -> Arc<str> {
+        let generation = if self.at.generation > 0 { format!("#{}", self.at.generation) } else { String::new() };
+        let part = part.map_or_else(String::new, |part| format!("/{part}"));
+        format!("file:{}{generation}{part}", self.split).into()
+    }
+
+    async fn pull(&mut self) -> Result<Option<Pulled>> {
+        if self.at.ended && !self.goes_on().await? {
+            if self.durable {
+                self.store.dispose(&self.split, &self.config.after).await?;
             }
-            self.buffer.extend_from_slice(&read);
-            self.drop_byte_order_mark();
+            self.complete = true;
+            return Ok(None);
         }
-        Ok(false)
+        match self.step().await? {
+            Some((taken, at)) => {
+                self.at = at;
+                self.with_end(taken).await.map(Some)
+            }
+            None if self.at.ended => self.finished().await.map(Some),
+            None => {
+                // What is followed has no end: all that is there has been brought.
+                self.complete = self.config.mode == Mode::Growing;
+                Ok(None)
+            }
+        }
     }
 
-    async fn read(&self, from: u64, chunk: usize) -> Result<Vec<u8>> {
-        let path = self.path.clone();
-        let read = tokio::task::spawn_blocking(move || read_chunk(&path, from, chunk)).await;
-        read.map_err(|error| Fault::fatal(Code::Internal, "reading a file panicked").because(error))?
+    /// Whether there is more of a file that had been read to its end.
+    async fn goes_on(&mut self) -> Result<bool> {
+        let Some(facts) = self.store.facts(&self.split).await? else { return Ok(false) };
+        match &self.at.version {
+            Some(version) if *version != facts.version => return Err(self.changed("it is not the version that was read")),
+            Some(_) => return Ok(false),
+            None => {}
+        }
+        if facts.bytes < self.at.lines.offset {
+            return Err(self.changed("it is shorter than what had been read"));
+        }
+        self.recognise().await?;
+        let goes_on = facts.bytes > self.at.lines.offset;
+        self.at.ended = !goes_on;
+        Ok(goes_on)
     }
 
-    /// Makes sure that the file is the one that was read up to the position.
+    /// Makes sure that a file that may grow begins as the one did that was read.
     async fn recognise(&mut self) -> Result<()> {
-        if !self.known {
-            let text = self.read(0, self.at.beginning.bytes()).await?;
-            self.known = self.at.beginning.is_of(&text);
+        let (Store::Local(local), beginning) = (&self.store, self.at.lines.beginning) else { return Ok(()) };
+        let name = self.split.clone();
+        let text = blocking(local, move |local| local.read_at(&name, 0, beginning.bytes())).await?;
+        if beginning.is_of(&text) {
+            return Ok(());
         }
-        let why = "it does not begin as the file did that was read under its name: new data belong in a file of another name";
-        if self.known { Ok(()) } else { Err(unreadable(&self.path, why)) }
+        Err(self.changed("it does not begin as the file did that was read under its name"))
     }
 
-    fn drop_byte_order_mark(&mut self) {
-        if self.at.offset == 0 && self.buffer.starts_with(BYTE_ORDER_MARK) {
-            self.advance(BYTE_ORDER_MARK.len());
+    /// Whether a file that changed is a new one: as the configuration says, and always when the one that was read should be gone.
+    fn may_be_another(&self) -> bool {
+        self.config.on_change == OnChange::ReadAgain || (self.config.after != After::Keep && self.at.ended)
+    }
+
+    /// What comes next of a followed file that was rotated.
+    async fn pull_rotated(&mut self, fault: &Fault) -> Result<Option<Pulled>> {
+        if self.at.ended {
+            self.restart();
+            return self.pull().await;
+        }
+        if self.reader.take().is_none() {
+            return self.end_damaged(fault).map(Some);
+        }
+        // It was truncated while it was followed; there may be a copy.
+        self.ahead = None;
+        match self.open_following().await {
+            Ok(true) => self.pull().await,
+            Ok(false) => Ok(None),
+            Err(lost) if lost.code() == Code::FileChanged => {
+                tracing::warn!(file = self.place(), "it was truncated; what had not been read by then is in no file of its folder");
+                self.at.ended = true;
+                self.finished().await.map(Some)
+            }
+            Err(fault) => Err(fault),
         }
     }
 
-    /// Is done with the first `bytes` of the buffer.
-    fn advance(&mut self, bytes: usize) {
-        self.at.beginning.pass(self.at.offset, &self.buffer[..bytes]);
-        self.at.line += line_ends(&self.buffer[..bytes]);
-        self.at.offset += bytes as u64;
-        self.buffer.drain(..bytes);
-    }
-
-    fn pass_over_the_overlong(&mut self) {
-        if self.at.skipping {
-            let end = line_end(&self.buffer);
-            self.advance(end.unwrap_or(self.buffer.len()));
-            self.at.skipping = end.is_none();
+    /// What comes next and how far it is; nothing when there is nothing, which may be the end.
+    async fn step(&mut self) -> Result<Option<(Taken, At)>> {
+        if let Some(ahead) = self.ahead.take() {
+            return ahead.map(Some);
+        }
+        loop {
+            if self.reader.is_none() && !self.open().await? {
+                return Ok(None);
+            }
+            let Some(reader) = &mut self.reader else { return Ok(None) };
+            match reader.next().await? {
+                Step::Taken(taken) => return Ok(Some((taken, self.now_at()))),
+                Step::Pending => return Ok(None),
+                Step::End => self.end_part(),
+            }
+            if self.at.ended {
+                return Ok(None);
+            }
         }
     }
 
-    fn needs_header(&self) -> bool {
-        matches!(self.rows, Rows::Csv(None))
+    /// How far the reader has come.
+    fn now_at(&self) -> At {
+        match &self.reader {
+            Some(Reader::Lines(lines)) => At { lines: lines.at().clone(), ..self.at.clone() },
+            Some(Reader::Blocks(blocks)) => At { record: blocks.at(), ..self.at.clone() },
+            None => self.at.clone(),
+        }
     }
 
-    /// Reads the header, and tells whether it is there.
-    fn take_header(&mut self, at_end: bool) -> Result<bool> {
-        let gap = self.cutter.gap(&self.buffer);
-        let text = &self.buffer[gap..];
-        if text.is_empty() {
+    /// Opens what is to be read; tells whether there is something.
+    async fn open(&mut self) -> Result<bool> {
+        let Some(facts) = self.store.facts(&self.split).await? else {
+            return Err(unreadable(&self.place(), "it is gone"));
+        };
+        let compression = self.config.compression_of(&self.split);
+        if self.config.mode == Mode::Growing {
+            self.facts = Some(facts);
+            return self.open_following().await;
+        }
+        if let (Compression::None, Store::Local(_)) = (compression, &self.store)
+            && let Some(format) = self.line_format(self.config.reading_of(&self.split)?)?
+        {
+            self.facts = Some(facts);
+            return self.open_growing(format).await.map(|()| true);
+        }
+        if !facts.is_whole {
             return Ok(false);
         }
-        let end = match self.cutter.row(text, self.limits.row, false) {
-            Row::Whole(end) => end,
-            Row::Unfinished if at_end && self.is_quiet()? => text.len(),
-            Row::Unfinished => return Ok(false),
-            Row::Overlong => return Err(unreadable(&self.path, "its first line is too long for a header")),
+        match &self.at.version {
+            Some(version) if *version != facts.version => return Err(self.changed("it changed while it was read")),
+            None if self.at.has_begun() => return Err(self.changed("it was read as a file that grows")),
+            _ => self.at.version = Some(facts.version.clone()),
+        }
+        self.facts = Some(facts);
+        if compression == Compression::Zip { self.open_in_archive().await } else { self.open_whole(compression).await.map(|()| true) }
+    }
+
+    fn line_format(&self, reading: Reading) -> Result<Option<LineFormat>> {
+        let csv = match reading {
+            Reading::Blocks(_) => return Ok(None),
+            Reading::Ndjson => None,
+            Reading::Csv => Some((self.config.dialect()?, self.config.columns.clone())),
         };
-        let names = header(&text[..end], self.dialect.delimiter).map_err(|why| unreadable(&self.path, &why))?;
-        self.rows = Rows::Csv(Some(csv_reader(&self.path, &self.schema, &names, &self.dialect)?));
-        self.at.header = Some(names);
-        self.advance(gap + end);
+        Ok(Some(LineFormat { schema: self.schema.clone(), csv }))
+    }
+
+    async fn open_growing(&mut self, format: LineFormat) -> Result<()> {
+        let Store::Local(local) = self.store.clone() else { return Ok(()) };
+        if self.at.version.is_some() {
+            return Err(self.changed("it was read as a whole before"));
+        }
+        self.recognise().await?;
+        let text = Text::Growing { local, name: self.split.clone() };
+        self.read_lines(text, self.topic(None), format)
+    }
+
+    /// Opens the file that is followed, wherever rotation has put it; tells whether there is one.
+    async fn open_following(&mut self) -> Result<bool> {
+        let Store::Local(local) = &self.store else { return Ok(false) };
+        let (compression, reading) = (self.config.compression_of(&self.split), self.config.reading_of(&self.split)?);
+        let (Compression::None, Some(format)) = (compression, self.line_format(reading)?) else {
+            return Err(unreadable(&self.place(), "only CSV and NDJSON, not compressed, can be followed as they grow"));
+        };
+        let (name, inode, offset, beginning) = (self.split.clone(), self.at.inode, self.at.lines.offset, self.at.lines.beginning);
+        match blocking(local, move |local| Following::open(local, &name, inode, offset, beginning)).await? {
+            Traced::Absent => Ok(false),
+            Traced::Lost => {
+                let why = format!("it was rotated while nobody read it, and what followed byte {offset} is in no file of its folder");
+                Err(Fault::operator(Code::FileChanged, format!("{}: {why}", self.place())))
+            }
+            Traced::Open(following) => {
+                self.at.inode = Some(following.inode());
+                self.read_lines(Text::Following(Some(Box::new(following))), self.topic(None), format)?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn read_lines(&mut self, text: Text, topic: Arc<str>, format: LineFormat) -> Result<()> {
+        let mut lines = LineReader::new(text, self.place(), topic, format, self.at.lines.clone())?;
+        lines.limits = self.limits;
+        self.reader = Some(Reader::Lines(Box::new(lines)));
+        Ok(())
+    }
+
+    /// Opens a file that is no archive.
+    async fn open_whole(&mut self, compression: Compression) -> Result<()> {
+        let reading = self.config.reading_of(&self.split)?;
+        let facts = self.facts.clone().ok_or_else(|| self.gone())?;
+        // What is not compressed is entered where reading goes on.
+        let from = if compression == Compression::None { self.at.lines.offset } else { 0 };
+        let Some(format) = self.line_format(reading)? else {
+            let packed = Packed { place: self.place(), compression, bytes: self.store.open(&self.split, &facts).await? };
+            return self.read_blocks(reading, self.topic(None), move || packed.whole()).await;
+        };
+        let packed = Packed { place: self.place(), compression, bytes: self.store.open_at(&self.split, from, &facts).await? };
+        let pass = self.at.lines.offset - from;
+        let stream = on_thread(move || packed.stream(pass)).await?;
+        self.read_lines(Text::Stream { stream: Some(stream), compression }, self.topic(None), format)
+    }
+
+    /// Opens the file of the archive that is to be read; there is none behind the last.
+    async fn open_in_archive(&mut self) -> Result<bool> {
+        let facts = self.facts.clone().ok_or_else(|| self.gone())?;
+        let packed = Packed { place: self.place(), compression: Compression::Zip, bytes: self.store.open(&self.split, &facts).await? };
+        let part = self.at.part as usize;
+        let entry = on_thread(move || {
+            let archive = packed.archive()?;
+            let Some(name) = archive.names()?.into_iter().nth(part) else { return Ok(None) };
+            archive.file(&name).map(|file| Some((name, file)))
+        });
+        let Some((name, file)) = entry.await? else {
+            self.at.ended = true;
+            return Ok(false);
+        };
+        let reading = self.config.reading_of(&name).map_err(|fault| fault.at(&self.place()))?;
+        let (topic, from) = (self.topic(Some(&name)), self.at.lines.offset);
+        match self.line_format(reading)? {
+            Some(format) => {
+                let packed = Packed { place: self.place(), compression: Compression::None, bytes: Opened::File(Raw(file)) };
+                let stream = on_thread(move || packed.stream(from)).await?;
+                self.read_lines(Text::Stream { stream: Some(stream), compression: Compression::None }, topic, format)?;
+            }
+            None => self.read_blocks(reading, topic, move || Ok(Box::new(file))).await?,
+        }
         Ok(true)
     }
 
-    /// The rows that are in the buffer; `last` says that the last of them needs no line end.
-    fn take(&mut self, last: bool) -> Result<Option<Pulled>> {
-        let cut = self.cut(last);
-        if cut.rows.is_empty() && cut.overlong {
-            return self.take_overlong(cut.bytes).map(Some);
-        }
-        if cut.rows.is_empty() {
-            self.advance(cut.bytes);
-            return Ok(None);
-        }
-        let (records, lines) = self.records(&cut);
-        let parsed = self.rows.read(&records)?;
-        self.advance(cut.bytes);
-        let rejected = parsed.refused.iter().map(|refusal| {
-            let reason = format!("line {}: {}", lines[refusal.record as usize], refusal.text());
-            Rejected::new(&records, Stage::Read, Rejection::new(refusal.record, refusal.code, reason))
-        });
-        Ok(Some(Pulled { batch: parsed.batch, rejected: rejected.collect(), position: self.position()? }))
+    async fn read_blocks(
+        &mut self,
+        reading: Reading,
+        topic: Arc<str>,
+        file: impl FnOnce() -> Result<Box<dyn millrace_runtime::formats::blocks::Bytes>> + Send + 'static,
+    ) -> Result<()> {
+        let Reading::Blocks(format) = reading else { return Ok(()) };
+        let (place, schema, from) = (self.place(), self.schema.clone(), self.at.record);
+        let opened = on_thread(move || BlockReader::open(place, file()?, format, &schema, topic, from)).await?;
+        self.reader = Some(Reader::Blocks(opened));
+        Ok(())
     }
 
-    fn cut(&mut self, last: bool) -> Cut {
-        let mut cut = Cut { rows: Vec::new(), bytes: 0, overlong: false };
-        while cut.rows.len() < self.limits.rows {
-            cut.bytes += self.cutter.gap(&self.buffer[cut.bytes..]);
-            let text = &self.buffer[cut.bytes..];
-            if text.is_empty() {
-                break;
+    /// The reader is at its end, which is the file's unless an archive has more.
+    fn end_part(&mut self) {
+        let at = self.now_at();
+        self.reader = None;
+        let archive = self.config.compression_of(&self.split) == Compression::Zip;
+        self.at = if archive { at.next_part() } else { At { ended: true, ..at } };
+    }
+
+    /// What was taken, and whether it was the last: that is seen by reading one step further.
+    async fn with_end(&mut self, taken: Taken) -> Result<Pulled> {
+        let before = self.at.clone();
+        let ahead = self.step().await;
+        let finished = match ahead {
+            Ok(Some(ahead)) => {
+                self.ahead = Some(Ok(ahead));
+                None
             }
-            match self.cutter.row(text, self.limits.row, last) {
-                Row::Whole(length) => {
-                    cut.rows.push((cut.bytes, length));
-                    cut.bytes += length;
-                }
-                Row::Overlong => {
-                    cut.overlong = true;
-                    break;
-                }
-                Row::Unfinished => break,
+            Ok(None) if self.at.ended => Some(self.finish().await?),
+            Ok(None) => None,
+            Err(fault) => {
+                self.ahead = Some(Err(fault));
+                None
             }
+        };
+        if finished.is_none() {
+            // Parts that were passed on the way belong to what comes after.
+            self.at = before;
         }
-        cut
+        Ok(Pulled { batch: taken.batch, rejected: taken.rejected, position: self.at.position(&self.split)?, finished })
     }
 
-    /// The records of the rows, and the line of each.
-    fn records(&self, cut: &Cut) -> (Arc<Records>, Vec<u64>) {
-        let now = (self.now)().as_millisecond();
-        let mut builder = RecordsBuilder::new(Arc::clone(&self.topic), cut.rows.len());
-        let mut lines = Vec::with_capacity(cut.rows.len());
-        let (mut line, mut counted) = (self.at.line, 0);
-        for &(start, length) in &cut.rows {
-            line += line_ends(&self.buffer[counted..start]);
-            counted = start;
-            lines.push(line);
-            let value = without_line_end(&self.buffer[start..start + length]);
-            builder.push(&self.record(start, now, value));
+    /// The end of a file whose last rows are already out, or that has none.
+    async fn finished(&mut self) -> Result<Pulled> {
+        let finished = Some(self.finish().await?);
+        let records = Arc::new(RecordsBuilder::new(self.topic(None), 0).finish());
+        Ok(Pulled { batch: no_rows(&self.schema, &records), rejected: Vec::new(), position: self.at.position(&self.split)?, finished })
+    }
+
+    /// What the file was, unless it became another meanwhile.
+    async fn finish(&mut self) -> Result<Finished> {
+        let facts = self.store.facts(&self.split).await?.or_else(|| self.facts.clone()).ok_or_else(|| self.gone())?;
+        if self.at.version.as_ref().is_some_and(|version| *version != facts.version) {
+            return Err(self.changed("it changed while it was read"));
         }
-        (Arc::new(builder.finish()), lines)
+        Ok(Finished { place: self.place(), bytes: facts.bytes, version: facts.version })
     }
 
-    fn record<'a>(&'a self, start: usize, timestamp: i64, value: &'a [u8]) -> Record<'a> {
-        let offset = self.at.offset as i64 + start as i64;
-        Record { topic: &self.topic, partition: 0, offset, timestamp, key: None, value: Some(value), headers: &[] }
+    /// One rejection stands for the rest of a damaged file.
+    fn end_damaged(&mut self, fault: &Fault) -> Result<Pulled> {
+        let at = At { ended: true, ..self.now_at() };
+        let topic = self.topic(None);
+        let offset = at.lines.offset.max(at.record) as i64;
+        let mut records = RecordsBuilder::new(Arc::clone(&topic), 1);
+        let timestamp = jiff::Timestamp::now().as_millisecond();
+        records.push(&Record { topic: &topic, partition: 0, offset, timestamp, key: None, value: None, headers: &[] });
+        let records = Arc::new(records.finish());
+        let text = fault.to_string();
+        let reason = text.strip_prefix(&format!("{}: ", fault.code())).unwrap_or(&text);
+        let rejected = vec![Rejected::new(&records, Stage::Read, Rejection::new(0, fault.code(), reason))];
+        let facts = self.facts.clone().ok_or_else(|| self.gone())?;
+        let finished = Some(Finished { place: self.place(), bytes: facts.bytes, version: facts.version });
+        (self.at, self.reader) = (at, None);
+        Ok(Pulled { batch: no_rows(&self.schema, &records), rejected, position: self.at.position(&self.split)?, finished })
     }
 
-    /// The beginning of a line that is too long, rejected; the rest will be passed over.
-    fn take_overlong(&mut self, gap: usize) -> Result<Pulled> {
-        self.advance(gap);
-        let kept = self.limits.kept.min(self.buffer.len());
-        let mut builder = RecordsBuilder::new(Arc::clone(&self.topic), 1);
-        builder.push(&self.record(0, (self.now)().as_millisecond(), &self.buffer[..kept]));
-        let records = Arc::new(builder.finish());
-        let none = self.rows.read(&Arc::new(RecordsBuilder::new(Arc::clone(&self.topic), 0).finish()))?;
-        let reason = format!(
-            "line {}: longer than {} bytes; here are its first {kept}, the file has all of it from byte {} on",
-            self.at.line, self.limits.row, self.at.offset
-        );
-        self.advance_within_line(kept);
-        let rejected = vec![Rejected::new(&records, Stage::Read, Rejection::new(0, Code::KafkaTooLarge, reason))];
-        Ok(Pulled { batch: none.batch, rejected, position: self.position()? })
+    /// The file is read as another one.
+    fn restart(&mut self) {
+        (self.at, self.reader, self.ahead) = (self.at.of_another(), None, None);
     }
 
-    fn advance_within_line(&mut self, bytes: usize) {
-        self.advance(bytes);
-        self.at.skipping = true;
+    fn changed(&self, why: &str) -> Fault {
+        let message = format!("{}: {why}: new data belong in a file of another name", self.place());
+        Fault::operator(Code::FileChanged, message)
     }
 
-    fn position(&self) -> Result<Position> {
-        let at = serde_json::to_value(&self.at).map_err(|error| Fault::fatal(Code::Internal, "a position is JSON").because(error))?;
-        Ok(Position { split: self.split.clone(), at })
-    }
-
-    /// Whether nobody has written to the file for a while.
-    fn is_quiet(&self) -> Result<bool> {
-        let modified = std::fs::metadata(&self.path).and_then(|metadata| metadata.modified());
-        let modified = modified.map_err(|error| unreadable(&self.path, "it can't be read").because(error))?;
-        let modified = Timestamp::try_from(modified).unwrap_or(Timestamp::MAX);
-        Ok((self.now)().duration_since(modified) >= jiff::SignedDuration::try_from(QUIET).unwrap_or_default())
+    fn gone(&self) -> Fault {
+        unreadable(&self.place(), "it is gone")
     }
 }
 
-/// Rows found in the buffer.
-struct Cut {
-    /// The start and the length of each.
-    rows: Vec<(usize, usize)>,
-    /// How many bytes they take, with what is between them.
-    bytes: usize,
-    /// Whether a line follows that is too long.
-    overlong: bool,
-}
-
-/// At most `chunk` bytes of the file; none at its end. The file is opened anew each time, so that thousands of files
-/// that have been read do not hold as many handles.
-fn read_chunk(path: &Path, from: u64, chunk: usize) -> Result<Vec<u8>> {
-    let failed = |error: std::io::Error| unreadable(path, "it can't be read").because(error);
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    if length < from {
-        let why =
-            format!("it has {length} bytes, of which {from} had been read: a file may grow, new data belong in a file of another name");
-        return Err(unreadable(path, &why));
-    }
-    let mut text = vec![0; chunk.min((length - from) as usize)];
-    let read = file.read_at(&mut text, from).map_err(failed)?;
-    text.truncate(read);
-    Ok(text)
+async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Fault::fatal(Code::Internal, "reading a file panicked").because(error))?
 }
 
 #[cfg(test)]

@@ -9,14 +9,17 @@
 //! A source's splits hash to shares of the work; the pipeline's consumer group divides the shares among instances. Whoever
 //! gets a share first fences the one who had it, so a split is read by one instance only, and from where the records end.
 
+mod manifest;
 mod oversize;
 mod shares;
 mod splits;
+mod standing;
 
 use std::time::{Duration, Instant};
 
-use millrace_connectors::SourceConfig;
-use millrace_model::{Batch, Code, Fault, Position, Pulled, Rejected, Result, Stage};
+use millrace_connectors::{SourceConfig, Split};
+use millrace_model::{Code, Pulled, Rejected, Result, Stage};
+use millrace_runtime::kafka::topics::Declared;
 use millrace_runtime::kafka::{Cluster, Consumer, Event, Subscription};
 use millrace_runtime::pipeline::{Pipeline, until};
 use millrace_runtime::project::Delivery;
@@ -26,25 +29,35 @@ use millrace_runtime::telemetry::Outcome;
 
 use self::shares::{Share, Shares};
 use self::splits::Splits;
+use self::standing::Standing;
 use crate::positions::{self, ASSIGNMENTS};
 use crate::service::Ingest;
 
 /// How often a source that had nothing is asked again.
 const IDLE: Duration = Duration::from_millis(250);
-/// How often splits are listed anew.
-const LISTING: Duration = Duration::from_secs(5);
+/// How often it is looked whether others have done their part of a bounded run.
+const OTHERS: Duration = Duration::from_secs(1);
 
-/// Runs the pipeline until the shutdown; to be called again after a fault. What was not committed is pulled again.
+/// Runs the pipeline until the shutdown, or until all is done in a bounded run; to be called again after a fault. What was not
+/// committed is pulled again.
 pub(crate) async fn run(ingest: &Ingest, source: &SourceConfig, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline) -> Result<()> {
-    positions::ensure(cluster, &ingest.topics).await?;
+    let manifest = source.manifest();
+    positions::ensure(cluster, &topics(ingest, manifest)).await?;
     let subscription = Subscription { topic: ASSIGNMENTS.to_owned(), group: pipeline.id.to_string() };
     let consumer = Consumer::subscribe(cluster, &subscription)?;
-    let shares = Shares::new(ingest, cluster, registry, pipeline).await?;
+    let shares = Shares::new(ingest, cluster, registry, pipeline, manifest).await?;
     let rejecter = Rejecter::new(&pipeline.id, &ingest.config.dead_letters, ingest.config.on_error);
-    let mut puller = Puller { ingest, source, pipeline, shares, splits: Splits::default(), rejecter, consumer, listed: None };
+    let splits = Splits::default();
+    let mut puller = Puller { ingest, source, pipeline, shares, splits, rejecter, consumer, listed: None, others: Others::default() };
     let ended = puller.work().await;
     puller.consumer.close().await;
     ended
+}
+
+/// The topics of the pipeline, and that of its manifest: compacted, where the project does not declare it.
+fn topics(ingest: &Ingest, manifest: Option<&str>) -> Vec<Declared> {
+    let undeclared = manifest.filter(|manifest| ingest.topics.iter().all(|topic| topic.name != *manifest));
+    ingest.topics.iter().cloned().chain(undeclared.map(|manifest| Declared::compacted(manifest, 1))).collect()
 }
 
 /// One run of a pipeline.
@@ -57,6 +70,14 @@ struct Puller<'a> {
     rejecter: Rejecter,
     consumer: Consumer,
     listed: Option<Instant>,
+    others: Others,
+}
+
+/// The splits of other instances, as far as a bounded run must know of them.
+#[derive(Default)]
+struct Others {
+    splits: Vec<Split>,
+    asked: Option<Instant>,
 }
 
 impl Puller<'_> {
@@ -67,6 +88,9 @@ impl Puller<'_> {
             }
             self.list().await?;
             if !self.turn().await? {
+                if self.is_done().await? {
+                    break;
+                }
                 self.wait().await?;
             }
         }
@@ -75,7 +99,7 @@ impl Puller<'_> {
 
     /// Waits for the next look at the sources, or for shares that come and go.
     async fn wait(&mut self) -> Result<()> {
-        self.splits.show(self.pipeline, self.shares.any());
+        self.show();
         let event = tokio::select! {
             () = self.pipeline.shutdown.requested() => return Ok(()),
             () = until(Some(Instant::now() + IDLE)) => return Ok(()),
@@ -102,25 +126,71 @@ impl Puller<'_> {
         }
     }
 
+    /// How long a listing holds; for good when those that were there are all.
+    fn listing_interval(&self) -> Option<Duration> {
+        if self.pipeline.bounded { None } else { self.source.listing_interval() }
+    }
+
     /// Looks which splits there are, and opens those of this instance's shares.
     async fn list(&mut self) -> Result<()> {
-        if !self.shares.any() || self.listed.is_some_and(|listed| listed.elapsed() < LISTING) {
+        let holds = |listed: Instant| self.listing_interval().is_none_or(|interval| listed.elapsed() < interval);
+        if !self.shares.any() || self.listed.is_some_and(holds) {
             return Ok(());
         }
-        self.listed = Some(Instant::now());
         let listed = self.source.splits().await?;
-        let mine: Vec<String> = listed.into_iter().filter(|split| self.shares.has(split)).collect();
-        self.splits.keep(|split| mine.iter().any(|listed| listed == split));
-        let new: Vec<String> = mine.into_iter().filter(|split| !self.splits.has(split)).collect();
+        self.listed = Some(Instant::now());
+        let (mine, others): (Vec<Split>, Vec<Split>) = listed.into_iter().partition(|split| self.shares.has(&split.name));
+        self.others.splits = others;
+        self.splits.keep(|split| mine.iter().any(|listed| listed.name == split));
+        self.ingest.progress.keep(|split| mine.iter().any(|listed| listed.name == split));
+        let (known, new): (Vec<Split>, Vec<Split>) = mine.into_iter().partition(|split| self.splits.has(&split.name));
+        known.into_iter().for_each(|split| self.splits.listed(split));
         if new.is_empty() {
             return Ok(());
         }
-        let positions = self.shares.open(&new).await?;
+        let standings = self.shares.open(&new).await?;
         for split in new {
-            let at = positions.get(&split).map(|value| position(&split, value)).transpose()?;
-            self.splits.add(split, at);
+            let standing = standings.get(&split.name).map(|value| Standing::of(&split.name, value)).transpose()?;
+            self.ingest.progress.of(&split.name, |progress| progress.bytes = split.bytes);
+            self.splits.add(split, standing, self.source.reopens_what_it_read());
         }
         Ok(())
+    }
+
+    /// Whether a bounded run is at its end: everything that was there is durable, whoever has read it.
+    async fn is_done(&mut self) -> Result<bool> {
+        if !self.pipeline.bounded || self.listed.is_none() || !self.splits.are_done() {
+            return Ok(false);
+        }
+        self.show();
+        Ok(self.shares.are_all_mine() || self.others_are_done().await?)
+    }
+
+    async fn others_are_done(&mut self) -> Result<bool> {
+        if self.others.asked.is_some_and(|asked| asked.elapsed() < OTHERS) {
+            return Ok(false);
+        }
+        self.others.asked = Some(Instant::now());
+        let standings = self.shares.standings().await?;
+        for split in self.others.splits.iter().filter(|split| !self.shares.has(&split.name)) {
+            let Some(value) = standings.get(&split.name) else { return Ok(false) };
+            if Standing::of(&split.name, value)?.tally.finished.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Shows how the pipeline is, and how far its splits are.
+    fn show(&self) {
+        let ends = self.listed.is_some() && self.listing_interval().is_none();
+        self.splits.show(self.pipeline, self.shares.any(), ends);
+        for (split, complete, fault) in self.splits.states() {
+            self.ingest.progress.of(split, |progress| {
+                progress.complete = complete;
+                progress.halted = fault.map(ToString::to_string);
+            });
+        }
     }
 
     /// Asks the sources in their order until one has something; tells whether one had.
@@ -129,7 +199,7 @@ impl Puller<'_> {
             match entry.pull(self.source, split, &self.ingest.schema).await {
                 Ok(Some(pulled)) => {
                     let split = split.to_owned();
-                    self.splits.show(self.pipeline, true);
+                    self.splits.show(self.pipeline, true, false);
                     self.commit(&split, pulled).await?;
                     return Ok(true);
                 }
@@ -147,48 +217,54 @@ impl Puller<'_> {
 
     /// Makes what was pulled and its position durable, together.
     async fn commit(&mut self, split: &str, pulled: Pulled) -> Result<()> {
-        let Pulled { batch, rejected, position } = pulled;
-        match self.write(split, &batch, &rejected, &position) {
+        let standing = match self.write(split, &pulled) {
             // Trials of parts are aborted, which takes transactions.
             Err(fault) if fault.code() == Code::KafkaTooLarge && self.ingest.config.delivery == Delivery::ExactlyOnce => {
                 self.rejecter.abandoned();
-                let (batch, too_large) = oversize::sift(self.ingest, &self.pipeline.hop, self.shares.of(split)?, &batch)?;
-                let rejected: Vec<Rejected> = rejected.into_iter().chain(too_large).collect();
-                self.write(split, &batch, &rejected, &position)?;
+                let (batch, too_large) = oversize::sift(self.ingest, &self.pipeline.hop, self.shares.of(split)?, &pulled.batch)?;
+                let rejected: Vec<Rejected> = pulled.rejected.into_iter().chain(too_large).collect();
+                self.write(split, &Pulled { batch, rejected, ..pulled })?
             }
             other => other?,
-        }
-        self.splits.settled(split, &position).await
+        };
+        self.splits.settled(split, standing).await
     }
 
-    fn write(&mut self, split: &str, batch: &Batch, rejected: &[Rejected], position: &Position) -> Result<()> {
+    fn write(&mut self, split: &str, pulled: &Pulled) -> Result<Standing> {
         let started = Instant::now();
-        let records = batch.origin().records();
+        let records = pulled.batch.origin().records();
         let mut trace = self.pipeline.hop.pulled(records);
         let span = trace.log_span().clone();
         let _entered = span.enter();
-        let Share { producer, writer } = self.shares.of(split)?;
+        let tally = self.splits.tally(split);
+        let Share { producer, writer, manifest } = self.shares.of(split)?;
         self.ingest.begin(producer)?;
-        let written = writer.write(producer, batch, &[], &trace)?;
-        self.rejecter.take(producer, rejected)?;
+        let written = writer.write(producer, &pulled.batch, &[], &trace)?;
+        let rejected = (pulled.rejected.len() + written.rejected.len()) as u64;
+        self.rejecter.take(producer, &pulled.rejected)?;
         self.rejecter.reject(producer, records, &Stage::Encode, written.rejected, &mut trace)?;
+        let now = jiff::Timestamp::now().as_millisecond();
+        let tally = tally.with(written.records, rejected, pulled.finished.as_ref(), now);
+        if let (Some(manifest), Some(finished)) = (manifest, &pulled.finished) {
+            manifest.send(producer, self.pipeline, split, finished, &tally, now)?;
+        }
         self.ingest.before_progress(producer)?;
-        positions::send(producer, &self.pipeline.id, split, Some(position))?;
+        let standing = Standing { position: pulled.position.clone(), tally };
+        positions::send(producer, &self.pipeline.id, split, Some(&standing))?;
         let committing = Instant::now();
         self.ingest.commit(producer)?;
-        let metrics = &self.pipeline.metrics;
-        metrics.read(records.len() as u64, records.values().value_data().len() as u64);
+        let (metrics, bytes) = (&self.pipeline.metrics, records.values().value_data().len() as u64);
+        metrics.read(records.len() as u64, bytes);
         metrics.written(written.records, written.bytes);
         self.rejecter.committed(metrics);
         metrics.commit_seconds(committing.elapsed().as_secs_f64());
         metrics.batch_seconds(started.elapsed().as_secs_f64());
+        self.ingest.progress.of(split, |progress| {
+            progress.read += bytes;
+            (progress.records, progress.rejected) = (standing.tally.records, standing.tally.rejected);
+        });
         tracing::debug!(records = records.len(), split, "pulled");
         trace.end(&Outcome::Committed);
-        Ok(())
+        Ok(standing)
     }
-}
-
-fn position(split: &str, value: &[u8]) -> Result<Position> {
-    serde_json::from_slice(value)
-        .map_err(|error| Fault::fatal(Code::Internal, format!("the position of {split} can't be read back")).because(error))
 }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher as _;
 
 use fnv::FnvHasher;
+use millrace_connectors::Split;
 use millrace_model::{Code, Fault, Result, TopicPartition};
 use millrace_runtime::kafka::{Cluster, Producer, topics};
 use millrace_runtime::output::Writer;
 use millrace_runtime::pipeline::Pipeline;
 use millrace_runtime::registry::Registry;
 
+use super::manifest::Manifest;
 use crate::positions::{self, ASSIGNMENTS};
 use crate::service::Ingest;
 
@@ -17,6 +19,8 @@ use crate::service::Ingest;
 pub(super) struct Share {
     pub(super) producer: Producer,
     pub(super) writer: Writer,
+    /// Where the pipeline keeps one.
+    pub(super) manifest: Option<Manifest>,
 }
 
 /// The shares that the group has given to this instance.
@@ -25,6 +29,8 @@ pub(super) struct Shares<'a> {
     cluster: &'a Cluster,
     registry: &'a Registry,
     pipeline: &'a Pipeline,
+    /// The topic of the manifest, if the pipeline keeps one.
+    manifest: Option<&'a str>,
     /// How many shares there are in all.
     count: i32,
     mine: BTreeSet<i32>,
@@ -33,9 +39,15 @@ pub(super) struct Shares<'a> {
 }
 
 impl<'a> Shares<'a> {
-    pub(super) async fn new(ingest: &'a Ingest, cluster: &'a Cluster, registry: &'a Registry, pipeline: &'a Pipeline) -> Result<Self> {
+    pub(super) async fn new(
+        ingest: &'a Ingest,
+        cluster: &'a Cluster,
+        registry: &'a Registry,
+        pipeline: &'a Pipeline,
+        manifest: Option<&'a str>,
+    ) -> Result<Self> {
         let count = topics::partitions(cluster, ASSIGNMENTS).await?;
-        Ok(Self { ingest, cluster, registry, pipeline, count, mine: BTreeSet::new(), open: BTreeMap::new() })
+        Ok(Self { ingest, cluster, registry, pipeline, manifest, count, mine: BTreeSet::new(), open: BTreeMap::new() })
     }
 
     pub(super) fn add(&mut self, partitions: &[TopicPartition]) {
@@ -54,6 +66,11 @@ impl<'a> Shares<'a> {
         !self.mine.is_empty()
     }
 
+    /// Whether all the work is this instance's.
+    pub(super) fn are_all_mine(&self) -> bool {
+        self.mine.len() == self.count as usize
+    }
+
     /// Whether the split is in one of this instance's shares.
     pub(super) fn has(&self, split: &str) -> bool {
         self.mine.contains(&share_of(split, self.count))
@@ -61,14 +78,19 @@ impl<'a> Shares<'a> {
 
     /// Takes the shares of these splits over, and then reads how far each split has been read: in this order, so that
     /// no predecessor can move a position after it has been read.
-    pub(super) async fn open(&mut self, splits: &[String]) -> Result<BTreeMap<String, Vec<u8>>> {
+    pub(super) async fn open(&mut self, splits: &[Split]) -> Result<BTreeMap<String, Vec<u8>>> {
         for split in splits {
-            let share = share_of(split, self.count);
+            let share = share_of(&split.name, self.count);
             if !self.open.contains_key(&share) {
                 let opened = self.open_share(share).await?;
                 self.open.insert(share, opened);
             }
         }
+        self.standings().await
+    }
+
+    /// Where the splits stand, by the newest that is committed.
+    pub(super) async fn standings(&self) -> Result<BTreeMap<String, Vec<u8>>> {
         positions::read(self.cluster, &self.pipeline.id).await
     }
 
@@ -76,7 +98,11 @@ impl<'a> Shares<'a> {
         let mut producer = self.ingest.open_producer(self.cluster, &format!("{}.{share}", self.pipeline.id))?;
         let topic = &self.ingest.config.to.topic;
         let writer = Writer::open(self.registry, &mut producer, topic, &self.ingest.schema, &self.ingest.key).await?;
-        Ok(Share { producer, writer })
+        let manifest = match self.manifest {
+            Some(topic) => Some(Manifest::open(self.registry, &mut producer, topic).await?),
+            None => None,
+        };
+        Ok(Share { producer, writer, manifest })
     }
 
     /// The writing end of a split.

@@ -4,16 +4,23 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::time::Instant;
 
-use millrace_connectors::SourceConfig;
-use millrace_model::{Fault, Position, Pulled, Result, Schema, Source};
+use millrace_connectors::{SourceConfig, Split};
+use millrace_model::{Fault, Pulled, Result, Schema, Source};
 use millrace_runtime::pipeline::Pipeline;
 use millrace_runtime::retry::{Backoff, Next};
+
+use super::standing::{Standing, Tally};
 
 /// One split: where it stands, and the source once it has been opened.
 #[derive(Default)]
 pub(super) struct Entry {
-    at: Option<Position>,
+    /// As it is durable.
+    standing: Option<Standing>,
+    /// As it was listed last.
+    version: Option<String>,
     source: Option<Box<dyn Source>>,
+    /// Whether all that was there has been brought. A split that has a version is not asked again until that is another.
+    complete: bool,
     backoff: Backoff,
     trouble: Option<Trouble>,
 }
@@ -29,18 +36,45 @@ struct Trouble {
 impl Entry {
     /// What the split has next; nothing while it is left alone after a fault.
     pub(super) async fn pull(&mut self, source: &SourceConfig, split: &str, schema: &Schema) -> Result<Option<Pulled>> {
+        if self.complete && self.version.is_some() {
+            return Ok(None);
+        }
         if self.trouble.as_ref().is_some_and(|trouble| trouble.until.is_none_or(|until| until > Instant::now())) {
             return Ok(None);
         }
         self.backoff.attempt();
         let opened = match self.source.take() {
             Some(opened) => opened,
-            None => source.open(split, schema, self.at.as_ref()).await?,
+            None => source.open(split, schema, self.standing.as_ref().map(|standing| &standing.position)).await?,
         };
         // A source that fails is opened anew.
-        let pulled = self.source.insert(opened).next().await?;
+        let opened = self.source.insert(opened);
+        let pulled = opened.next().await?;
+        self.complete = pulled.is_none() && opened.is_complete();
+        if self.complete && self.version.is_some() {
+            self.source = None;
+        }
         self.trouble = None;
         Ok(pulled)
+    }
+
+    /// What came of the split so far.
+    pub(super) fn tally(&self) -> Tally {
+        self.standing.as_ref().map(|standing| standing.tally.clone()).unwrap_or_default()
+    }
+
+    /// Whether the split was listed as it was read to its end: then there is nothing to open it for.
+    fn is_read(&self) -> bool {
+        let read = self.standing.as_ref().and_then(|standing| standing.tally.finished.as_ref());
+        read.is_some() && read == self.version.as_ref()
+    }
+
+    /// The split was listed again. One that has something new is asked at once, whatever trouble its last version made.
+    fn listed(&mut self, version: Option<String>) {
+        if self.version != version {
+            (self.version, self.complete) = (version, false);
+            self.trouble = None;
+        }
     }
 
     /// The split failed; the others go on.
@@ -68,8 +102,37 @@ impl Splits {
         self.entries.contains_key(split)
     }
 
-    pub(super) fn add(&mut self, split: String, at: Option<Position>) {
-        self.entries.insert(split, Entry { at, ..Entry::default() });
+    /// Takes a split in, where it stands. `reopens` says that one that was read to its end is looked at all the same.
+    pub(super) fn add(&mut self, split: Split, standing: Option<Standing>, reopens: bool) {
+        let mut entry = Entry { standing, version: split.version, ..Entry::default() };
+        entry.complete = !reopens && entry.is_read();
+        self.entries.insert(split.name, entry);
+    }
+
+    /// A split that is known was listed again.
+    pub(super) fn listed(&mut self, split: Split) {
+        if let Some(entry) = self.entries.get_mut(&split.name) {
+            entry.listed(split.version);
+        }
+    }
+
+    /// What came of a split so far.
+    pub(super) fn tally(&self, split: &str) -> Tally {
+        self.entries.get(split).map(Entry::tally).unwrap_or_default()
+    }
+
+    /// Whether nothing is left to do: each split is complete, or stands halted.
+    pub(super) fn are_done(&self) -> bool {
+        self.entries.values().all(|entry| entry.complete || entry.trouble.as_ref().is_some_and(|trouble| trouble.halted))
+    }
+
+    /// Each split with whether it is complete, and why it is halted if it is.
+    pub(super) fn states(&self) -> impl Iterator<Item = (&str, bool, Option<&Fault>)> {
+        let halted = |entry: &Entry| entry.trouble.as_ref().is_some_and(|trouble| trouble.halted);
+        self.entries.iter().map(move |(split, entry)| {
+            let fault = entry.trouble.as_ref().filter(|_| halted(entry)).map(|trouble| &trouble.fault);
+            (split.as_str(), entry.complete, fault)
+        })
     }
 
     pub(super) fn keep(&mut self, keep: impl Fn(&str) -> bool) {
@@ -93,22 +156,24 @@ impl Splits {
     }
 
     /// The position of a split is durable.
-    pub(super) async fn settled(&mut self, split: &str, position: &Position) -> Result<()> {
+    pub(super) async fn settled(&mut self, split: &str, standing: Standing) -> Result<()> {
         let Some(entry) = self.entries.get_mut(split) else { return Ok(()) };
-        entry.at = Some(position.clone());
+        let standing = entry.standing.insert(standing);
         match &mut entry.source {
-            Some(source) => source.settled(position).await,
+            Some(source) => source.settled(&standing.position).await,
             None => Ok(()),
         }
     }
 
-    /// Shows how the splits are: one that stands halted is the pipeline's matter.
-    pub(super) fn show(&self, pipeline: &Pipeline, has_shares: bool) {
+    /// Shows how the splits are: one that stands halted is the pipeline's matter. `ends` says that no others will come.
+    pub(super) fn show(&self, pipeline: &Pipeline, has_shares: bool, ends: bool) {
         let troubles = || self.entries.values().filter_map(|entry| entry.trouble.as_ref());
         if let Some(halted) = troubles().find(|trouble| trouble.halted) {
             pipeline.health.halted(&halted.fault);
         } else if let Some(passing) = troubles().next() {
             pipeline.health.waiting(passing.fault.to_string());
+        } else if has_shares && self.are_done() && ends {
+            pipeline.health.complete();
         } else if has_shares {
             pipeline.health.running();
         }
@@ -118,12 +183,30 @@ impl Splits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use millrace_model::Position;
+    use serde_json::json;
+
+    fn split(name: &str) -> Split {
+        Split { name: name.into(), version: Some("v".into()), bytes: None }
+    }
+
+    #[test]
+    fn a_split_that_was_read_rests_until_it_is_listed_as_another() {
+        let tally = Tally { finished: Some("v".into()), ..Tally::default() };
+        let standing = Standing { position: Position { split: "a".into(), at: json!({}) }, tally };
+        let mut splits = Splits::default();
+        splits.add(split("a"), Some(standing), false);
+        splits.listed(split("a"));
+        assert!(splits.are_done());
+        splits.listed(Split { version: Some("w".into()), ..split("a") });
+        assert!(!splits.are_done());
+    }
 
     #[test]
     fn a_split_is_read_to_its_end_before_the_next_and_a_round_asks_each_once() {
         let mut splits = Splits::default();
-        splits.add("b".into(), None);
-        splits.add("a".into(), None);
+        splits.add(split("b"), None, false);
+        splits.add(split("a"), None, false);
         assert_eq!(splits.next().map(|(split, _)| split), Some("a"));
         assert_eq!(splits.next().map(|(split, _)| split), Some("a"));
         splits.pass();

@@ -150,3 +150,65 @@ async fn a_broker_that_goes_away_and_comes_back_loses_and_doubles_nothing() {
     world.await_ids(0..=10).await;
     service.stop().await;
 }
+
+/// What the manifest says: file, records, rejected.
+async fn manifest(world: &World) -> Vec<(String, i64, i64)> {
+    let mut files: Vec<(String, i64, i64)> = world
+        .records("millrace.files", include_str!("../../../schemas/file_read.avsc"))
+        .await
+        .iter()
+        .map(|row| {
+            assert_eq!(row["pipeline"], "shop.in");
+            assert!(row["bytes"].as_i64() > Some(0) && !row["version"].as_str().expect("text").is_empty());
+            let count = |name: &str| row[name].as_i64().expect("a number");
+            (row["file"].as_str().expect("text").to_owned(), count("records"), count("rejected"))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bounded_run_ends_when_all_that_was_there_is_durable_and_the_manifest_has_it() {
+    let world = World::start().await;
+    let folder = world.folder("in");
+    std::fs::write(folder.join("a.csv"), csv(0..6000)).expect("writes");
+    std::fs::write(folder.join("b.json"), r#"[{"id":6000,"customer":"a"},{"id":"x"},{"id":6001,"customer":"b"}]"#).expect("writes");
+    let run = async || world.bounded("one", vec![("in", files(&folder.join("*")))]).await;
+    let (states, progress) = run().await;
+    assert_eq!(states["ingest/in"], State::Complete);
+    let splits = progress["in"].splits();
+    assert!(splits.values().all(|split| split.complete), "{splits:?}");
+    assert_eq!((splits["a.csv"].records, splits["b.json"].records, splits["b.json"].rejected), (6000, 2, 1));
+    assert_eq!(world.ids().await, (0..6002).collect::<Vec<i64>>());
+    let read = [("a.csv".to_owned(), 6000, 0), ("b.json".to_owned(), 2, 1)];
+    assert_eq!(manifest(&world).await, read);
+    assert_eq!(run().await.0["ingest/in"], State::Complete, "there is nothing left to do");
+    assert_eq!((world.ids().await.len(), manifest(&world).await), (6002, read.to_vec()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bounded_run_over_a_file_that_does_not_fit_ends_halted_after_the_others() {
+    let world = World::start().await;
+    let folder = world.folder("in");
+    std::fs::write(folder.join("a.csv"), "id,costumer\n1,a\n").expect("writes");
+    std::fs::write(folder.join("b.csv"), csv([2])).expect("writes");
+    let (states, progress) = world.bounded("one", vec![("in", files(&folder.join("*.csv")))]).await;
+    assert!(matches!(states["ingest/in"], State::Halted { .. }), "{states:?}");
+    let splits = progress["in"].splits();
+    assert!(splits["a.csv"].halted.as_deref().is_some_and(|why| why.contains("`costumer`")) && splits["b.csv"].complete, "{splits:?}");
+    assert_eq!(world.ids().await, [2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_once_are_those_that_were_there() {
+    let world = World::start().await;
+    let folder = world.folder("in");
+    std::fs::write(folder.join("a.csv"), csv(0..3)).expect("writes");
+    let from = json!({ "files": { "path": folder.join("*.csv"), "mode": "once", "after": { "move": world.folder("done") } } });
+    let service = world.run("one", vec![("in", ingest(&from, &json!({})))]).await;
+    service.await_state("in", |state| *state == State::Complete).await;
+    assert!(world.folder("done").join("a.csv").exists() && !folder.join("a.csv").exists());
+    world.await_ids(0..3).await;
+    service.stop().await;
+}

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use millrace_devkit::{broker, registry};
-use millrace_ingest::{Ingest, Running};
-use millrace_model::{Header, Record, RecordsBuilder, Schema};
+use millrace_ingest::{Ingest, Progress, Running};
+use millrace_model::{Batch, Header, Record, RecordsBuilder, Schema};
 use millrace_runtime::codec::{self, Decoder};
 use millrace_runtime::dead_letters::{self, DeadLetter};
 use millrace_runtime::kafka::topics::Declared;
@@ -48,7 +48,13 @@ pub(crate) fn ingest(from: &Value, more: &Value) -> Ingest {
     config.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
     let topic = Declared { name: TOPIC.into(), partitions: Some(3), ..Declared::default() };
     let config = serde_json::from_value(config).expect("a configuration");
-    Ingest { config, schema: schema(), key: vec!["customer".into()], topics: vec![topic, Declared::named(DEAD_LETTERS)] }
+    Ingest {
+        config,
+        schema: schema(),
+        key: vec!["customer".into()],
+        topics: vec![topic, Declared::named(DEAD_LETTERS)],
+        progress: Progress::default(),
+    }
 }
 
 pub(crate) struct World {
@@ -100,6 +106,22 @@ impl World {
         Service { running: running.expect("starts"), health, shutdown, client: reqwest::Client::new() }
     }
 
+    /// Runs pipelines until they end by themselves; gives how they ended, and how far they came.
+    pub(crate) async fn bounded(
+        &self,
+        instance: &str,
+        pipelines: Vec<(&str, Ingest)>,
+    ) -> (BTreeMap<String, State>, BTreeMap<String, Progress>) {
+        let (health, shutdown) = (Health::new(), Shutdown::new());
+        let progress = pipelines.iter().map(|(name, ingest)| ((*name).to_owned(), ingest.progress.clone())).collect();
+        let pipelines =
+            pipelines.into_iter().map(|(name, ingest)| (ingest, Pipeline::new("ingest", "shop", name, &health, &shutdown).bounded()));
+        let address = ([127, 0, 0, 1], 0).into();
+        let running = millrace_ingest::start(pipelines.collect(), address, &self.cluster(instance), &self.registry, &shutdown).await;
+        tokio::time::timeout(DEADLINE, running.expect("starts").ended()).await.expect("it ends by itself");
+        (health.states(), progress)
+    }
+
     /// A service with the push pipeline `/orders`.
     pub(crate) async fn gateway(&self) -> Service {
         self.run("one", vec![("web", ingest(&json!({ "http": { "path": "/orders" } }), &json!({})))]).await
@@ -116,18 +138,36 @@ impl World {
         self.decoded(receiver.into_iter().collect()).await
     }
 
-    async fn decoded(&self, raw: Vec<Raw>) -> Vec<Order> {
+    /// Every committed record of a topic, as JSON.
+    pub(crate) async fn records(&self, topic: &'static str, schema: &str) -> Vec<Value> {
+        let (sender, receiver) = channel();
+        let each = move |record: &Record<'_>| sender.send(owned(record)).unwrap_or_default();
+        compacted::read_to_end(&self.cluster("reader"), topic, each).await.expect("reads");
+        let raw: Vec<Raw> = receiver.into_iter().collect();
+        let schema = codec::schema(serde_json::from_str(schema).expect("JSON")).expect("a schema");
+        let mut writer = arrow_json::ArrayWriter::new(Vec::new());
+        writer.write(self.columns(&raw, &schema).await.columns()).expect("writes");
+        writer.finish().expect("ends");
+        serde_json::from_slice(&writer.into_inner()).expect("JSON")
+    }
+
+    async fn columns(&self, raw: &[Raw], schema: &Schema) -> Batch {
         let mut records = RecordsBuilder::new(TOPIC.into(), raw.len());
-        for raw in &raw {
+        for raw in raw {
             let (key, value) = (Some(raw.key.as_slice()), Some(raw.value.as_slice()));
             records.push(&Record { topic: TOPIC, partition: raw.partition, offset: 0, timestamp: 1, key, value, headers: &[] });
         }
         let records = Arc::new(records.finish());
-        let mut decoder = Decoder::new(&schema()).expect("a decoder");
+        let mut decoder = Decoder::new(schema).expect("a decoder");
         millrace_runtime::input::learn(&mut decoder, &self.registry, &records).await.expect("learns");
         let decoded = decoder.decode(&records).expect("decodes");
         assert_eq!(decoded.rejected, []);
-        let ids = decoded.batch.columns().column(0).as_primitive::<Int64Type>().values().to_vec();
+        decoded.batch
+    }
+
+    async fn decoded(&self, raw: Vec<Raw>) -> Vec<Order> {
+        let batch = self.columns(&raw, &schema()).await;
+        let ids = batch.columns().column(0).as_primitive::<Int64Type>().values().to_vec();
         raw.into_iter()
             .zip(ids)
             .map(|(raw, id)| Order { id, key: String::from_utf8(raw.key).expect("text"), partition: raw.partition, headers: raw.headers })

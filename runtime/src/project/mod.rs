@@ -34,8 +34,8 @@ pub use place::Place;
 pub use places::Places;
 pub use reference::{json_schema, reference};
 pub use sections::{
-    ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, KafkaConfig, Key, Mechanism, Millis, OnError, Output, Project, ProjectPath,
-    RegistryConfig, Scalar, Secret, ServiceConfig, SubjectStrategy, Topic, Version,
+    ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, KafkaConfig, Key, Mechanism, Millis, OnError, Output, PathOrUrl, Project,
+    ProjectPath, RegistryConfig, Scalar, Secret, ServiceConfig, SubjectStrategy, Topic, Version,
 };
 pub use variables::{Environment, process_environment};
 

@@ -8,7 +8,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::sections::ProjectPath;
+use super::sections::{PathOrUrl, ProjectPath, is_url};
 use super::shape_error::ShapeError;
 use super::tree::{Entry, Node, Text, Value};
 
@@ -137,7 +137,11 @@ impl<'de> Deserializer<'de> for Shape<'_> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, ShapeError> {
-        let result = if name == ProjectPath::NAME { self.joined_path(visitor) } else { visitor.visit_newtype_struct(self) };
+        let result = match (name, &self.node.value) {
+            (PathOrUrl::NAME, Value::Text(text)) if is_url(&text.content) => visitor.visit_newtype_struct(self),
+            (PathOrUrl::NAME | ProjectPath::NAME, _) => self.joined_path(visitor),
+            _ => visitor.visit_newtype_struct(self),
+        };
         self.blame(result)
     }
 

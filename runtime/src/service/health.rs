@@ -26,6 +26,8 @@ pub enum State {
     Starting,
     /// It works, or waits for input.
     Running,
+    /// All that was there is durable, and nothing more will come.
+    Complete,
     /// Something it needs is away; it goes on by itself when that is back.
     Waiting {
         /// What it waits for.
@@ -44,7 +46,7 @@ pub enum State {
 
 impl State {
     fn is_ready(&self) -> bool {
-        matches!(self, Self::Running | Self::Waiting { .. })
+        matches!(self, Self::Running | Self::Complete | Self::Waiting { .. })
     }
 
     fn halted(fault: &Fault) -> Self {
@@ -151,6 +153,13 @@ impl PipelineHealth {
     pub fn running(&self) {
         if self.become_(&State::Running).is_some() {
             info!(pipeline = %self.name, "running");
+        }
+    }
+
+    /// It has done all that there was.
+    pub fn complete(&self) {
+        if self.become_(&State::Complete).is_some() {
+            info!(pipeline = %self.name, "complete");
         }
     }
 

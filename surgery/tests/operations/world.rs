@@ -193,7 +193,7 @@ fn records(topic: &str, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) -
 fn ingest() -> Ingest {
     let config = json!({ "from": { "http": { "path": "/orders" } }, "to": { "topic": RAW, "key": "customer" } });
     let config = serde_json::from_value(config).expect("a configuration");
-    Ingest { config, schema: schema(), key: vec!["customer".into()], topics: Vec::new() }
+    Ingest { config, schema: schema(), key: vec!["customer".into()], topics: Vec::new(), progress: millrace_ingest::Progress::default() }
 }
 
 fn transform() -> Transform {

@@ -88,6 +88,7 @@ fn word(state: &State) -> &'static str {
     match state {
         State::Starting => "starting",
         State::Running => "running",
+        State::Complete => "complete",
         State::Waiting { .. } => "waiting",
         State::Halted { .. } => "HALTED",
     }

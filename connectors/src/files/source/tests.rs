@@ -1,4 +1,6 @@
 use std::io::Write as _;
+use std::path::Path;
+use std::time::SystemTime;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Field};
@@ -8,8 +10,6 @@ use tempfile::TempDir;
 
 use super::*;
 
-const LONG_AGO: fn() -> Timestamp = || Timestamp::UNIX_EPOCH;
-const LONG_AFTER: fn() -> Timestamp = || Timestamp::MAX;
 const SMALL: Limits = Limits { chunk: 7, row: 40, kept: 10, rows: 2 };
 
 /// Records of a text `s`, and nothing else.
@@ -28,19 +28,35 @@ impl File {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(name).to_str().expect("UTF-8").to_owned();
         std::fs::write(&path, text).expect("writes");
+        settle(&path);
         Self { _folder: folder, path }
     }
 
+    /// Is being written to: what it has need not be all.
     fn append(&self, text: &[u8]) {
         let mut file = std::fs::OpenOptions::new().append(true).open(&self.path).expect("opens");
         file.write_all(text).expect("writes");
+        file.set_modified(SystemTime::now()).expect("is set");
+    }
+
+    fn settle(&self) {
+        settle(&self.path);
     }
 
     fn open(&self, position: Option<&Position>) -> FileSource {
         let config: Config = serde_json::from_value(json!({ "path": self.path })).expect("a configuration");
-        let source = config.open(&self.path, &schema(), position).expect("opens");
-        FileSource { limits: SMALL, now: LONG_AFTER, ..source }
+        sourced(&config, &self.path, position)
     }
+}
+
+/// A source of small pulls.
+fn sourced(config: &Config, split: &str, position: Option<&Position>) -> FileSource {
+    FileSource { limits: SMALL, ..config.open(split, &schema(), position).expect("opens") }
+}
+
+/// Nobody has written to the file for long.
+fn settle(path: impl AsRef<Path>) {
+    std::fs::File::options().append(true).open(path).expect("opens").set_modified(SystemTime::UNIX_EPOCH).expect("is set");
 }
 
 /// What came of a record: its row's text, or why there is none.
@@ -142,12 +158,14 @@ fn a_line_that_is_too_long_is_rejected_alone_by_its_beginning() {
 
 #[test]
 fn a_last_line_waits_until_nobody_writes_and_is_never_read_twice() {
-    let file = File::new("a.ndjson", b"{\"s\":\"a\"}\n{\"s\":\"b\"}");
+    let file = File::new("a.ndjson", b"{\"s\":\"a\"}\n");
+    file.append(b"{\"s\":\"b\"}");
     let mut source = file.open(None);
-    source.now = LONG_AGO;
     assert_eq!(texts(drain(&mut source)), ["a"]);
-    source.now = LONG_AFTER;
+    assert!(!source.is_complete());
+    file.settle();
     assert_eq!(texts(drain(&mut source)), ["b"]);
+    assert!(source.is_complete());
     file.append(b"\n{\"s\":\"c\"}\n");
     assert_eq!(texts(drain(&mut source)), ["c"]);
 }
@@ -159,7 +177,7 @@ fn a_file_that_shrank_is_an_operators_matter() {
     drain(&mut source);
     std::fs::write(&file.path, b"{}").expect("writes");
     let fault = block_on(source.next()).expect_err("shrank");
-    assert_eq!((fault.code(), fault.retry()), (Code::FileUnreadable, millrace_model::Retry::Operator));
+    assert_eq!((fault.code(), fault.retry()), (Code::FileChanged, millrace_model::Retry::Operator));
 }
 
 #[test]
@@ -169,10 +187,11 @@ fn a_file_that_was_moved_with_its_folder_is_read_on() {
     let open = |folder: &Path, position: Option<&Position>| {
         let config: Config = serde_json::from_value(json!({ "path": folder.join("*.csv") })).expect("a configuration");
         let split = block_on(config.splits()).expect("lists").remove(0);
-        FileSource { limits: SMALL, now: LONG_AFTER, ..config.open(&split, &schema(), position).expect("opens") }
+        sourced(&config, &split.name, position)
     };
     std::fs::create_dir(&here).expect("makes a folder");
     std::fs::write(here.join("a.csv"), "s\na\nb\nc\nd\n").expect("writes");
+    settle(here.join("a.csv"));
     let mut source = open(&here, None);
     let pulled = block_on(source.next()).expect("reads").expect("has rows");
     assert_eq!(seen(&pulled), [(2, Ok("a".to_owned())), (4, Ok("b".to_owned()))]);
@@ -189,7 +208,7 @@ fn another_file_of_the_same_name_is_an_operators_matter() {
     let mut source = file.open(Some(&position));
     for _ in 0..2 {
         let fault = block_on(source.next()).expect_err("is another");
-        assert_eq!((fault.code(), fault.retry()), (Code::FileUnreadable, millrace_model::Retry::Operator));
+        assert_eq!((fault.code(), fault.retry()), (Code::FileChanged, millrace_model::Retry::Operator));
         assert!(fault.message().contains("another name"), "{fault}");
     }
 }
@@ -209,6 +228,212 @@ fn a_header_that_does_not_fit_names_the_file_and_the_column() {
     let file = File::new("a.csv", b"S\na\n");
     let fault = block_on(file.open(None).next()).expect_err("does not fit");
     assert!(fault.message().starts_with(&format!("{}: the column `S` of the header is not in the schema", file.path)), "{fault}");
+}
+
+/// A folder with a file, and a configuration of it.
+struct Folder {
+    folder: TempDir,
+    settings: serde_json::Value,
+}
+
+impl Folder {
+    fn of(name: &str, bytes: &[u8], more: &serde_json::Value) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut settings = json!({ "path": folder.path().join("*") });
+        settings.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let made = Self { folder, settings };
+        made.write(name, bytes);
+        made
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.path(name), bytes).expect("writes");
+        settle(self.path(name));
+    }
+
+    fn append(&self, name: &str, bytes: &[u8]) {
+        std::fs::File::options().append(true).open(self.path(name)).and_then(|mut file| file.write_all(bytes)).expect("writes");
+        settle(self.path(name));
+    }
+
+    fn open(&self, name: &str, position: Option<&Position>) -> FileSource {
+        let config: Config = serde_json::from_value(self.settings.clone()).expect("a configuration");
+        sourced(&config, name, position)
+    }
+
+    fn read(&self, name: &str) -> Vec<String> {
+        texts(drain(&mut self.open(name, None)))
+    }
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text).expect("writes");
+    encoder.finish().expect("ends")
+}
+
+fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in files {
+        writer.start_file(*name, zip::write::SimpleFileOptions::default()).expect("begins");
+        writer.write_all(text.as_bytes()).expect("writes");
+    }
+    writer.finish().expect("ends").into_inner()
+}
+
+/// Every format and compression, each of the records a to e.
+fn samples() -> Vec<(&'static str, Vec<u8>)> {
+    let (csv, lines) = ("s\na\nb\nc\nd\ne\n", "{\"s\":\"a\"}\n{\"s\":\"b\"}\n{\"s\":\"c\"}\n{\"s\":\"d\"}\n{\"s\":\"e\"}\n");
+    let json = format!("[{}]", lines.trim_end().replace('\n', ","));
+    let (first, last) = ("s\na\nb\n", r#"[{"s":"c"},{"s":"d"},{"s":"e"}]"#);
+    vec![
+        ("a.csv", csv.as_bytes().to_vec()),
+        ("a.csv.gz", gzip(csv.as_bytes())),
+        ("a.csv.zst", zstd::encode_all(csv.as_bytes(), 1).expect("encodes")),
+        ("a.ndjson", lines.as_bytes().to_vec()),
+        ("a.jsonl.gz", gzip(lines.as_bytes())),
+        ("a.json", json.as_bytes().to_vec()),
+        ("a.json.zst", zstd::encode_all(json.as_bytes(), 1).expect("encodes")),
+        ("a.zip", zip(&[("one.csv", first), ("none.csv", "s\n"), ("in/two.json", last)])),
+    ]
+}
+
+#[test]
+fn every_format_and_compression_is_read_and_read_on_from_every_position() {
+    for (name, bytes) in samples() {
+        let folder = Folder::of(name, &bytes, &json!({}));
+        let pulls = drain(&mut folder.open(name, None));
+        assert_eq!(texts(pulls.clone()), ["a", "b", "c", "d", "e"], "{name}");
+        for (done, (_, position)) in pulls.iter().enumerate() {
+            let rest = all(drain(&mut folder.open(name, Some(position))));
+            assert_eq!(rest, all(pulls[done + 1..].to_vec()), "{name} after {position:?}");
+        }
+    }
+}
+
+#[test]
+fn the_last_records_of_a_file_say_that_it_is_finished() {
+    for (name, bytes) in samples() {
+        let folder = Folder::of(name, &bytes, &json!({}));
+        let mut source = folder.open(name, None);
+        let mut pulls = Vec::new();
+        while let Some(pulled) = block_on(source.next()).expect("reads") {
+            pulls.push((pulled.batch.len(), pulled.finished));
+        }
+        let (last, before) = pulls.split_last().expect("has records");
+        assert!(before.iter().all(|(_, finished)| finished.is_none()), "{name}: {pulls:?}");
+        let finished = last.1.as_ref().expect("is the end");
+        assert_eq!((finished.bytes, last.0 > 0), (bytes.len() as u64, true), "{name}");
+        assert!(source.is_complete());
+    }
+}
+
+#[test]
+fn a_damaged_file_ends_with_one_rejection_after_what_is_good() {
+    let long: String = (0..40_000).map(|row| format!("{row}\n")).collect();
+    let gz = gzip(format!("s\n{long}").as_bytes());
+    let folder = Folder::of("a.csv.gz", &gz[..gz.len() / 2], &json!({}));
+    let mut source = FileSource { limits: LIMITS, ..folder.open("a.csv.gz", None) };
+    let pulls = drain(&mut source);
+    let position = pulls.last().expect("has rows").1.clone();
+    let seen = texts(pulls);
+    let (last, good) = seen.split_last().expect("has rows");
+    assert!(last.starts_with("! ") && last.contains("a.csv.gz: it is not a whole gzip file"), "{last}");
+    assert!(!good.is_empty() && good.iter().enumerate().all(|(row, text)| *text == row.to_string()));
+    assert!(texts(drain(&mut folder.open("a.csv.gz", Some(&position)))).is_empty(), "it is done with");
+    for name in ["b.json", "c.zip", "d.ndjson.zst"] {
+        folder.write(name, b"[{\"s\":");
+        assert_eq!(folder.read(name).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_is_being_written_is_left_alone_where_it_must_be_whole() {
+    let folder = Folder::of("a.csv.gz", &gzip(b"s\na\n"), &json!({}));
+    std::fs::File::options().append(true).open(folder.path("a.csv.gz")).expect("opens").set_modified(SystemTime::now()).expect("is set");
+    let mut source = folder.open("a.csv.gz", None);
+    assert!(drain(&mut source).is_empty() && !source.is_complete());
+    settle(folder.path("a.csv.gz"));
+    assert_eq!(texts(drain(&mut source)), ["a"]);
+}
+
+#[test]
+fn a_file_that_changed_is_a_fault_or_a_new_file() {
+    let folder = Folder::of("a.csv.gz", &gzip(b"s\na\n"), &json!({}));
+    let (_, position) = drain(&mut folder.open("a.csv.gz", None)).remove(0);
+    folder.write("a.csv.gz", &gzip(b"s\nb\nc\n"));
+    let fault = block_on(folder.open("a.csv.gz", Some(&position)).next()).expect_err("is another");
+    assert_eq!(fault.code(), Code::FileChanged, "{fault}");
+    let again = Folder { settings: json!({ "path": folder.path("*"), "on_change": "read_again" }), folder: folder.folder };
+    let pulls = drain(&mut again.open("a.csv.gz", Some(&position)));
+    assert_eq!(texts(pulls.clone()), ["b", "c"]);
+    let topic = |position: &Position| again.open("a.csv.gz", Some(position)).topic(None);
+    assert_eq!(&*topic(&pulls[0].1), "file:a.csv.gz#1", "its dead letters are not taken for those of the first");
+}
+
+#[test]
+fn a_file_goes_only_when_it_is_durable_and_then_also_after_a_restart() {
+    for restarts in [false, true] {
+        let folder = Folder::of("a.csv", b"s\na\n", &json!({ "after": "delete" }));
+        let mut source = folder.open("a.csv", None);
+        let pulled = block_on(source.next()).expect("reads").expect("has rows");
+        assert!(block_on(source.next()).expect("reads").is_none() && folder.path("a.csv").exists(), "it is not durable yet");
+        if restarts {
+            source = folder.open("a.csv", Some(&pulled.position));
+        } else {
+            block_on(source.settled(&pulled.position)).expect("settles");
+        }
+        assert!(block_on(source.next()).expect("reads").is_none() && source.is_complete());
+        assert!(!folder.path("a.csv").exists());
+        folder.write("a.csv", b"s\nb\nc\n");
+        assert_eq!(texts(drain(&mut folder.open("a.csv", Some(&pulled.position)))), ["b", "c"], "a new file of the same name");
+    }
+}
+
+#[test]
+fn a_followed_file_is_read_over_its_rotation_by_renaming() {
+    let folder = Folder::of("a.ndjson", b"{\"s\":\"a\"}\n", &json!({ "mode": "growing" }));
+    let mut source = folder.open("a.ndjson", None);
+    let first = drain(&mut source).remove(0).1;
+    folder.append("a.ndjson", b"{\"s\":\"b\"}\n{\"s\":");
+    let pulls = drain(&mut source);
+    assert_eq!(texts(pulls), ["b"], "a line without its end waits");
+    folder.append("a.ndjson", b"\"c\"}\n");
+    std::fs::rename(folder.path("a.ndjson"), folder.path("a.ndjson.1")).expect("renames");
+    folder.write("a.ndjson", b"{\"s\":\"d\"}\n");
+    assert_eq!(texts(drain(&mut source)), ["c", "d"]);
+    let again = texts(drain(&mut folder.open("a.ndjson", Some(&first))));
+    assert_eq!(again, ["b", "c", "d"], "also when nobody looked while it was rotated");
+}
+
+#[test]
+fn a_followed_file_is_read_over_its_rotation_by_truncation() {
+    let folder = Folder::of("a.ndjson", b"{\"s\":\"a\"}\n", &json!({ "mode": "growing" }));
+    let mut source = folder.open("a.ndjson", None);
+    let first = drain(&mut source).remove(0).1;
+    folder.append("a.ndjson", b"{\"s\":\"b\"}\n");
+    std::fs::copy(folder.path("a.ndjson"), folder.path("a.ndjson.1")).expect("copies");
+    settle(folder.path("a.ndjson.1"));
+    folder.write("a.ndjson", b"");
+    assert_eq!(texts(drain(&mut source)), ["b"], "from the copy");
+    folder.append("a.ndjson", b"{\"s\":\"c\"}\n");
+    assert_eq!(texts(drain(&mut source)), ["c"]);
+    assert_eq!(texts(drain(&mut folder.open("a.ndjson", Some(&first)))), ["b", "c"]);
+}
+
+#[test]
+fn what_a_rotation_has_taken_away_is_one_rejection() {
+    let folder = Folder::of("a.ndjson", b"{\"s\":\"a\"}\n{\"s\":\"b\"}\n", &json!({ "mode": "growing" }));
+    let first = drain(&mut FileSource { limits: Limits { rows: 1, ..SMALL }, ..folder.open("a.ndjson", None) }).remove(0).1;
+    std::fs::remove_file(folder.path("a.ndjson")).expect("removes");
+    folder.write("a.ndjson", b"{\"s\":\"c\"}\n");
+    let seen = texts(drain(&mut folder.open("a.ndjson", Some(&first))));
+    assert!(seen[0].contains("what followed byte 10 is in no file of its folder"), "{seen:?}");
+    assert_eq!(seen[1..], ["c"]);
 }
 
 /// Lines of NDJSON or CSV, good and bad.
@@ -244,14 +469,14 @@ proptest! {
     fn a_file_that_grows_is_read_as_if_it_had_been_there_at_once((name, text) in file(), at in any::<prop::sample::Index>()) {
         let (first, second) = text.split_at(at.index(text.len() + 1));
         let whole = all(drain(&mut File::new(name, &text).open(None)));
-        let file = File::new(name, first);
+        let file = File::new(name, b"");
+        file.append(first);
         let mut source = file.open(None);
-        source.now = LONG_AGO;
         let mut seen = drain(&mut source);
         file.append(second);
+        file.settle();
         // Reading goes on in this process, and in one that knows the position only.
         let again = all(drain(&mut file.open(seen.last().map(|(_, position)| position))));
-        source.now = LONG_AFTER;
         seen.extend(drain(&mut source));
         let (seen, before) = (all(seen.clone()), all(seen).len() - again.len());
         prop_assert_eq!(&seen, &whole);

@@ -1,0 +1,70 @@
+//! The records of a file of a block format.
+
+use std::sync::Arc;
+
+use millrace_model::{Code, Fault, Rejected, Result, Schema, Stage};
+use millrace_runtime::formats::JsonDocument;
+use millrace_runtime::formats::blocks::{Block, Blocks, Bytes, Opening};
+
+use super::format::BlockFormat;
+use super::source::{LIMITS, Step, Taken};
+
+/// Reads a file's records, on a thread that may block.
+pub(super) struct BlockReader {
+    place: String,
+    /// Absent while a thread reads.
+    blocks: Option<Box<dyn Blocks>>,
+    next: u64,
+}
+
+impl BlockReader {
+    /// Opens a file at the record of that number. Blocks.
+    pub(super) fn open(
+        place: String,
+        file: Box<dyn Bytes>,
+        format: BlockFormat,
+        schema: &Schema,
+        topic: Arc<str>,
+        from: u64,
+    ) -> Result<Self> {
+        let opening = Opening { topic, from, limit: LIMITS.row };
+        let blocks = blocks(file, format, schema, opening).map_err(|fault| fault.at(&place))?;
+        Ok(Self { place, blocks: Some(blocks), next: from })
+    }
+
+    /// The number of the next record.
+    pub(super) fn at(&self) -> u64 {
+        self.next
+    }
+
+    /// The next rows.
+    pub(super) async fn next(&mut self) -> Result<Step> {
+        let Some(mut blocks) = self.blocks.take() else {
+            return Err(Fault::fatal(Code::Internal, format!("{}: reading broke off and was not begun anew", self.place)));
+        };
+        let read = tokio::task::spawn_blocking(move || {
+            let block = blocks.next(LIMITS.rows);
+            (blocks, block)
+        });
+        let (blocks, block) = read.await.map_err(|error| Fault::fatal(Code::Internal, "reading a file panicked").because(error))?;
+        self.blocks = Some(blocks);
+        match block.map_err(|fault| fault.at(&self.place))? {
+            None => Ok(Step::End),
+            Some(block) => Ok(Step::Taken(self.taken(block))),
+        }
+    }
+
+    fn taken(&mut self, block: Block) -> Taken {
+        self.next = block.next;
+        let records = block.batch.origin().records();
+        let rejected = block.rejected.into_iter().map(|rejection| Rejected::new(records, Stage::Read, rejection)).collect();
+        Taken { rejected, batch: block.batch }
+    }
+}
+
+/// A line for each format.
+fn blocks(file: Box<dyn Bytes>, format: BlockFormat, schema: &Schema, opening: Opening) -> Result<Box<dyn Blocks>> {
+    match format {
+        BlockFormat::Json => Ok(Box::new(JsonDocument::open(file, schema, opening)?)),
+    }
+}

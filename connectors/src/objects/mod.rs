@@ -1,0 +1,11 @@
+//! Object stores: S3, Azure Blob Storage, Google Cloud Storage, HTTP servers.
+
+mod config;
+mod fault;
+mod open;
+mod url;
+
+pub use config::{AzureBlob, Gcs, HttpServer, ObjectStoreConfig, S3};
+pub(crate) use fault::fault;
+pub(crate) use open::open;
+pub(crate) use url::{Scheme, StoreUrl};
