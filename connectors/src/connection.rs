@@ -4,7 +4,7 @@ use millrace_model::{Result, Schema, Sink};
 
 use crate::config::Connection;
 use crate::described::{DescribedColumn, Relation};
-use crate::table::{Column, Examined, QueryResult};
+use crate::table::{Column, Examined, QueryResult, partition_misfit};
 use crate::table_config::{Capabilities, TableConfig};
 use crate::{postgres, sqlite};
 
@@ -15,6 +15,11 @@ impl Connection {
             Self::Postgres(_) => &postgres::CAPABILITIES,
             Self::Sqlite(_) => &sqlite::CAPABILITIES,
         }
+    }
+
+    /// Why the table can't have the partitions that it is to have, and what to do about it.
+    pub fn partition_misfit(&self, table: &TableConfig, schema: &Schema) -> Option<String> {
+        partition_misfit(table, schema, self.capabilities())
     }
 
     /// The columns that a table for the schema gets, or what makes it impossible. Asks no server.

@@ -16,4 +16,4 @@ pub use config::{Connection, SourceConfig};
 pub use described::{DescribedColumn, Relation};
 pub use sources::Split;
 pub use table::{Column, Definition, Examined, Misfit, MisfitKind, QueryResult};
-pub use table_config::{Capabilities, Mode, TableConfig};
+pub use table_config::{Capabilities, Mode, PartitionBy, Partitioning, TableConfig};

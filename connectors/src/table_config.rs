@@ -1,6 +1,7 @@
 //! What a sink is told about the table that it loads.
 
 use std::fmt;
+use std::num::NonZeroU16;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ pub enum Mode {
     /// The table follows the change stream of another one: records are changes, as `envelope` says, and each does to the row of its `keys`
     /// what was done there.
     Mirror,
+    /// The rows of a whole load take the place of all that the table has, in one transaction, when the load has ended.
+    Replace,
 }
 
 impl Mode {
@@ -39,6 +42,7 @@ impl Mode {
             Self::Upsert => "upsert",
             Self::InsertIgnore => "insert_ignore",
             Self::Mirror => "mirror",
+            Self::Replace => "replace",
         }
     }
 }
@@ -60,6 +64,61 @@ pub struct TableConfig {
     pub mode: Mode,
     /// The columns that tell rows apart; none when every record is a row of its own.
     pub keys: Vec<String>,
+    /// How a new table is cut into partitions.
+    pub partition_by: Option<PartitionBy>,
+}
+
+impl TableConfig {
+    /// Whether rows are gathered before they go into the table: to be told apart by keys, or to wait for their partitions.
+    pub const fn is_staged(&self) -> bool {
+        self.mode.is_keyed() || self.partition_by.is_some()
+    }
+}
+
+/// The partitions of a table, by the value of one column.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartitionBy {
+    /// The column. A row in which it is null has no partition, and is rejected.
+    pub column: String,
+    /// Which rows are in one partition.
+    pub by: Partitioning,
+    /// How many partitions there are; only with `by: hash`.
+    #[serde(default)]
+    pub partitions: Option<NonZeroU16>,
+}
+
+impl PartitionBy {
+    /// How many partitions a hash has without a number of its own.
+    const PARTITIONS: u16 = 8;
+
+    /// How many partitions there are by hash.
+    pub fn count(&self) -> u16 {
+        self.partitions.map_or(Self::PARTITIONS, NonZeroU16::get)
+    }
+}
+
+/// Which rows are in one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Partitioning {
+    /// Those of one day, in UTC.
+    Day,
+    /// Those of one month, in UTC.
+    Month,
+    /// Those of one year, in UTC.
+    Year,
+    /// Those of one value: for columns of few values.
+    List,
+    /// Those whose value has the same hash, by a fixed number of partitions.
+    Hash,
+}
+
+impl Partitioning {
+    /// Whether rows of a range of time are together.
+    pub const fn is_range(self) -> bool {
+        matches!(self, Self::Day | Self::Month | Self::Year)
+    }
 }
 
 /// What a kind of target can do. `check` refuses what it can't; the conformance suite skips it by name.
@@ -69,10 +128,14 @@ pub struct Capabilities {
     pub name: &'static str,
     /// The modes that it can be loaded in.
     pub modes: &'static [Mode],
+    /// Whether its tables have partitions by column.
+    pub partitions: bool,
     /// How many columns a table may have.
     pub columns: usize,
-    /// How many of them the sink needs for itself where rows are told apart by keys.
-    pub columns_for_keys: usize,
+    /// How many of them the sink needs for itself where rows are told apart by keys, or cut into partitions.
+    pub columns_of_stage: usize,
+    /// How many of them it needs for itself where whole loads replace the table.
+    pub columns_of_loading: usize,
 }
 
 impl Capabilities {
@@ -81,8 +144,12 @@ impl Capabilities {
         self.modes.contains(&mode)
     }
 
-    /// How many columns a load in that mode may have.
-    pub const fn most_columns(&self, mode: Mode) -> usize {
-        if mode.is_keyed() { self.columns - self.columns_for_keys } else { self.columns }
+    /// How many columns such a table may have.
+    pub const fn most_columns(&self, table: &TableConfig) -> usize {
+        match table.mode {
+            Mode::Replace => self.columns - self.columns_of_loading,
+            _ if table.is_staged() => self.columns - self.columns_of_stage,
+            _ => self.columns,
+        }
     }
 }

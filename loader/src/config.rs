@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millrace_connectors::{Mode, TableConfig};
+use millrace_connectors::{Mode, PartitionBy, TableConfig};
 use millrace_model::{Result, Schema};
 use millrace_runtime::project::{DeadLetterConfig, Millis, OnError, Scalar};
 use schemars::JsonSchema;
@@ -52,6 +52,9 @@ pub struct Pipeline {
     /// A column of the table that gets the time at which its row was loaded.
     #[serde(default)]
     pub loaded_at: Option<String>,
+    /// How a new table is cut into partitions, which are made as rows need them.
+    #[serde(default)]
+    pub partition_by: Option<PartitionBy>,
     /// The topic that records which can't be processed go to, and how many may.
     #[serde(default)]
     pub dead_letters: DeadLetterConfig,
@@ -116,7 +119,13 @@ impl Pipeline {
 
     /// What the sink of this pipeline, `name` in the project `project`, needs to know.
     pub fn table(&self, project: &str, name: &str) -> TableConfig {
-        TableConfig { pipeline: format!("{project}.{name}"), table: self.to.table.clone(), mode: self.mode, keys: self.keys.clone() }
+        TableConfig {
+            pipeline: format!("{project}.{name}"),
+            table: self.to.table.clone(),
+            mode: self.mode,
+            keys: self.keys.clone(),
+            partition_by: self.partition_by.clone(),
+        }
     }
 }
 

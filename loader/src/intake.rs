@@ -7,11 +7,12 @@ use arrow::compute::cast;
 use arrow::datatypes::{Field, Schema as ArrowSchema};
 use arrow::error::ArrowError;
 use millrace_connectors::Mode;
-use millrace_model::{Batch, Code, Fault, Origin, Records, Rejection, Result, Schema};
+use millrace_model::{Batch, Code, Fault, LoadBound, Origin, Records, Rejection, Result, Schema};
 use millrace_runtime::registry::Registry;
 
 use crate::config::{Envelope, Pipeline};
 use crate::deletions::Deletions;
+use crate::loads;
 use crate::mapping::{Mapping, Misfit};
 use crate::mirror::{self, Change, Mirror};
 use crate::parts::{Action, Part, interleaved};
@@ -23,12 +24,15 @@ pub(crate) struct Intake {
     mirror: Option<Mirror>,
     deletions: Deletions,
     keys: Vec<String>,
+    mode: Mode,
 }
 
 /// What records do to the table.
 pub(crate) struct Taken {
     /// In the order of the records.
     pub(crate) parts: Vec<Part>,
+    /// Where whole loads begin and end.
+    pub(crate) bounds: Vec<LoadBound>,
     /// The records that do nothing because they can't.
     pub(crate) rejected: Vec<Rejection>,
 }
@@ -54,7 +58,7 @@ impl Intake {
         let source = mapping.key_source(&pipeline.keys);
         let mirror = (pipeline.mode == Mode::Mirror).then(|| Mirror::new(pipeline.envelope, &rows, source.columns()));
         let deletions = Deletions::new(pipeline.mode, source, &rows)?;
-        Ok(Self { mapping, mirror, deletions, keys: pipeline.keys.clone() })
+        Ok(Self { mapping, mirror, deletions, keys: pipeline.keys.clone(), mode: pipeline.mode })
     }
 
     /// The table's columns.
@@ -88,6 +92,10 @@ impl Intake {
                 deletions
             }
         };
+        let (bounds, unnamed) = if self.mode == Mode::Replace { loads::bounds(records) } else { Default::default() };
+        rejected.extend(unnamed);
+        let is_row = |record: &u32| self.mode != Mode::Replace || !loads::is_bound(records, *record);
+        let tombstones: Vec<u32> = tombstones.into_iter().filter(is_row).collect();
         if !tombstones.is_empty() {
             let deleted = self.deletions.keys(records, &tombstones, registry).await?;
             rejected.extend(deleted.rejected);
@@ -95,7 +103,7 @@ impl Intake {
                 parts.push(Part::new(Action::Delete, self.keys(&keys).map_err(defect)?));
             }
         }
-        Ok(Taken { parts: interleaved(parts), rejected })
+        Ok(Taken { parts: interleaved(parts), bounds, rejected })
     }
 
     fn change(&self, change: Change, now: i64, parts: &mut Vec<Part>, rejected: &mut Vec<Rejection>) -> Result<()> {

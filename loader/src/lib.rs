@@ -3,6 +3,7 @@
 pub mod config;
 mod deletions;
 mod intake;
+mod loads;
 mod mapping;
 mod mirror;
 pub mod parts;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use millrace_model::{Records, Rejection, Result, Schema, Sink};
+use millrace_model::{Edge, LoadBound, Records, Rejection, Result, Schema, Sink};
 use millrace_runtime::codec::Decoder;
 use millrace_runtime::input;
 use millrace_runtime::registry::Registry;
@@ -22,6 +22,8 @@ pub struct Reading {
 pub struct Read {
     /// What those that can do anything do, in the order of the records.
     pub parts: Vec<Part>,
+    /// Where whole loads begin and end.
+    pub bounds: Vec<LoadBound>,
     /// What could not be decoded.
     pub undecoded: Vec<Rejection>,
     /// What does nothing because it can't: deletions that name no row, changes that are none.
@@ -45,7 +47,7 @@ impl Reading {
         let decoded = self.decoder.decode(records)?;
         let now = jiff::Timestamp::now().as_microsecond();
         let taken = self.intake.take(records, decoded.batch, decoded.tombstones, registry, now).await?;
-        Ok(Read { parts: taken.parts, undecoded: decoded.rejected, unfit: taken.rejected })
+        Ok(Read { parts: taken.parts, bounds: taken.bounds, undecoded: decoded.rejected, unfit: taken.rejected })
     }
 }
 
@@ -53,6 +55,18 @@ impl Read {
     /// How many rows come.
     pub fn rows(&self) -> usize {
         self.parts.iter().filter(|part| part.action == Action::Write).map(|part| part.batch.len()).sum()
+    }
+
+    /// Whether a load ends here, so that it matters how many partitions the topic has.
+    pub fn ends_load(&self) -> bool {
+        self.bounds.iter().any(|bound| bound.edge == Edge::End)
+    }
+
+    /// The same, of a topic of so many partitions.
+    #[must_use]
+    pub fn of_partitions(mut self, partitions: i32) -> Self {
+        self.bounds.iter_mut().for_each(|bound| bound.partitions = partitions);
+        self
     }
 
     /// Stages everything in the order of the records; returns what the sink won't take.
@@ -64,6 +78,9 @@ impl Read {
                 Action::Delete => refused.extend(sink.delete(&part.batch).await?),
                 Action::Clear => sink.clear(part.batch.origin().clone()).await?,
             }
+        }
+        for bound in &self.bounds {
+            sink.bound(bound.clone()).await?;
         }
         Ok(refused)
     }

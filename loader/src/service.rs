@@ -56,6 +56,7 @@ pub async fn run(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: 
     let mut worker = Worker {
         pipeline,
         registry,
+        cluster,
         reading,
         rejecter: Rejecter::new(&pipeline.id, &load.config.dead_letters, load.config.on_error),
         producer: Producer::idempotent(cluster)?,
@@ -73,6 +74,7 @@ pub async fn run(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: 
 struct Worker<'a> {
     pipeline: &'a Pipeline,
     registry: &'a Registry,
+    cluster: &'a Cluster,
     reading: Reading,
     rejecter: Rejecter,
     producer: Producer,
@@ -135,7 +137,10 @@ impl Worker<'_> {
     async fn process_traced(&mut self, records: &Arc<Records>, mut trace: BatchTrace) -> Result<()> {
         let started = Instant::now();
         self.round.tally.read(records);
-        let read = self.reading.read(records, self.registry).await?;
+        let mut read = self.reading.read(records, self.registry).await?;
+        if read.ends_load() {
+            read = read.of_partitions(topics::partitions(self.cluster, records.topic()).await?);
+        }
         let refused = read.stage(&mut *self.sink).await?;
         let staged = read.rows().saturating_sub(refused.len());
         // Their dead letters are durable when the round's commit has waited for them.

@@ -87,6 +87,7 @@ codes! {
     RowRefused = "MR0614", "The target refused the row", "See the reason; mend the record or the constraint, then replay.";
     KeyMissing = "MR0615", "The record has no usable key for this load", "Give the record the key that keys: names.";
     ChangeInvalid = "MR0616", "The record can't be read as a change", "Mend the producer, or `envelope`; see the reason.";
+    LoadRefused = "MR0617", "The target refused a load that was to replace its table", "The table keeps its rows. Mend what the reason says and send the load again.";
     // MR08..: dead letters.
     RejectionQuota = "MR0801", "More records were rejected than the pipeline's quota allows", "See `millrace dead-letters stats`; mend the cause or raise dead_letters.max_per_minute, then start the service again.";
     LetterMissing = "MR0802", "There is no such dead letter", "`millrace dead-letters list` prints those there are; with --all those that are settled too.";

@@ -3,6 +3,7 @@
 //! end ([`Sink`]). Nothing here does I/O.
 
 pub mod batch;
+pub mod bound;
 pub mod code;
 pub mod fault;
 pub mod position;
@@ -14,6 +15,7 @@ pub mod source;
 pub mod step;
 
 pub use batch::{Batch, Origin};
+pub use bound::{Edge, LoadBound};
 pub use code::Code;
 pub use fault::{Fault, Result, Retry};
 pub use position::{Offsets, Position, TopicPartition};

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::batch::{Batch, Origin};
+use crate::bound::LoadBound;
 use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::position::{Offsets, TopicPartition};
@@ -53,6 +54,14 @@ pub trait Sink: Send {
     /// Only the mirror of a change stream asks for it. A sink whose target has no such mode need not answer to it.
     async fn clear(&mut self, _origin: Origin) -> Result<()> {
         Err(Fault::fatal(Code::Internal, "this target can't be asked to delete all rows"))
+    }
+
+    /// Stages that a load of the whole table begins or ends. When it has ended in all partitions, its rows take the place of all others, in the
+    /// transaction of the round that has the last end; until then they show nowhere, over any number of rounds.
+    ///
+    /// Only the replacement of a table asks for it. A sink whose target has no such mode need not answer to it.
+    async fn bound(&mut self, _bound: LoadBound) -> Result<()> {
+        Err(Fault::fatal(Code::Internal, "this target can't be replaced load by load"))
     }
 
     /// Brings what is staged into the target, inside the transaction; returns what the target refused, each with its

@@ -39,6 +39,6 @@ impl Catalogue {
     }
 }
 
-fn defect(error: ArrowError) -> Fault {
+pub(super) fn defect(error: ArrowError) -> Fault {
     Fault::fatal(Code::Internal, "a batch can't be read by its columns").because(error)
 }

@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use super::config::Config;
 use super::connect::connect;
 use super::fault::fault;
+use super::partitions::of_hash;
 use super::positions::Positions;
 use super::target::{LOCK, misfits};
 use crate::table::{Definition, Examined, Target, quoted};
@@ -27,7 +28,10 @@ pub(super) async fn examine(config: &Config, target: &Target) -> Result<Examined
         examined.missing.push(Definition { kind: "schema", name: schema.clone(), sql });
     }
     let rights = to_table(target.table.mode);
-    for (name, sql, rights) in [(positions.table(), positions.definition(), TO_POSITIONS), (&target.name, target.definition()?, rights)] {
+    for (name, sql, rights) in [
+        (positions.table(), positions.definition(), TO_POSITIONS),
+        (&target.name, target.definition()? + &of_hash(target, &config.schema), rights),
+    ] {
         if catalogue.says("SELECT to_regclass($1) IS NOT NULL", name).await? {
             examined.denied.extend(catalogue.denied(name, rights).await?);
         } else {
@@ -46,6 +50,7 @@ fn to_table(mode: Mode) -> &'static [&'static str] {
     match mode {
         Mode::Append => &["INSERT"],
         Mode::InsertIgnore => &["INSERT", "SELECT"],
+        Mode::Replace => &["INSERT", "DELETE", "SELECT"],
         Mode::Upsert | Mode::Mirror => &["INSERT", "UPDATE", "DELETE", "SELECT"],
     }
 }

@@ -19,8 +19,10 @@ mod examine;
 mod fault;
 mod fold;
 mod numeric;
+mod partitions;
 mod positions;
 mod query;
+mod replacing;
 mod session;
 mod sink;
 mod stage;
@@ -33,16 +35,18 @@ use millrace_model::{Result, Schema, Sink};
 pub use config::{Config, Tls};
 
 use crate::described::{DescribedColumn, Relation};
-use crate::table::{Column, Examined, QueryResult};
+use crate::table::{Column, Examined, LOADING_MARKS, QueryResult};
 use crate::table_config::{Capabilities, Mode, TableConfig};
 
 /// What PostgreSQL can do. Its limits: <https://www.postgresql.org/docs/current/limits.html>; the stage of a load with keys has
 /// columns of its own.
 pub const CAPABILITIES: Capabilities = Capabilities {
     name: "PostgreSQL",
-    modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore, Mode::Mirror],
+    modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore, Mode::Mirror, Mode::Replace],
+    partitions: true,
     columns: 1600,
-    columns_for_keys: stage::MARKS,
+    columns_of_stage: stage::MARKS,
+    columns_of_loading: LOADING_MARKS,
 };
 
 impl Config {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_model::{Commit, Offsets, Rejected, Result, TopicPartition};
+use millrace_model::{Commit, LoadBound, Offsets, Rejected, Result, TopicPartition};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use tokio::sync::mpsc::Receiver;
@@ -17,11 +17,13 @@ use super::connect::connect;
 use super::copy::{Copy, Marks};
 use super::fault::{fault, refusal};
 use super::fold::Partial;
+use super::partitions::{self, Partitions};
 use super::positions::Positions;
+use super::replacing;
 use super::stage::{self, Contents, Stage};
 use super::staged::{self, Change, Segment, Staged};
 use super::target::{compare, ensure};
-use crate::table::{Attempt, Outcome, Target, land, land_refused, quoted_list};
+use crate::table::{Attempt, Outcome, Replaced, Replacing, Target, land, land_refused, quoted_list};
 
 /// Constraints that are deferred to the commit would refuse rows when nobody can be told which.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL IMMEDIATE";
@@ -34,6 +36,8 @@ pub(super) struct Session {
     positions: Positions,
     copy: String,
     stage: Option<Stage>,
+    partitions: Option<Partitions>,
+    replacing: Option<Replacing>,
     open: bool,
 }
 
@@ -43,16 +47,30 @@ impl Session {
         let mut connection = connect(config, &target.table.pipeline).await?;
         let positions = Positions::of(config, &target.table.pipeline);
         positions.ensure(&mut connection).await?;
-        ensure(&mut connection, &target.name, &target.definition()?).await?;
+        let definition = target.definition()? + &partitions::of_hash(target, &config.schema);
+        ensure(&mut connection, &target.name, &definition).await?;
+        partitions::compare(&mut connection, target).await?;
         let columns = compare(&mut connection, target).await?;
+        let replacing = replacing::open(&mut connection, config, target).await?;
+        let columns = if replacing.is_some() { replacing::with_marks(columns) } else { columns };
         let names = quoted_list(columns.iter().map(|column| column.name.as_str()));
-        let copy = format!("COPY {} ({names}) FROM STDIN (FORMAT binary)", target.name);
-        let stage = target.table.mode.is_keyed().then(|| Stage::of(target)).transpose()?;
+        let into = replacing.as_ref().map_or(&target.name, |replacing| &replacing.loading);
+        let copy = format!("COPY {into} ({names}) FROM STDIN (FORMAT binary)");
+        let stage = target.table.is_staged().then(|| Stage::of(target)).transpose()?;
         if let Some(stage) = &stage {
             stage.create(&mut connection).await?;
         }
         let catalogue = Arc::new(Catalogue { target: target.clone(), columns });
-        Ok(Self { connection, catalogue, positions, copy, stage, open: false })
+        Ok(Self {
+            connection,
+            catalogue,
+            positions,
+            copy,
+            stage,
+            partitions: Partitions::of(target, &config.schema),
+            replacing,
+            open: false,
+        })
     }
 
     /// What the catalogue says.
@@ -124,6 +142,9 @@ impl Session {
 
     /// Brings the stage into the target. A row that the stage refused is not in it, and its number lands as nothing.
     async fn merge(&mut self, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
+        if let Some(partitions) = &self.partitions {
+            answered(partitions.make(&mut self.connection)).await?;
+        }
         let contents = self.contents(staged);
         let mut merge = Answered(Merge { session: self, contents, first: 0, indexed: false });
         let mut refused = Vec::new();
@@ -167,6 +188,17 @@ impl Session {
         self.settle_savepoint(done).await
     }
 
+    /// Lets whole loads begin and end; returns the ends of those that the target refuses.
+    pub(super) async fn bound(&mut self, bounds: &[LoadBound]) -> Result<Vec<Rejected>> {
+        let Some(replacing) = self.replacing.clone().filter(|_| !bounds.is_empty()) else { return Ok(Vec::new()) };
+        self.begin().await?;
+        let mut rejected = Vec::new();
+        for bound in bounds {
+            rejected.extend(replacing.apply(bound, self).await?);
+        }
+        Ok(rejected)
+    }
+
     /// Moves the positions and commits, or rolls back when another writer has moved them.
     pub(super) async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
         self.begin().await?;
@@ -200,6 +232,11 @@ impl Session {
         done.map(drop).map_err(|error| fault(&format!("loading {}", self.catalogue.target.name), error))
     }
 
+    async fn run_all(&mut self, statements: Vec<String>) -> Result<()> {
+        let done = sqlx::raw_sql(AssertSqlSafe(statements.join("; "))).execute(&mut self.connection).await;
+        done.map(drop).map_err(|error| fault(&format!("loading {}", self.catalogue.target.name), error))
+    }
+
     /// Keeps what was done since the last savepoint when it succeeded or undoes it when the rows are to blame.
     async fn settle_savepoint(&mut self, done: Result<(), sqlx::Error>) -> Result<Outcome> {
         match done {
@@ -215,6 +252,29 @@ impl Session {
                 None => Err(fault(&format!("loading {}", self.catalogue.target.name), error)),
             },
         }
+    }
+}
+
+#[async_trait]
+impl Replaced for Session {
+    /// Two writers that each have the last end but one would both miss that the load is whole.
+    async fn lock(&mut self, pipeline: &str) -> Result<()> {
+        answered(self.run_all(vec![format!("SELECT pg_advisory_xact_lock(hashtextextended({pipeline}, 1))")])).await
+    }
+
+    async fn run(&mut self, statements: Vec<String>) -> Result<()> {
+        answered(self.run_all(statements)).await
+    }
+
+    async fn attempt(&mut self, statements: Vec<String>) -> Result<Outcome> {
+        Session::run(self, SAVEPOINT).await?;
+        let done = sqlx::raw_sql(AssertSqlSafe(statements.join("; "))).execute(&mut self.connection).await;
+        self.settle_savepoint(done.map(drop)).await
+    }
+
+    async fn number(&mut self, query: String) -> Result<i64> {
+        let number = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.connection).await;
+        number.map_err(|error| fault(&format!("loading {}", self.catalogue.target.name), error))
     }
 }
 

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, Origin, Rejected, Rejection, Result, Sink, TopicPartition};
+use millrace_model::{Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, Rejected, Rejection, Result, Sink, TopicPartition};
 
 use super::answered::answered;
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, defect};
 use super::config::Config;
 use super::copying::{Copied, Copying};
 use super::session::Session;
 use super::staged::{Change, Staged};
-use crate::table::{Target, no_clearing, no_deletions, unsettled};
+use crate::table::{Replacing, Target, no_clearing, no_deletions, no_loads, unsettled};
 use crate::table_config::Mode;
 
 /// Loads a table of PostgreSQL: appends are copied straight into it, loads with keys go by a stage and a merge.
@@ -24,6 +24,8 @@ pub(super) struct PostgresSink {
     catalogue: Arc<Catalogue>,
     state: State,
     staged: Vec<Staged>,
+    /// The bounds of whole loads in this round.
+    bounds: Vec<LoadBound>,
 }
 
 /// Where the session is.
@@ -43,7 +45,7 @@ impl PostgresSink {
         target.columns()?;
         let session = answered(Session::open(config, &target)).await?;
         let catalogue = session.catalogue();
-        Ok(Self { config: config.clone(), target, catalogue, state: State::Idle(session), staged: Vec::new() })
+        Ok(Self { config: config.clone(), target, catalogue, state: State::Idle(session), staged: Vec::new(), bounds: Vec::new() })
     }
 
     fn take(&mut self) -> State {
@@ -79,6 +81,7 @@ fn gone() -> Fault {
 impl Sink for PostgresSink {
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         self.staged.clear();
+        self.bounds.clear();
         let mut session = match self.take() {
             State::Idle(session) => session,
             State::Copying(_) | State::Refused(_) | State::Gone => answered(Session::open(&self.config, &self.target)).await?,
@@ -90,8 +93,11 @@ impl Sink for PostgresSink {
     }
 
     async fn write(&mut self, batch: &Batch) -> Result<Vec<Rejection>> {
-        let (good, rejections) = self.catalogue.check(batch)?;
+        let (mut good, rejections) = self.catalogue.check(batch)?;
         if !good.is_empty() {
+            if self.target.table.mode == Mode::Replace {
+                good = Replacing::placed(&good).map_err(defect)?;
+            }
             self.stage(Staged { batch: good, change: Change::Rows }).await?;
         }
         Ok(rejections)
@@ -115,26 +121,36 @@ impl Sink for PostgresSink {
         self.stage(Staged::clear(origin)?).await
     }
 
+    async fn bound(&mut self, bound: LoadBound) -> Result<()> {
+        if self.target.table.mode != Mode::Replace {
+            return Err(no_loads(self.target.table.mode));
+        }
+        self.bounds.push(bound);
+        Ok(())
+    }
+
     async fn settle(&mut self) -> Result<Vec<Rejected>> {
         let Copied { mut session, done } = match self.take() {
             State::Copying(copying) => answered(copying.finish()).await?,
             State::Refused(copied) => copied,
             State::Gone => return Err(gone()),
-            idle @ State::Idle(_) => {
-                self.state = idle;
-                return Ok(Vec::new());
+            State::Idle(mut session) => {
+                let rejected = session.bound(&std::mem::take(&mut self.bounds)).await?;
+                self.state = State::Idle(session);
+                return Ok(rejected);
             }
         };
         let staged = std::mem::take(&mut self.staged);
-        let rejected = session.settle(done, &staged).await?;
+        let mut rejected = session.settle(done, &staged).await?;
+        rejected.extend(session.bound(&std::mem::take(&mut self.bounds)).await?);
         self.state = State::Idle(session);
         Ok(rejected)
     }
 
     async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
         let mut session = match self.take() {
-            State::Idle(session) => session,
-            unfinished @ (State::Copying(_) | State::Refused(_)) => {
+            State::Idle(session) if self.bounds.is_empty() => session,
+            unfinished @ (State::Copying(_) | State::Refused(_) | State::Idle(_)) => {
                 self.state = unfinished;
                 return Err(unsettled());
             }

@@ -1,4 +1,4 @@
-//! The stage of a load with keys: a temporary table that rows and deletions are copied to, and the merge of it into the target.
+//! The stage of a load with keys or partitions: a temporary table that rows and deletions are copied to, and the merge of it into the target.
 //!
 //! The stage numbers its rows in the order of the round. A merge takes the last one of each key (the first one where later ones are
 //! ignored), by the equality of the target's own types.
@@ -74,10 +74,15 @@ impl Stage {
             copy: format!("COPY {STAGE} ({SEQUENCE}, {DELETED}, {}{columns}) FROM STDIN (FORMAT binary)", left.1),
             partial,
             delete: format!("DELETE FROM {table} t USING {winner} WHERE s.{DELETED} AND {}", fold::same_key(target, "t", "s")),
-            insert: format!(
-                "INSERT INTO {table} ({columns}) SELECT {columns} FROM {winner} WHERE NOT s.{DELETED} {}",
-                target.on_conflict(&names)
-            ),
+            insert: if target.table.mode.is_keyed() {
+                format!(
+                    "INSERT INTO {table} ({columns}) SELECT {columns} FROM {winner} WHERE NOT s.{DELETED} {}",
+                    target.on_conflict(&names)
+                )
+            } else {
+                let range = format!("{SEQUENCE} >= $1 AND {SEQUENCE} < $2");
+                format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM {STAGE} WHERE {range} ORDER BY {SEQUENCE}")
+            },
             clear: format!("DELETE FROM {table}"),
         })
     }
@@ -85,7 +90,7 @@ impl Stage {
     /// Makes the stage, for as long as the connection lasts.
     pub(super) async fn create(&self, connection: &mut PgConnection) -> Result<()> {
         let done = sqlx::raw_sql(AssertSqlSafe(self.create.as_str())).execute(connection).await;
-        done.map(drop).map_err(|error| fault("making the temporary table of a load with keys", error))
+        done.map(drop).map_err(|error| fault("making the temporary table of a load", error))
     }
 
     /// Brings a range of the stage into the target: deletions first, so that what they held is free for the rows.

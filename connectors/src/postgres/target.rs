@@ -83,7 +83,12 @@ pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('mi
 /// Compares the table in the database with the schema, and says how each column goes into it.
 pub(super) async fn compare(connection: &mut PgConnection, target: &Target) -> Result<Vec<Loaded>> {
     let (existing, unique) = read(connection, target).await?;
-    target.compare(&existing, &unique, loaded)
+    let mut columns = target.compare(&existing, &unique, loaded)?;
+    if let Some(by) = &target.table.partition_by {
+        // No partition takes a null.
+        columns.iter_mut().filter(|column| column.name == by.column).for_each(|column| column.required = true);
+    }
+    Ok(columns)
 }
 
 /// All that does not fit.

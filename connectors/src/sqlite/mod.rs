@@ -41,15 +41,17 @@ use millrace_model::{Result, Schema, Sink};
 pub use config::Config;
 
 use crate::described::{DescribedColumn, Relation};
-use crate::table::{Column, Examined, QueryResult};
+use crate::table::{Column, Examined, LOADING_MARKS, QueryResult};
 use crate::table_config::{Capabilities, Mode, TableConfig};
 
 /// What SQLite can do. Its limits: <https://www.sqlite.org/limits.html>, 2.
 pub const CAPABILITIES: Capabilities = Capabilities {
     name: "SQLite",
-    modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore, Mode::Mirror],
+    modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore, Mode::Mirror, Mode::Replace],
+    partitions: false,
     columns: 2000,
-    columns_for_keys: 0,
+    columns_of_stage: 0,
+    columns_of_loading: LOADING_MARKS,
 };
 
 impl Config {

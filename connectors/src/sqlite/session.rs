@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, Origin, Rejected, Rejection, Result, Stage, TopicPartition};
+use millrace_model::{Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, Rejected, Rejection, Result, Stage, TopicPartition};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 
@@ -15,7 +15,8 @@ use super::fault::{fault, refusal};
 use super::statements::Statements;
 use super::target::{compare, ensure};
 use super::{positions, values};
-use crate::table::{Attempt, Outcome, Refused, Target, check_columns, land};
+use crate::table::{Attempt, Outcome, Refused, Replaced, Replacing, Target, check_columns, land, quoted, unfit};
+use crate::table_config::Mode;
 
 const SAVEPOINT: &str = "SAVEPOINT millrace";
 
@@ -33,6 +34,7 @@ pub(super) struct Session {
     connection: SqliteConnection,
     target: Target,
     required: BTreeSet<String>,
+    replacing: Option<Replacing>,
     open: bool,
 }
 
@@ -43,7 +45,8 @@ impl Session {
         positions::ensure(&mut connection).await?;
         ensure(&mut connection, target).await?;
         let required = compare(&mut connection, target).await?;
-        Ok(Self { connection, target: target.clone(), required, open: false })
+        let replacing = replacing(&mut connection, target).await?;
+        Ok(Self { connection, target: target.clone(), required, replacing, open: false })
     }
 
     pub(super) async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
@@ -75,7 +78,7 @@ impl Session {
         self.begin().await?;
         let origin = batch.origin();
         let fields = self.fields(batch);
-        let statements = Statements::of(&self.target, &fields, change);
+        let statements = Statements::of(&self.target, self.loads_into(), &fields, change);
         let refused = land(&mut Work { session: self, batch, fields, statements }, batch.len()).await?;
         let reject = |(row, reason): (usize, String)| {
             Rejected::new(origin.records(), Stage::Write, Rejection::new(origin.rows()[row], Code::RowRefused, reason))
@@ -92,6 +95,18 @@ impl Session {
         let Outcome::Refused(reason) = self.settle_savepoint(done).await? else { return Ok(Vec::new()) };
         let reject = |&record| Rejected::new(origin.records(), Stage::Write, Rejection::new(record, Code::RowRefused, reason.clone()));
         Ok(origin.rows().iter().map(reject).collect())
+    }
+
+    /// Lets a whole load begin or end; returns the end of one that the database refuses.
+    pub(super) async fn bound(&mut self, bound: &LoadBound) -> Result<Vec<Rejected>> {
+        self.begin().await?;
+        let Some(replacing) = self.replacing.clone() else { return Ok(Vec::new()) };
+        Ok(replacing.apply(bound, self).await?.into_iter().collect())
+    }
+
+    /// The table that rows go into.
+    fn loads_into(&self) -> &str {
+        self.replacing.as_ref().map_or(&self.target.name, |replacing| &replacing.loading)
     }
 
     /// Moves the positions and commits, or rolls back when another writer has moved them.
@@ -141,6 +156,47 @@ impl Session {
     }
 }
 
+#[async_trait]
+impl Replaced for Session {
+    /// There is one writer at a time.
+    async fn lock(&mut self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    async fn run(&mut self, statements: Vec<String>) -> Result<()> {
+        let done = sqlx::raw_sql(AssertSqlSafe(statements.join("; "))).execute(&mut self.connection).await;
+        done.map(drop).map_err(|error| fault(&format!("loading {}", self.target.name), error))
+    }
+
+    async fn attempt(&mut self, statements: Vec<String>) -> Result<Outcome> {
+        Session::run(self, SAVEPOINT).await?;
+        let done = sqlx::raw_sql(AssertSqlSafe(statements.join("; "))).execute(&mut self.connection).await;
+        self.settle_savepoint(done.map(drop)).await
+    }
+
+    async fn number(&mut self, query: String) -> Result<i64> {
+        let number = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.connection).await;
+        number.map_err(|error| fault(&format!("loading {}", self.target.name), error))
+    }
+}
+
+/// Makes the tables of a replacement beside its target.
+async fn replacing(connection: &mut SqliteConnection, target: &Target) -> Result<Option<Replacing>> {
+    if target.table.mode != Mode::Replace {
+        return Ok(None);
+    }
+    if let Some(taken) = Replacing::taken(&target.schema) {
+        return Err(unfit(format!("a column can't be named {taken:?} in mode: replace: rename it")));
+    }
+    let replacing = Replacing::of(target, quoted);
+    let columns: Vec<String> = target.columns()?.iter().map(|column| format!("{} {}", quoted(&column.name), column.sql_type)).collect();
+    let loading = format!("CREATE TABLE IF NOT EXISTS {} ({}, {})", replacing.loading, columns.join(", "), Replacing::marks());
+    let sql = format!("{}; {loading}", replacing.ends_definition().1);
+    let made = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
+    made.map_err(|error| fault(&format!("making table {}", replacing.loading), error))?;
+    Ok(Some(replacing))
+}
+
 /// Rows of a batch on their way into the table, or keys on their way out of it.
 struct Work<'a> {
     session: &'a mut Session,
@@ -178,6 +234,6 @@ impl Attempt for Work<'_> {
     }
 }
 
-fn defect(error: arrow::error::ArrowError) -> Fault {
+pub(super) fn defect(error: arrow::error::ArrowError) -> Fault {
     Fault::fatal(Code::Internal, "a batch can't be read by its columns").because(error)
 }

@@ -1,11 +1,11 @@
 //! The sink.
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, Origin, Rejected, Rejection, Result, Sink, TopicPartition};
+use millrace_model::{Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, Rejected, Rejection, Result, Sink, TopicPartition};
 
 use super::config::Config;
-use super::session::{Change, Session};
-use crate::table::{Target, no_clearing, no_deletions, unsettled};
+use super::session::{Change, Session, defect};
+use crate::table::{Replacing, Target, no_clearing, no_deletions, no_loads, unsettled};
 use crate::table_config::Mode;
 
 /// Loads a table of SQLite.
@@ -24,6 +24,7 @@ enum Staged {
     Rows(Batch),
     Deletions(Batch),
     Clear(Origin),
+    Bound(LoadBound),
 }
 
 impl SqliteSink {
@@ -44,7 +45,8 @@ impl SqliteSink {
         let (good, rejections) = session.check(batch)?;
         self.session = Some(session);
         if !good.is_empty() {
-            self.staged.push(staged(good));
+            let placed = self.target.table.mode == Mode::Replace;
+            self.staged.push(staged(if placed { Replacing::placed(&good).map_err(defect)? } else { good }));
         }
         Ok(rejections)
     }
@@ -82,6 +84,14 @@ impl Sink for SqliteSink {
         Ok(())
     }
 
+    async fn bound(&mut self, bound: LoadBound) -> Result<()> {
+        if self.target.table.mode != Mode::Replace {
+            return Err(no_loads(self.target.table.mode));
+        }
+        self.staged.push(Staged::Bound(bound));
+        Ok(())
+    }
+
     async fn settle(&mut self) -> Result<Vec<Rejected>> {
         let staged = std::mem::take(&mut self.staged);
         let mut session = self.take()?;
@@ -91,6 +101,7 @@ impl Sink for SqliteSink {
                 Staged::Rows(rows) => session.land(rows, Change::Rows).await?,
                 Staged::Deletions(keys) => session.land(keys, Change::Deletions).await?,
                 Staged::Clear(origin) => session.clear(origin).await?,
+                Staged::Bound(bound) => session.bound(bound).await?,
             });
         }
         self.session = Some(session);

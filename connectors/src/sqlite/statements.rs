@@ -19,10 +19,10 @@ pub(super) enum Statements {
 }
 
 impl Statements {
-    /// For rows of these columns.
-    pub(super) fn of(target: &Target, fields: &[FieldRef], change: Change) -> Self {
+    /// For rows of these columns, into `table`.
+    pub(super) fn of(target: &Target, table: &str, fields: &[FieldRef], change: Change) -> Self {
         let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
-        let (table, columns, keyed) = (&target.name, quoted_list(names.iter().copied()), target.table.mode.is_keyed());
+        let (columns, keyed) = (quoted_list(names.iter().copied()), target.table.mode.is_keyed());
         match change {
             Change::Deletions => {
                 Self::Many { head: format!("DELETE FROM {table} WHERE ({columns}) IN (VALUES "), columns: names.len(), tail: ")".into() }

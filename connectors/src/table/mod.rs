@@ -6,7 +6,9 @@ mod json;
 mod kind;
 mod land;
 mod misfit;
+mod partitioned;
 mod refused;
+mod replacing;
 mod target;
 
 use arrow::array::RecordBatch;
@@ -18,7 +20,9 @@ pub use misfit::{Misfit, MisfitKind};
 pub(crate) use json::{JsonText, write_uuid};
 pub(crate) use kind::{Kind, Unit};
 pub(crate) use land::{Attempt, Outcome, land, land_refused};
+pub(crate) use partitioned::{method, misfit as partition_misfit};
 pub(crate) use refused::Refused;
+pub(crate) use replacing::{LOADING_MARKS, Replaced, Replacing};
 pub(crate) use target::{Existing, Target};
 
 use crate::table_config::{Capabilities, Mode, TableConfig};
@@ -45,7 +49,7 @@ pub struct QueryResult {
 
 /// Finds what makes a schema unfit for its table without looking at any target, and types its columns by `sql_type`.
 fn check(table: &TableConfig, schema: &Schema, target: &Capabilities, sql_type: impl Fn(Kind) -> String) -> Result<Vec<Column>> {
-    check_capabilities(table.mode, schema, target)?;
+    check_capabilities(table, schema, target)?;
     let fields = schema.arrow().fields().iter();
     let columns = fields.map(|field| {
         let kind = Kind::of(field)
@@ -54,16 +58,19 @@ fn check(table: &TableConfig, schema: &Schema, target: &Capabilities, sql_type: 
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     check_keys(table, schema)?;
+    if let Some(misfit) = partitioned::misfit(table, schema, target) {
+        return Err(unfit(misfit));
+    }
     Ok(columns)
 }
 
-fn check_capabilities(mode: Mode, schema: &Schema, target: &Capabilities) -> Result<()> {
-    let name = target.name;
+fn check_capabilities(table: &TableConfig, schema: &Schema, target: &Capabilities) -> Result<()> {
+    let (name, mode) = (target.name, table.mode);
     if !target.has(mode) {
         let modes = target.modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", ");
         return Err(unfit(format!("{name} can't be loaded in mode: {mode}; it can in {modes}")));
     }
-    let (columns, most) = (schema.arrow().fields().len(), target.most_columns(mode));
+    let (columns, most) = (schema.arrow().fields().len(), target.most_columns(table));
     if columns > most {
         return Err(unfit(format!("{columns} columns are more than the {most} that {name} takes in mode: {mode}; leave some out")));
     }
@@ -71,13 +78,11 @@ fn check_capabilities(mode: Mode, schema: &Schema, target: &Capabilities) -> Res
 }
 
 fn check_keys(table: &TableConfig, schema: &Schema) -> Result<()> {
-    if !table.mode.is_keyed() {
-        return Ok(());
-    }
-    if table.keys.is_empty() {
+    if table.keys.is_empty() && table.mode.is_keyed() {
         return Err(unfit(format!("mode: {} needs keys: name the columns that tell rows apart", table.mode)));
     }
-    table.keys.iter().try_for_each(|key| check_key(key, schema))
+    let counts = table.mode != Mode::Append;
+    table.keys.iter().filter(|_| counts).try_for_each(|key| check_key(key, schema))
 }
 
 fn check_key(key: &str, schema: &Schema) -> Result<()> {
@@ -127,6 +132,11 @@ pub(crate) fn no_clearing(mode: Mode) -> Fault {
     Fault::fatal(Code::Internal, format!("all rows were to be deleted in mode: {mode}"))
 }
 
+/// That a load was to begin or end in a mode that has none.
+pub(crate) fn no_loads(mode: Mode) -> Fault {
+    Fault::fatal(Code::Internal, format!("a whole load was to begin or end in mode: {mode}"))
+}
+
 /// An identifier, quoted as SQL has it.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -153,11 +163,18 @@ mod tests {
         Schema::new(json!({"type": "record", "name": "order"}), Arc::new(ArrowSchema::new(fields)))
     }
 
-    const TARGET: Capabilities = Capabilities { name: "Test", modes: &[Mode::Append, Mode::Upsert], columns: 4, columns_for_keys: 1 };
+    const TARGET: Capabilities = Capabilities {
+        name: "Test",
+        modes: &[Mode::Append, Mode::Upsert],
+        partitions: true,
+        columns: 4,
+        columns_of_stage: 1,
+        columns_of_loading: 2,
+    };
 
     fn upsert(keys: &[&str]) -> TableConfig {
         let keys = keys.iter().map(|&key| key.to_owned()).collect();
-        TableConfig { pipeline: "p.load".into(), table: "orders".into(), mode: Mode::Upsert, keys }
+        TableConfig { pipeline: "p.load".into(), table: "orders".into(), mode: Mode::Upsert, keys, partition_by: None }
     }
 
     fn message(keys: &[&str]) -> String {

@@ -7,7 +7,7 @@ use arrow::datatypes::Field;
 use millrace_model::{Result, Schema};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
-use super::{Column, Kind, Misfit, MisfitKind, check, quoted, quoted_list, unfit};
+use super::{Column, Kind, Misfit, MisfitKind, check, partitioned, quoted, quoted_list, unfit};
 use crate::table_config::{Capabilities, Mode, TableConfig};
 
 /// A table, and the schema of the rows that it is to take.
@@ -71,10 +71,10 @@ impl Target {
             format!("{} {}{null}", quoted(&column.name), column.sql_type)
         });
         let mut parts: Vec<String> = columns.collect();
-        if self.table.mode.is_keyed() {
+        if self.table.mode != Mode::Append && !self.table.keys.is_empty() {
             parts.push(format!("PRIMARY KEY ({})", self.keys()));
         }
-        Ok(format!("CREATE TABLE IF NOT EXISTS {} ({})", self.name, parts.join(", ")))
+        Ok(format!("CREATE TABLE IF NOT EXISTS {} ({}){}", self.name, parts.join(", "), partitioned::clause(&self.table)))
     }
 
     /// What an `INSERT` of these columns does with a row whose key is there already: the later one wins, or the one that is there stays.
@@ -170,10 +170,16 @@ mod tests {
     fn target(mode: Mode) -> Target {
         let fields = vec![Field::new("id", DataType::Int64, false), Field::new("note", DataType::Utf8, true)];
         let schema = Schema::new(json!({"type": "record", "name": "note"}), Arc::new(ArrowSchema::new(fields)));
-        let table = TableConfig { pipeline: "p.load".into(), table: "notes".into(), mode, keys: vec!["id".into()] };
+        let table = TableConfig { pipeline: "p.load".into(), table: "notes".into(), mode, keys: vec!["id".into()], partition_by: None };
         let sql_type = |kind| if kind == Kind::Text { "text".into() } else { "bigint".into() };
-        let capabilities =
-            &Capabilities { name: "test", modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore], columns: 2, columns_for_keys: 0 };
+        let capabilities = &Capabilities {
+            name: "test",
+            modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore],
+            partitions: true,
+            columns: 2,
+            columns_of_stage: 0,
+            columns_of_loading: 2,
+        };
         Target { table, schema, name: quoted("notes"), sql_type, capabilities }
     }
 

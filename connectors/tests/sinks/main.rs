@@ -3,6 +3,7 @@
 //! PostgreSQL is the server that `MILLRACE_TEST_POSTGRES` names, such as `postgresql://postgres@127.0.0.1:5432/postgres`.
 
 mod everything;
+mod partitions;
 mod postgres;
 mod rows;
 mod sqlite;
@@ -63,4 +64,9 @@ conformance! {
     rows_of_ten_megabytes_arrive
     as_many_columns_arrive_as_the_target_takes_and_one_more_is_refused_by_check
     a_writer_that_stands_still_keeps_no_successor_from_any_mode
+    a_load_takes_the_place_of_all_rows_when_it_has_ended_everywhere
+    a_load_that_begins_voids_what_came_before_it_and_never_ended
+    the_last_row_of_a_key_counts_in_a_load_with_keys
+    a_load_that_the_target_refuses_leaves_the_table_as_it_is
+    a_crash_before_the_commit_of_the_last_end_leaves_the_table_and_the_load
 }

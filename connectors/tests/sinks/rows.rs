@@ -10,9 +10,14 @@ use serde_json::json;
 
 /// Records of a topic from an offset on.
 pub(crate) fn records(offset: i64, count: usize) -> Arc<Records> {
+    records_of(0, offset, count)
+}
+
+/// Records of one partition from an offset on.
+pub(crate) fn records_of(partition: i32, offset: i64, count: usize) -> Arc<Records> {
     let mut builder = RecordsBuilder::new("orders".into(), count);
     for offset in offset..offset + count as i64 {
-        builder.push(&Record { topic: "orders", partition: 0, offset, timestamp: 0, key: None, value: Some(b"v"), headers: &[] });
+        builder.push(&Record { topic: "orders", partition, offset, timestamp: 0, key: None, value: Some(b"v"), headers: &[] });
     }
     Arc::new(builder.finish())
 }
@@ -30,10 +35,15 @@ pub(crate) fn notes() -> Schema {
 
 /// Rows of [`notes`], each of a record of its own.
 pub(crate) fn batch(rows: &[(i64, Option<&str>)]) -> Batch {
+    rows_at(0, 0, rows)
+}
+
+/// The same, of the records of one partition from an offset on.
+pub(crate) fn rows_at(partition: i32, offset: i64, rows: &[(i64, Option<&str>)]) -> Batch {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.0)));
     let texts: ArrayRef = Arc::new(rows.iter().map(|row| row.1).collect::<StringArray>());
     let columns = RecordBatch::try_new(Arc::clone(notes().arrow()), vec![ids, texts]).expect("two columns");
-    Batch::new(columns, Origin::all(records(0, rows.len())))
+    Batch::new(columns, Origin::all(records_of(partition, offset, rows.len())))
 }
 
 /// The keys of rows of [`notes`].
@@ -46,7 +56,7 @@ pub(crate) fn keys(ids: &[i64]) -> Batch {
 
 /// Each record becomes a row of its own.
 pub(crate) fn append() -> TableConfig {
-    TableConfig { pipeline: "shop.load".into(), table: "notes".into(), mode: Mode::Append, keys: vec![] }
+    TableConfig { pipeline: "shop.load".into(), table: "notes".into(), mode: Mode::Append, keys: vec![], partition_by: None }
 }
 
 /// Each record replaces the row of its `id`.
@@ -62,6 +72,11 @@ pub(crate) fn insert_ignore() -> TableConfig {
 /// The table follows another one.
 pub(crate) fn mirror() -> TableConfig {
     TableConfig { mode: Mode::Mirror, ..upsert() }
+}
+
+/// Whole loads take the place of the table's rows.
+pub(crate) fn replace() -> TableConfig {
+    TableConfig { mode: Mode::Replace, ..append() }
 }
 
 /// Rows of [`notes`] that have nothing to say about the note.

@@ -52,7 +52,7 @@ impl Pipeline {
         let name = context.connections.iter().find(|(_, other)| *other == connection).map_or("", |(name, _)| name);
         let sharing = match self.mode {
             Mode::Append => Sharing::Known("it gets the rows of both, in no order between them".into()),
-            Mode::Upsert | Mode::InsertIgnore | Mode::Mirror => Sharing::Never(
+            Mode::Upsert | Mode::InsertIgnore | Mode::Mirror | Mode::Replace => Sharing::Never(
                 "each would overwrite the rows of the other in no certain order: load both topics into one first, or name another table"
                     .into(),
             ),
@@ -66,6 +66,9 @@ impl Pipeline {
             let modes = able.modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", ");
             let problem = Problem::error(Code::ProjectFlow, &["mode"], format!("{} can't be loaded in `mode: {}`", able.name, self.mode));
             return problem.kind(Kind::Mode).help(format!("it can in {modes}")).into();
+        }
+        if let Some(misfit) = connection.partition_misfit(table, schema) {
+            return Problem::error(Code::ProjectFlow, &["partition_by"], misfit).kind(Kind::Target).into();
         }
         match connection.check(table, schema) {
             Ok(columns) => {

@@ -1,0 +1,220 @@
+//! The replacement of a table by whole loads.
+//!
+//! Rows of a load are kept in a table beside the target, each with the partition and the offset of its record, and committed with their
+//! positions as any others: a load may be larger than a round, and a crash loses nothing of it. The ends of loads are kept in
+//! `millrace_loads`. When a load has ended in all partitions, its rows take the place of the target's, in the transaction of the round that
+//! has the last end; what is older goes.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+use arrow::error::ArrowError;
+use async_trait::async_trait;
+use millrace_model::{Batch, Code, Edge, LoadBound, Rejected, Rejection, Result, Schema, Stage};
+
+use super::{Outcome, Target, quoted_list};
+
+const PARTITION: &str = "millrace_partition";
+const OFFSET: &str = "millrace_offset";
+/// How many columns the table of loading rows has beyond those of its target.
+pub(crate) const LOADING_MARKS: usize = 2;
+
+/// The statements of a replacement, in the SQL that all of our table stores share.
+#[derive(Debug, Clone)]
+pub(crate) struct Replacing {
+    target: String,
+    /// The table of loading rows, quoted.
+    pub(crate) loading: String,
+    /// The table of ends, quoted.
+    loads: String,
+    pipeline: String,
+    columns: String,
+    keys: Option<String>,
+}
+
+/// A target whose rows are replaced.
+#[async_trait]
+pub(crate) trait Replaced: Send {
+    /// Lets nobody else end loads of the pipeline until the transaction ends.
+    async fn lock(&mut self, pipeline: &str) -> Result<()>;
+
+    /// Runs statements of which no row can be to blame.
+    async fn run(&mut self, statements: Vec<String>) -> Result<()>;
+
+    /// Runs statements, all of them or none when the target refuses rows.
+    async fn attempt(&mut self, statements: Vec<String>) -> Result<Outcome>;
+
+    /// The number that a query answers.
+    async fn number(&mut self, query: String) -> Result<i64>;
+}
+
+impl Replacing {
+    /// For a target whose tables are named by `qualified`.
+    pub(crate) fn of(target: &Target, qualified: impl Fn(&str) -> String) -> Self {
+        let names = target.schema.arrow().fields().iter().map(|field| field.name().as_str());
+        Self {
+            target: target.name.clone(),
+            loading: qualified(&format!("{}__loading", target.table.table)),
+            loads: qualified("millrace_loads"),
+            pipeline: literal(&target.table.pipeline),
+            columns: quoted_list(names),
+            keys: (!target.table.keys.is_empty()).then(|| target.keys()),
+        }
+    }
+
+    /// The statement that makes the table of ends.
+    pub(crate) fn ends_definition(&self) -> (String, String) {
+        let loads = &self.loads;
+        let sql = format!(
+            "CREATE TABLE IF NOT EXISTS {loads} (pipeline text NOT NULL, topic text NOT NULL, \"partition\" integer NOT NULL, \
+             \"load\" text NOT NULL, \"end\" bigint NOT NULL, PRIMARY KEY (pipeline, topic, \"partition\", \"load\"))"
+        );
+        (loads.clone(), sql)
+    }
+
+    /// The columns of loading rows beyond those of the target, as SQL declares them.
+    pub(crate) fn marks() -> String {
+        format!("{PARTITION} integer NOT NULL, {OFFSET} bigint NOT NULL")
+    }
+
+    /// Their names, as SQL lists them.
+    pub(crate) fn mark_names() -> [&'static str; LOADING_MARKS] {
+        [PARTITION, OFFSET]
+    }
+
+    /// The first of the schema's columns that has a name which is not free.
+    pub(crate) fn taken(schema: &Schema) -> Option<&str> {
+        schema.arrow().fields().iter().map(|field| field.name().as_str()).find(|name| [PARTITION, OFFSET].contains(name))
+    }
+
+    /// Rows with the place of their records.
+    pub(crate) fn placed(batch: &Batch) -> Result<Batch, ArrowError> {
+        let (origin, columns) = (batch.origin(), batch.columns());
+        let rows = || origin.rows().iter().map(|&row| row as usize);
+        let partitions: ArrayRef = Arc::new(Int32Array::from_iter_values(rows().map(|row| origin.records().partitions()[row])));
+        let offsets: ArrayRef = Arc::new(Int64Array::from_iter_values(rows().map(|row| origin.records().offsets()[row])));
+        let marks = [Field::new(PARTITION, DataType::Int32, false), Field::new(OFFSET, DataType::Int64, false)];
+        let schema = columns.schema();
+        let fields: Vec<_> = schema.fields().iter().cloned().chain(marks.map(Arc::new)).collect();
+        let arrays = columns.columns().iter().cloned().chain([partitions, offsets]).collect();
+        Ok(Batch::new(RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), arrays)?, origin.clone()))
+    }
+
+    /// Does what a bound says, inside the transaction of its round; returns the record of an end whose load the target refuses.
+    pub(crate) async fn apply(&self, bound: &LoadBound, target: &mut dyn Replaced) -> Result<Option<Rejected>> {
+        let at = At::of(bound);
+        target.lock(&self.pipeline).await?;
+        if bound.edge == Edge::Begin {
+            return target.run(vec![self.void_before(&at)]).await.map(|()| None);
+        }
+        target.run(self.ended(&at)).await?;
+        if target.number(self.ends(&at)).await? < i64::from(bound.partitions) {
+            return Ok(None);
+        }
+        let outcome = target.attempt(vec![format!("DELETE FROM {}", self.target), self.fill(&at)]).await?;
+        target.run(self.forget(&at)).await?;
+        Ok(match outcome {
+            Outcome::Landed => None,
+            Outcome::Refused(reason) => Some(refused(bound, &reason)),
+        })
+    }
+
+    /// The ends of the pipeline in the topic.
+    fn of_topic(&self, name: &str, at: &At) -> String {
+        format!("{name}.pipeline = {} AND {name}.topic = {}", self.pipeline, at.topic)
+    }
+
+    /// The offset of the end before `end` in a partition.
+    fn end_before(&self, at: &At, partition: &str, end: &str) -> String {
+        let (loads, topic) = (&self.loads, self.of_topic("b", at));
+        format!(
+            "coalesce((SELECT max(b.\"end\") FROM {loads} b WHERE {topic} AND b.\"partition\" = {partition} AND b.\"end\" < {end}), -1)"
+        )
+    }
+
+    fn void_before(&self, at: &At) -> String {
+        let (loading, offset, partition) = (&self.loading, at.offset, at.partition);
+        let last = self.end_before(at, &partition.to_string(), &offset.to_string());
+        format!("DELETE FROM {loading} WHERE {PARTITION} = {partition} AND {OFFSET} < {offset} AND {OFFSET} > {last}")
+    }
+
+    /// The load has ended in one more partition. One of that name which never ended in all of them is void.
+    fn ended(&self, at: &At) -> Vec<String> {
+        let (loading, loads, partition) = (&self.loading, &self.loads, at.partition);
+        let former = format!("e.\"load\" = {} AND e.\"partition\" = {partition} AND {}", at.load, self.of_topic("e", at));
+        let before = self.end_before(at, &partition.to_string(), "e.\"end\"");
+        vec![
+            format!(
+                "DELETE FROM {loading} WHERE {PARTITION} = {partition} AND EXISTS \
+                 (SELECT 1 FROM {loads} e WHERE {former} AND {OFFSET} <= e.\"end\" AND {OFFSET} > {before})"
+            ),
+            format!("DELETE FROM {loads} AS e WHERE {former}"),
+            format!("INSERT INTO {loads} VALUES ({}, {}, {partition}, {}, {})", self.pipeline, at.topic, at.load, at.offset),
+        ]
+    }
+
+    /// In how many partitions the load has ended.
+    fn ends(&self, at: &At) -> String {
+        format!("SELECT count(*) FROM {} e WHERE e.\"load\" = {} AND {}", self.loads, at.load, self.of_topic("e", at))
+    }
+
+    /// Brings the load's rows into the target; the last one of each key where there are keys.
+    fn fill(&self, at: &At) -> String {
+        let (target, loading, loads, columns) = (&self.target, &self.loading, &self.loads, &self.columns);
+        let before = self.end_before(at, "e.\"partition\"", "e.\"end\"");
+        let (rank, last) = match &self.keys {
+            Some(keys) => (
+                format!(", row_number() OVER (PARTITION BY {keys} ORDER BY {OFFSET} DESC, {PARTITION}) AS millrace_rank"),
+                " WHERE millrace_rank = 1",
+            ),
+            None => (String::new(), ""),
+        };
+        format!(
+            "INSERT INTO {target} ({columns}) SELECT {columns} FROM (SELECT {columns}{rank} FROM {loading} JOIN {loads} e ON e.\"partition\" = {PARTITION} \
+             WHERE e.\"load\" = {} AND {} AND {OFFSET} <= e.\"end\" AND {OFFSET} > {before}) s{last}",
+            at.load,
+            self.of_topic("e", at)
+        )
+    }
+
+    /// The load is done with, and so is all that is older.
+    fn forget(&self, at: &At) -> Vec<String> {
+        let (loading, loads) = (&self.loading, &self.loads);
+        let done = format!("e.\"load\" = {} AND {}", at.load, self.of_topic("e", at));
+        vec![
+            format!(
+                "DELETE FROM {loading} WHERE EXISTS (SELECT 1 FROM {loads} e WHERE {done} AND e.\"partition\" = {PARTITION} AND {OFFSET} <= e.\"end\")"
+            ),
+            format!(
+                "DELETE FROM {loads} AS b WHERE {} AND EXISTS (SELECT 1 FROM {loads} e WHERE {done} AND e.\"partition\" = b.\"partition\" AND b.\"end\" <= e.\"end\")",
+                self.of_topic("b", at)
+            ),
+        ]
+    }
+}
+
+/// A bound as SQL has it.
+struct At {
+    topic: String,
+    load: String,
+    partition: i32,
+    offset: i64,
+}
+
+impl At {
+    fn of(bound: &LoadBound) -> Self {
+        let record = bound.origin.record(0);
+        Self { topic: literal(record.topic), load: literal(&bound.load), partition: record.partition, offset: record.offset }
+    }
+}
+
+fn refused(bound: &LoadBound, reason: &str) -> Rejected {
+    let reason = format!("the load {:?} can't take the table's place, which keeps its rows: {reason}", bound.load);
+    let rejection = Rejection::new(bound.origin.rows()[0], Code::LoadRefused, reason);
+    Rejected::new(bound.origin.records(), Stage::Write, rejection)
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
