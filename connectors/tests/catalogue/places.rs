@@ -92,5 +92,5 @@ pub(crate) fn schema(fields: &Value) -> Schema {
 }
 
 pub(crate) fn upsert() -> TableConfig {
-    TableConfig { pipeline: "shop.orders".into(), table: "orders".into(), mode: Mode::Upsert, keys: vec!["id".into()] }
+    TableConfig { pipeline: "shop.orders".into(), table: "orders".into(), mode: Mode::Upsert, keys: vec!["id".into()], partition_by: None }
 }

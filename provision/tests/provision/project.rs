@@ -30,7 +30,13 @@ pub(crate) fn subject(name: &str, schema: Schema) -> WantedSubject {
 }
 
 pub(crate) fn table(target: Connection, schema: Schema) -> WantedTable {
-    let table = TableConfig { pipeline: "shop.orders".into(), table: "orders".into(), mode: Mode::Upsert, keys: vec!["id".into()] };
+    let table = TableConfig {
+        pipeline: "shop.orders".into(),
+        table: "orders".into(),
+        mode: Mode::Upsert,
+        keys: vec!["id".into()],
+        partition_by: None,
+    };
     WantedTable { connection: "warehouse".into(), target, table, schema, path: path(&["load", "orders", "to", "table"]) }
 }
 
