@@ -42,11 +42,12 @@ async fn discard_of(
     producer.begin()?;
     let mut done = Vec::with_capacity(letters.len());
     for letter in letters {
-        let identity = letter.identity();
-        let outcome = if let Some(mark) = marks.remove(&identity) {
-            Discarded::Settled(mark)
+        let outcome = if let Some(mark) = marks.of(&letter) {
+            Discarded::Settled(mark.clone())
         } else {
-            dead_letters::mark(&mut producer, &identity, &mark_of(by, reason))?;
+            let (identity, mark) = (letter.identity(), mark_of(&letter, by, reason));
+            dead_letters::mark(&mut producer, &identity, &mark)?;
+            marks.insert(identity, mark);
             Discarded::Marked
         };
         done.push((letter, outcome));
@@ -55,6 +56,13 @@ async fn discard_of(
     Ok(done)
 }
 
-fn mark_of(by: &str, reason: &str) -> Resolution {
-    Resolution { how: How::Discarded, at: Timestamp::now(), by: by.to_owned(), reason: reason.to_owned(), to: String::new() }
+fn mark_of(letter: &DeadLetter, by: &str, reason: &str) -> Resolution {
+    Resolution {
+        how: How::Discarded,
+        at: Timestamp::now(),
+        rejected_at: letter.at(),
+        by: by.to_owned(),
+        reason: reason.to_owned(),
+        to: String::new(),
+    }
 }

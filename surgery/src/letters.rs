@@ -38,9 +38,9 @@ pub async fn read(cluster: &Cluster, wanted: &Topics) -> Result<Vec<Letter>> {
 
 /// The same letters with their marks.
 pub async fn with_marks(cluster: &Cluster, letters: Vec<DeadLetter>) -> Result<Vec<Letter>> {
-    let mut marks = dead_letters::resolutions_now(cluster).await?;
+    let marks = dead_letters::resolutions_now(cluster).await?;
     let marked = letters.into_iter().map(|letter| {
-        let resolution = marks.remove(&letter.identity());
+        let resolution = marks.of(&letter).cloned();
         Letter { letter, resolution }
     });
     Ok(marked.collect())

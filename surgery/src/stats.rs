@@ -71,8 +71,14 @@ mod tests {
         let header = |name: &str, value: &str| Header { key: format!("millrace.error.{name}"), value: Some(value.into()) };
         let headers = [header("pipeline", "p.x"), header("stage", "decode"), header("code", code), header("at", at)];
         let record = Record { topic: "dead", partition: 0, offset: 0, timestamp: 0, key: Some(b"k"), value: Some(b"v"), headers: &headers };
-        let mark =
-            Resolution { how: How::Discarded, at: Timestamp::UNIX_EPOCH, by: String::new(), reason: String::new(), to: String::new() };
+        let mark = Resolution {
+            how: How::Discarded,
+            at: Timestamp::UNIX_EPOCH,
+            rejected_at: None,
+            by: String::new(),
+            reason: String::new(),
+            to: String::new(),
+        };
         Letter { letter: DeadLetter::of(&record), resolution: settled.then_some(mark) }
     }
 

@@ -12,7 +12,7 @@ mod write;
 pub use identity::Identity;
 pub use letter::{DeadLetter, Place};
 pub use read::{once_each, read};
-pub use resolution::{How, RESOLVED, Resolution, mark, resolutions, resolutions_now};
+pub use resolution::{How, Marks, RESOLVED, Resolution, mark, resolutions, resolutions_now};
 pub use write::DeadLetters;
 
 /// What the names of Millrace's own headers begin with.

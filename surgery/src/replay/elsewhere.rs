@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use millrace_model::{Code, Records, Rejection, Result, Stage};
-use millrace_runtime::dead_letters::{Identity, Resolution};
+use millrace_runtime::dead_letters::{DeadLetter, Identity, Resolution};
 use millrace_runtime::kafka::{Outgoing, Producer, Topic};
 
 use super::{Destination, send_marks};
@@ -32,7 +32,7 @@ impl Elsewhere {
 
 #[async_trait(?Send)]
 impl Destination for Elsewhere {
-    async fn attempt(&mut self, _letters: &[Identity], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
+    async fn attempt(&mut self, _letters: &[DeadLetter], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
         self.producer.begin()?;
         let mut rejected = Vec::new();
         for row in 0..records.len() {

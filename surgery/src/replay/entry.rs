@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use millrace_ingest::reread::Reread;
 use millrace_ingest::service::Ingest;
 use millrace_model::{Records, Rejection, Result, Stage};
-use millrace_runtime::dead_letters::{Identity, Resolution};
+use millrace_runtime::dead_letters::{DeadLetter, Identity, Resolution};
 use millrace_runtime::formats::Refusal;
 use millrace_runtime::kafka::Producer;
 use millrace_runtime::output::Writer;
@@ -34,7 +34,7 @@ impl Entry {
 
 #[async_trait(?Send)]
 impl Destination for Entry {
-    async fn attempt(&mut self, _letters: &[Identity], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
+    async fn attempt(&mut self, _letters: &[DeadLetter], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
         let parsed = self.reread.read(records)?;
         self.producer.begin()?;
         let written = self.writer.write(&self.producer, &parsed.batch, &[], &self.hop.untraced())?;

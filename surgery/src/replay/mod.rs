@@ -160,13 +160,13 @@ fn no_way(pipeline: &str, way: &Way) -> Fault {
 #[async_trait(?Send)]
 trait Destination {
     /// Which of the letters have been there already, though nothing is marked.
-    async fn present(&mut self, _letters: &[Identity]) -> Result<Vec<bool>> {
+    async fn present(&mut self, _letters: &[DeadLetter]) -> Result<Vec<bool>> {
         Ok(Vec::new())
     }
 
     /// Brings the records there so that nobody sees them yet; returns what is rejected, by the index of the record. After a rejection
     /// or a fault it is to be abandoned.
-    async fn attempt(&mut self, letters: &[Identity], records: &std::sync::Arc<Records>) -> Result<Vec<(Stage, Rejection)>>;
+    async fn attempt(&mut self, letters: &[DeadLetter], records: &std::sync::Arc<Records>) -> Result<Vec<(Stage, Rejection)>>;
 
     /// Makes them durable, with the marks.
     async fn commit(&mut self, marks: &[(Identity, Resolution)]) -> Result<()>;

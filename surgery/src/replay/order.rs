@@ -1,15 +1,16 @@
 //! In which order letters are replayed, and which wait.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use millrace_runtime::dead_letters::{DeadLetter, Place};
 
-/// Where a record stood among those of its pipeline; of two letters of one record, which was written first.
-type Standing = (String, Option<i32>, Option<i64>, Option<Timestamp>, Place);
+/// Where a record stood among those of its pipeline; of two letters of one record the newer goes first, for it settles the other.
+type Standing = (String, Option<i32>, Option<i64>, Reverse<Option<Timestamp>>, Place);
 
 fn standing(letter: &DeadLetter) -> Standing {
-    (letter.said("topic").to_owned(), letter.partition(), letter.offset(), letter.at(), letter.place.clone())
+    (letter.said("topic").to_owned(), letter.partition(), letter.offset(), Reverse(letter.at()), letter.place.clone())
 }
 
 /// The letters in the order in which their records stood.

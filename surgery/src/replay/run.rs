@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use millrace_model::{Code, Fault, Rejection, Result, Stage};
-use millrace_runtime::dead_letters::{DeadLetter, How, Identity, Resolution};
+use millrace_runtime::dead_letters::{DeadLetter, How, Identity, Marks, Resolution};
 
 use super::order::Waiting;
 use super::prepared::{is_its_own, prepare};
@@ -43,7 +43,7 @@ struct Run<'a> {
     way: &'a Taken<'a>,
     orders: &'a Orders,
     limiter: &'a Limiter,
-    marks: BTreeMap<Identity, Resolution>,
+    marks: Marks,
     destination: Box<dyn Destination + 'a>,
     waiting: Waiting,
     /// Letters whose records a load has still before it.
@@ -59,8 +59,8 @@ impl Run<'_> {
         let most = self.limiter.most(TOGETHER);
         let mut together = Together::new();
         for letter in letters {
-            let other_topic = together.first().is_some_and(|first| first.said("topic") != letter.said("topic"));
-            if together.len() >= most || other_topic {
+            let parts = together.last().is_some_and(|last| !go_together(last, &letter));
+            if together.len() >= most || parts {
                 self.go(std::mem::take(&mut together)).await?;
             }
             together.extend(self.ready(letter).await?);
@@ -71,7 +71,7 @@ impl Run<'_> {
     /// The letter, if it is to be replayed, made ready.
     async fn ready(&mut self, letter: DeadLetter) -> Result<Option<DeadLetter>> {
         let identity = letter.identity();
-        if let Some(mark) = self.marks.get(&identity).filter(|_| !self.orders.again) {
+        if let Some(mark) = self.marks.of(&letter).filter(|_| !self.orders.again) {
             (self.tell)(&letter, Outcome::Settled(mark.clone()));
             return Ok(None);
         }
@@ -119,13 +119,15 @@ impl Run<'_> {
 
     /// The letters that are not at their destination yet; the others are marked.
     async fn absent(&mut self, letters: Together) -> Result<Together> {
-        let present = self.destination.present(&identities(&letters)).await?;
+        let present = self.destination.present(&letters).await?;
         if self.orders.again || !present.contains(&true) {
             return Ok(letters);
         }
         let (there, absent): (Vec<_>, Vec<_>) = letters.into_iter().zip(present).partition(|(_, present)| *present);
         let there: Together = there.into_iter().map(|(letter, _)| letter).collect();
-        self.destination.mark(&self.marks_of(&there)).await?;
+        let marks = self.marks_of(&there);
+        self.destination.mark(&marks).await?;
+        self.marked(marks);
         for letter in &there {
             (self.tell)(letter, Outcome::AlreadyThere { to: self.way.end().to_owned() });
         }
@@ -146,9 +148,9 @@ impl Run<'_> {
     async fn attempt(&mut self, letters: &Together) -> Result<Vec<(Stage, Rejection)>> {
         let topic = letters.first().map_or("", |letter| letter.said("topic"));
         let records = Arc::new(originals(letters.iter(), topic));
-        let attempted = self.destination.attempt(&identities(letters), &records).await;
+        let attempted = self.destination.attempt(letters, &records).await;
         let attempted = match attempted {
-            Ok(rejected) if rejected.is_empty() => self.destination.commit(&self.marks_of(letters)).await.map(|()| rejected),
+            Ok(rejected) if rejected.is_empty() => self.commit(letters).await.map(|()| rejected),
             other => other,
         };
         // A fault is told as it is: whether the rest could be given up changes nothing for who reads it.
@@ -194,18 +196,32 @@ impl Run<'_> {
         }
     }
 
+    async fn commit(&mut self, letters: &Together) -> Result<()> {
+        let marks = self.marks_of(letters);
+        self.destination.commit(&marks).await?;
+        self.marked(marks);
+        Ok(())
+    }
+
+    fn marked(&mut self, marks: Vec<(Identity, Resolution)>) {
+        marks.into_iter().for_each(|(identity, mark)| self.marks.insert(identity, mark));
+    }
+
     fn marks_of(&self, letters: &Together) -> Vec<(Identity, Resolution)> {
         let mark = Resolution {
             how: How::Replayed,
             at: Timestamp::now(),
+            rejected_at: None,
             by: self.orders.by.clone(),
             reason: self.orders.patch.as_ref().map(crate::patch::Patch::told).unwrap_or_default(),
             to: self.way.end().to_owned(),
         };
-        letters.iter().map(|letter| (letter.identity(), mark.clone())).collect()
+        letters.iter().map(|letter| (letter.identity(), Resolution { rejected_at: letter.at(), ..mark.clone() })).collect()
     }
 }
 
-fn identities(letters: &Together) -> Vec<Identity> {
-    letters.iter().map(DeadLetter::identity).collect()
+/// Letters of one topic go together, as records of one batch; two of one record don't: when one has gone the other is settled.
+fn go_together(one: &DeadLetter, other: &DeadLetter) -> bool {
+    let place = |letter: &DeadLetter| (letter.partition(), letter.offset());
+    one.said("topic") == other.said("topic") && (place(one) != place(other) || place(one) == (None, None))
 }

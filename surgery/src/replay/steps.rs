@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use millrace_model::{Records, Rejection, Result, Stage};
-use millrace_runtime::dead_letters::{Identity, Resolution};
+use millrace_runtime::dead_letters::{DeadLetter, Identity, Resolution};
 use millrace_runtime::kafka::Producer;
 use millrace_runtime::registry::Registry;
 use millrace_runtime::telemetry::Hop;
@@ -32,7 +32,7 @@ impl Steps {
 
 #[async_trait(?Send)]
 impl Destination for Steps {
-    async fn attempt(&mut self, _letters: &[Identity], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
+    async fn attempt(&mut self, _letters: &[DeadLetter], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
         self.passage.learn(&self.registry, records).await?;
         self.producer.begin()?;
         let passed = self.passage.pass(records, &self.producer, &self.hop.untraced())?;

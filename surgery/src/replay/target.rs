@@ -1,13 +1,14 @@
 //! Records into the table of a load.
 //!
-//! Each letter has a position of its own in the target, beside those of the pipeline's partitions: how often it was replayed. It moves
-//! in the transaction of the row, from where it was found, so that of two replays one lands; and a replay that was cut off
-//! before the letter's mark finds that the row is there.
+//! Each letter's record has a position of its own in the target, beside those of the pipeline's partitions: when the letter was made that
+//! was replayed last, in microseconds since the epoch. It moves in the transaction of the row, from where it was found, so that of two replays
+//! one lands; and a replay that was cut off before the letter's mark finds that the row is there.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use millrace_loader::reading::Reading;
 use millrace_loader::service::Load;
 use millrace_model::{Code, Commit, Fault, Offsets, Records, Rejection, Result, Sink, Stage, TopicPartition};
@@ -37,28 +38,37 @@ impl Target {
         Ok(Self { registry: theatre.registry.clone(), reading, sink, producer, from: Offsets::new(), to: Offsets::new() })
     }
 
-    async fn claim(&mut self, letters: &[Identity]) -> Result<Vec<TopicPartition>> {
+    /// Takes the letters' positions over, and plans where they will be: at their letters, or beyond where they were.
+    async fn claim(&mut self, letters: &[DeadLetter]) -> Result<()> {
         let positions: Vec<TopicPartition> = letters.iter().map(position_of).collect();
         self.from = self.sink.claim(&positions).await?;
-        self.to = positions.iter().map(|position| (position.clone(), self.from.get(position).copied().unwrap_or(0) + 1)).collect();
-        Ok(positions)
+        let after = |position: &TopicPartition| self.from.get(position).map_or(0, |at| at + 1);
+        self.to =
+            positions.into_iter().zip(letters).map(|(position, letter)| (position.clone(), after(&position).max(made(letter)))).collect();
+        Ok(())
     }
 }
 
-/// The name of a letter's position. It can't be that of a topic's partition: no topic's name has a colon.
-fn position_of(identity: &Identity) -> TopicPartition {
-    let Identity { topic, partition, offset, stage, pipeline } = identity;
-    TopicPartition::new(format!("dead-letter:{pipeline}:{topic}:{partition}:{offset}:{stage}"), 0)
+/// The name of a record's position. It can't be that of a topic's partition: no topic's name has a colon.
+fn position_of(letter: &DeadLetter) -> TopicPartition {
+    let Identity { topic, partition, offset, pipeline, .. } = letter.identity();
+    TopicPartition::new(format!("dead-letter:{pipeline}:{topic}:{partition}:{offset}"), 0)
+}
+
+/// When a letter was made.
+fn made(letter: &DeadLetter) -> i64 {
+    letter.at().map_or(0, Timestamp::as_microsecond)
 }
 
 #[async_trait(?Send)]
 impl Destination for Target {
-    async fn present(&mut self, letters: &[Identity]) -> Result<Vec<bool>> {
-        let positions = self.claim(letters).await?;
-        Ok(positions.iter().map(|position| self.from.contains_key(position)).collect())
+    async fn present(&mut self, letters: &[DeadLetter]) -> Result<Vec<bool>> {
+        self.claim(letters).await?;
+        let is_there = |letter: &DeadLetter| self.from.get(&position_of(letter)).is_some_and(|&at| at >= made(letter));
+        Ok(letters.iter().map(is_there).collect())
     }
 
-    async fn attempt(&mut self, letters: &[Identity], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
+    async fn attempt(&mut self, letters: &[DeadLetter], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
         self.claim(letters).await?;
         let read = self.reading.read(records, &self.registry).await?;
         let refused = read.stage(&mut *self.sink).await?;

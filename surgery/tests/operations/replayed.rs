@@ -184,3 +184,44 @@ fn shown(rehearsed: &Rehearsed) -> Value {
         Rehearsed::Impossible(fault) => json!(fault.code().as_str()),
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_rejected_at_two_stages_goes_on_once_and_one_rejected_anew_goes_again() {
+    let world = World::start().await;
+    let value = world.avro(&order(1, "ann", 1.0)).await;
+    world.reject("shop.table", Stage::Decode, 1, None, Some(&value));
+    world.reject("shop.table", Stage::Write, 1, None, Some(&value));
+    world.pass(9).await;
+    assert_eq!(world.replay(&orders()).await, [(1, "replayed to orders".into()), (1, "settled by ann".into())]);
+    assert!(world.letters().await.iter().all(|letter| letter.resolution.is_some()));
+    forget_marks(&world).await;
+    assert_eq!(world.replay(&orders()).await, [(1, "there already".into()), (1, "settled by ann".into())]);
+    assert_eq!(world.ids_in_the_table().await, [1]);
+    world.reject("shop.table", Stage::Write, 1, None, Some(&value));
+    assert_eq!(world.replay(&orders()).await, [(1, "replayed to orders".into()), (1, "settled by ann".into())]);
+    assert_eq!(world.ids_in_the_table().await, [1, 1], "it was rejected once more since");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_replays_at_once_each_letter_goes_on_once() {
+    let world = std::sync::Arc::new(World::start().await);
+    for offset in 0..20 {
+        let value = world.avro(&order(offset, "ann", 1.0)).await;
+        world.reject("shop.clean", validate(), offset, None, Some(&value));
+    }
+    let slow = Orders { rate: "40/s".parse().ok(), ..orders() };
+    let runs: Vec<_> = (0..2)
+        .map(|_| {
+            let (world, orders) = (std::sync::Arc::clone(&world), slow.clone());
+            let handle = tokio::runtime::Handle::current();
+            tokio::task::spawn_blocking(move || handle.block_on(world.try_replay(&orders)).is_ok())
+        })
+        .collect();
+    let mut ended_well = 0;
+    for run in runs {
+        ended_well += usize::from(run.await.expect("does not panic"));
+    }
+    assert!(ended_well >= 1, "the later one wins");
+    let ids: Vec<_> = world.orders_in(CLEAN).await.iter().map(|(_, order)| order["id"].as_i64()).collect();
+    assert_eq!(ids, (0..20).map(Some).collect::<Vec<_>>());
+}

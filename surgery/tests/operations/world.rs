@@ -94,11 +94,16 @@ impl World {
 
     /// Replays all letters; returns what became of each, by the offset of its record.
     pub(crate) async fn replay(&self, orders: &Orders) -> Vec<(i64, String)> {
+        self.try_replay(orders).await.expect("replays")
+    }
+
+    /// The same; a fault says that another replay has taken over.
+    pub(crate) async fn try_replay(&self, orders: &Orders) -> millrace_model::Result<Vec<(i64, String)>> {
         let letters = self.letters().await.into_iter().map(|letter| letter.letter).collect();
         let mut told = Vec::new();
         let tell = |letter: &DeadLetter, outcome: Outcome| told.push((letter.offset().unwrap_or(-1), word(&outcome)));
-        replay(&self.theatre, letters, orders, tell).await.expect("replays");
-        told
+        replay(&self.theatre, letters, orders, tell).await?;
+        Ok(told)
     }
 
     /// The orders in a topic, with their keys.

@@ -43,7 +43,7 @@ fn listing(letters: &[Letter], names: Names, settled: &Settled) -> comfy_table::
 
 /// A mark in words.
 pub(super) fn told(resolution: &Resolution) -> String {
-    let Resolution { how, at, by, reason, to } = resolution;
+    let Resolution { how, at, by, reason, to, rejected_at: _ } = resolution;
     let how = match how {
         How::Replayed => format!("replayed to {to}"),
         How::Discarded => "discarded".to_owned(),
