@@ -124,6 +124,9 @@ pub(crate) struct Replay {
     /// Replay those that are settled too.
     #[arg(long)]
     pub(crate) again: bool,
+    /// Replay letters of a load that has not passed their records too: for one that is stopped for good.
+    #[arg(long)]
+    pub(crate) unpassed: bool,
     /// Who does it; kept with the letter.
     #[arg(long, env = "MILLRACE_BY", default_value_t = who())]
     pub(crate) by: String,

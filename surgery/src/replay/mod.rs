@@ -50,6 +50,8 @@ pub struct Orders {
     pub rate: Option<Rate>,
     /// Letters that are settled are replayed all the same.
     pub again: bool,
+    /// Letters of a load are replayed though it has not passed their records, by its consumer group: for one that is stopped for good.
+    pub unpassed: bool,
 }
 
 /// Where replayed records go.

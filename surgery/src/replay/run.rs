@@ -33,7 +33,8 @@ pub(super) async fn replay(
         Taken::Route(_, Route::Transform(transform)) => Box::new(steps::Steps::open(theatre, transform, producer).await?),
         Taken::Route(_, Route::Load(load)) => Box::new(target::Target::open(theatre, load, producer).await?),
     };
-    let not_passed = if orders.again { BTreeSet::new() } else { target::not_passed(theatre, way, pipeline, &letters).await? };
+    let not_passed =
+        if orders.again || orders.unpassed { BTreeSet::new() } else { target::not_passed(theatre, way, pipeline, &letters).await? };
     let mut run = Run { theatre, way, orders, limiter, marks, destination, waiting: Waiting::default(), not_passed, tell };
     run.all(letters).await
 }
@@ -153,12 +154,10 @@ impl Run<'_> {
             Ok(rejected) if rejected.is_empty() => self.commit(letters).await.map(|()| rejected),
             other => other,
         };
-        // A fault is told as it is: whether the rest could be given up changes nothing for who reads it.
-        match &attempted {
-            Ok(rejected) if rejected.is_empty() => {}
-            Ok(_) => self.destination.abandon().await?,
-            Err(fault) if fault.code() == Code::KafkaTooLarge => self.destination.abandon().await?,
-            Err(_) => {}
+        if !attempted.as_ref().is_ok_and(Vec::is_empty) {
+            let abandoned = self.destination.abandon().await;
+            // What cut the attempt off is told, not that it could not be given up either.
+            attempted.as_ref().map_or(Ok(()), |_| abandoned)?;
         }
         attempted
     }

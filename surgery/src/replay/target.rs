@@ -119,6 +119,6 @@ pub(super) async fn not_passed(theatre: &Theatre, way: &Taken<'_>, pipeline: &st
 /// Why such a letter is not replayed.
 pub(super) fn still_before() -> Fault {
     let message = "the load has not passed this record yet (by its consumer group's offsets) and will try it again itself; \
-                   replay it once it has, or now by --again if the load is gone";
+                   replay it once it has, or by --unpassed if the load is stopped for good";
     Fault::operator(Code::NotReplayable, message)
 }

@@ -166,7 +166,7 @@ impl World {
 }
 
 pub(crate) fn orders() -> Orders {
-    Orders { by: "ann".to_owned(), way: Way::Own, patch: None, rate: None, again: false }
+    Orders { by: "ann".to_owned(), way: Way::Own, patch: None, rate: None, again: false, unpassed: false }
 }
 
 pub(crate) fn patched(patch: &str) -> Orders {

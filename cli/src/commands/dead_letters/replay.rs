@@ -55,7 +55,7 @@ fn orders(args: &Replay, loaded: &Loaded) -> anyhow::Result<Orders> {
         (None, Some(topic)) => Way::Topic(topic.clone()),
         (None, None) => Way::Own,
     };
-    Ok(Orders { by: args.by.clone(), way, patch, rate: args.rate, again: args.again })
+    Ok(Orders { by: args.by.clone(), way, patch, rate: args.rate, again: args.again, unpassed: args.unpassed })
 }
 
 async fn read(args: &Replay, loaded: &Loaded, theatre: &Theatre) -> anyhow::Result<Vec<Letter>> {
