@@ -46,8 +46,10 @@ async fn what_is_rejected_again_holds_back_the_later_ones_of_its_key_and_no_othe
     assert_eq!(told, [(1, replayed()), (2, "rejected at step 0:validate: MR0504".into()), (3, "behind 3".into()), (4, replayed())]);
     let ids = |orders: &[(Option<String>, Value)]| orders.iter().map(|(_, order)| order["id"].as_i64()).collect::<Vec<_>>();
     assert_eq!(ids(&world.orders_in(CLEAN).await), [Some(1), Some(4)]);
-    world.replay(&patched("amount = abs(amount)")).await;
-    assert_eq!(ids(&world.orders_in(CLEAN).await), [Some(1), Some(4), Some(2), Some(3)], "in the order of their records");
+    world.replay(&patched(r#"{"amount": 7, "note": "merged"}"#)).await;
+    let clean = world.orders_in(CLEAN).await;
+    assert_eq!(ids(&clean), [Some(1), Some(4), Some(2), Some(3)], "in the order of their records");
+    assert_eq!(clean[2].1, json!({ "id": 2, "customer": "ann", "amount": 7.0, "note": "merged" }), "Avro is merged too");
 }
 
 #[tokio::test(flavor = "multi_thread")]
