@@ -126,7 +126,7 @@ fn newest(entries: impl IntoIterator<Item = Entry>) -> Marks {
         match value {
             Some(value) => newest.insert(identity, of(&value)),
             None => newest.forget(identity),
-        };
+        }
     }
     newest
 }
