@@ -95,6 +95,7 @@ pub(crate) struct Selection {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Replay {
     #[command(flatten)]
     pub(crate) project: Project,
