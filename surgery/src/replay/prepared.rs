@@ -22,7 +22,7 @@ pub(super) async fn prepare(theatre: &Theatre, way: &Taken<'_>, letter: DeadLett
 
 /// Whether a fault is one letter's, and the others go on.
 pub(super) fn is_its_own(fault: &Fault) -> bool {
-    matches!(fault.code(), Code::NotReplayable | Code::PatchUnfit | Code::SchemaUnsupported | Code::KafkaTooLarge)
+    matches!(fault.code(), Code::NotReplayable | Code::PatchUnfit | Code::SchemaUnsupported | Code::KafkaTooLarge | Code::FileUnreadable)
 }
 
 /// The letter with the key and value that were too large to be copied, read from where the record stands.

@@ -55,8 +55,12 @@ pub async fn rehearse(theatre: &Theatre, letters: Vec<DeadLetter>, orders: &Orde
         };
         let mut stage = Rehearsal::open(theatre, &way).await?;
         for letter in letters {
-            let rehearsed = match prepare(theatre, &way, letter.clone(), orders).await {
-                Ok(prepared) => stage.play(theatre, &prepared, way.end()).await?,
+            let played = match prepare(theatre, &way, letter.clone(), orders).await {
+                Ok(prepared) => stage.play(theatre, &prepared, way.end()).await,
+                Err(fault) => Err(fault),
+            };
+            let rehearsed = match played {
+                Ok(rehearsed) => rehearsed,
                 Err(fault) if is_its_own(&fault) => Rehearsed::Impossible(fault),
                 Err(fault) => return Err(fault),
             };

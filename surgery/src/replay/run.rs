@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use millrace_model::{Code, Fault, Rejection, Result, Stage};
+use millrace_model::{Fault, Rejection, Result, Stage};
 use millrace_runtime::dead_letters::{DeadLetter, How, Identity, Marks, Resolution};
 
 use super::order::Waiting;
@@ -111,8 +111,8 @@ impl Run<'_> {
                     return Ok(());
                 }
                 Ok(rejected) => left = self.without_rejected(left, rejected),
-                // Kafka tells of a large record at the end only, and not which one it was.
-                Err(fault) if fault.code() == Code::KafkaTooLarge => return self.one_by_one(left, fault).await,
+                // Such as a record that is too large: Kafka tells of it at the end only, and not which one it was.
+                Err(fault) if is_its_own(&fault) => return self.one_by_one(left, fault).await,
                 Err(fault) => return Err(fault),
             }
         }

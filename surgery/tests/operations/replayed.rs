@@ -227,3 +227,13 @@ async fn of_two_replays_at_once_each_letter_goes_on_once() {
     let ids: Vec<_> = world.orders_in(CLEAN).await.iter().map(|(_, order)| order["id"].as_i64()).collect();
     assert_eq!(ids, (0..20).map(Some).collect::<Vec<_>>());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_a_file_whose_columns_are_not_known_is_mended_into_an_object() {
+    let world = World::start().await;
+    world.reject("shop.files", Stage::Read, 10, None, Some(b"1,ann,much,"));
+    assert_eq!(world.replay(&orders()).await, [(10, "impossible: MR0407".into())], "and the replay goes on");
+    let value = Some(Patch::Replace(order(1, "ann", 2.0).to_string().into_bytes()));
+    assert_eq!(world.replay(&Orders { patch: value, ..orders() }).await, [(10, "replayed to orders.raw".into())]);
+    assert_eq!(world.orders_in(RAW).await, [(Some("ann".into()), order(1, "ann", 2.0))]);
+}

@@ -56,7 +56,8 @@ impl World {
         topics::ensure(&cluster, &[one(RAW), one(CLEAN), one(DEAD), one("elsewhere")]).await.expect("topics");
         let folder = tempfile::tempdir().expect("a folder");
         let routes = BTreeMap::from([
-            ("shop.web".to_owned(), Route::Ingest(Box::new(ingest()))),
+            ("shop.web".to_owned(), Route::Ingest(Box::new(ingest(&json!({ "http": { "path": "/orders" } }))))),
+            ("shop.files".to_owned(), Route::Ingest(Box::new(ingest(&json!({ "files": { "path": "/nowhere/*.csv" } }))))),
             ("shop.clean".to_owned(), Route::Transform(Box::new(transform()))),
             ("shop.table".to_owned(), Route::Load(Box::new(load(&folder)))),
         ]);
@@ -73,7 +74,11 @@ impl World {
 
     /// A letter of `pipeline` for the record at `offset` of its source.
     pub(crate) fn reject(&self, pipeline: &str, stage: Stage, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
-        let topic = if pipeline == "shop.web" { "http:/orders" } else { RAW };
+        let topic = match pipeline {
+            "shop.web" => "http:/orders",
+            "shop.files" => "file:orders.csv",
+            _ => RAW,
+        };
         let rejected = Rejected::new(&records(topic, offset, key, value), stage, Rejection::new(0, Code::RuleBroken, "for the test"));
         let mut producer = Producer::idempotent(&self.theatre.cluster).expect("a producer");
         DeadLetters::new(pipeline, DEAD).send(&mut producer, &[rejected]).expect("sends");
@@ -195,8 +200,8 @@ fn records(topic: &str, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) -
     Arc::new(records.finish())
 }
 
-fn ingest() -> Ingest {
-    let config = json!({ "from": { "http": { "path": "/orders" } }, "to": { "topic": RAW, "key": "customer" } });
+fn ingest(from: &Value) -> Ingest {
+    let config = json!({ "from": from, "to": { "topic": RAW, "key": "customer" } });
     let config = serde_json::from_value(config).expect("a configuration");
     Ingest { config, schema: schema(), key: vec!["customer".into()], topics: Vec::new(), progress: millrace_ingest::Progress::default() }
 }
