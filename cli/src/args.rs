@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use millrace_provision::Destroy;
+use millrace_provision::infer::Format as InferFormat;
 use millrace_runtime::project::Location;
 use millrace_runtime::telemetry::LogFormat;
 
@@ -76,7 +77,7 @@ pub(crate) enum Command {
     Topics(Topics),
     /// Look at records that could not be processed, mend them and send them on their way again.
     DeadLetters(DeadLetters),
-    /// Print the project file's JSON Schema (for editors) or its reference.
+    /// Schemas of records: inferred, compared, pulled; and that of the project file, for editors.
     Schema(Schema),
 }
 
@@ -246,9 +247,86 @@ pub(crate) enum TopicsCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct Schema {
+    #[command(subcommand)]
+    pub(crate) command: SchemaCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchemaCommand {
+    /// Print the project file's JSON Schema, or tell an editor of it.
+    Project(ProjectSchema),
+    /// Print the Avro schema of the records in a sample file.
+    Infer(InferSchema),
+    /// Say what differs between two Avro schemas, and whether each reads what the other wrote.
+    Diff(DiffSchemas),
+    /// Write the schemas that `schemas:` names, of subjects, tables and queries, into the project's folder.
+    Pull(PullSchemas),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectSchema {
+    /// The project, for --editor.
+    #[arg(env = "MILLRACE_PROJECT", default_value = ".")]
+    pub(crate) project: PathBuf,
     /// Print the reference page of the project file in Markdown instead of its JSON Schema.
     #[arg(long)]
     pub(crate) reference: bool,
+    /// Write the JSON Schema into the project's folder, and the setting by which this editor finds it.
+    #[arg(long, value_enum, conflicts_with = "reference")]
+    pub(crate) editor: Option<Editor>,
+}
+
+/// An editor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Editor {
+    /// Visual Studio Code with the YAML extension: `.vscode/settings.json`.
+    Vscode,
+    /// Any editor with the YAML language server: a first line in the project file.
+    Modeline,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InferSchema {
+    /// The sample: CSV, TSV, NDJSON, JSON, an Avro container or Parquet.
+    pub(crate) file: PathBuf,
+    /// Its format (csv, tsv, ndjson, json, avro, parquet); by the file's ending without it.
+    #[arg(long)]
+    pub(crate) format: Option<InferFormat>,
+    /// The record's name; that of the file without it.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// How many records are looked at.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) records: usize,
+    /// A CSV field that means null, beside the empty one.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) null: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_NAMES)]
+pub(crate) struct DiffSchemas {
+    /// The older schema.
+    pub(crate) a: String,
+    /// The newer schema.
+    pub(crate) b: String,
+    #[command(flatten)]
+    pub(crate) project: Project,
+    /// Print it as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const DIFF_NAMES: &str = "A schema is a file, subject:NAME or subject:NAME@VERSION of the project's registry, or topic:NAME of the project.
+It ends with 0 when nothing differs and with 1 when something does.";
+
+#[derive(Debug, Args)]
+pub(crate) struct PullSchemas {
+    #[command(flatten)]
+    pub(crate) project: Project,
+    /// Write nothing; end with 1 when something has changed.
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// The default of `millrace.instance`.

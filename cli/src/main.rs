@@ -57,6 +57,6 @@ async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Query(args) => query::execute(&args).await,
         Command::Topics(args) => topics::execute(&args).await,
         Command::DeadLetters(args) => dead_letters::execute(&args).await,
-        Command::Schema(args) => schema::execute(&args),
+        Command::Schema(args) => schema::execute(&args).await,
     }
 }

@@ -181,7 +181,7 @@ fn the_orders_example_is_sound_before_and_after_its_schema_moves() {
 fn the_reference_is_up_to_date() {
     let page = fs::read_to_string(root().join("docs/project-file-reference.md")).unwrap_or_default();
     let current = page == project::reference::<Project>();
-    assert!(current, "renew it: cargo run -- schema --reference > docs/project-file-reference.md");
+    assert!(current, "renew it: cargo run -- schema project --reference > docs/project-file-reference.md");
 }
 
 #[test]

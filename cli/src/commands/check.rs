@@ -1,16 +1,20 @@
 //! `millrace check`: what is wrong with a project, before anything runs.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use millrace_model::{Code, Fault};
+use millrace_provision::pull::{Drift, SchemaFolder};
 use millrace_provision::{Facts, Wanted, differences, facts, finding, unanswered};
-use millrace_runtime::project::{Checked, Finding, Places};
+use millrace_runtime::project::{Checked, Finding, Location, Places};
 
 use crate::args::Check;
-use crate::project::{self, Loaded, Project, shown, summary};
+use crate::commands::schema::drift;
+use crate::project::{self, Loaded, Project, folder, shown, summary};
 
 pub(crate) async fn execute(args: &Check) -> anyhow::Result<ExitCode> {
     let location = args.profile.of(&args.project);
-    let checked = if args.connected { connected(Loaded::check(location)).await? } else { project::check(location) };
+    let checked = if args.connected { connected(location).await? } else { project::check(location) };
     let failed = checked.findings.has_errors() || checked.project.is_none();
     if args.json {
         println!("{:#}", checked.findings.to_json());
@@ -24,13 +28,28 @@ pub(crate) async fn execute(args: &Check) -> anyhow::Result<ExitCode> {
 }
 
 /// Adds what only servers know. They are asked for a project that is sound: another one's needs are not known.
-async fn connected(mut checked: Checked<Project>) -> anyhow::Result<Checked<Project>> {
+async fn connected(location: Location<'_>) -> anyhow::Result<Checked<Project>> {
+    let mut checked = Loaded::check(location);
     let sound = checked.clone().runnable().ok();
     let Some(loaded) = sound.map(|(project, flow, _)| Loaded::new(project, flow)) else { return Ok(checked) };
     let wanted = loaded.wanted()?;
     let facts = facts::read(&wanted, &loaded.cluster("check"), &loaded.registry()?).await;
     checked.findings.add(found(&wanted, &facts, &checked.places));
+    checked.findings.add(drifted(&loaded, &folder(location.path), &checked.places).await?);
     Ok(checked)
+}
+
+/// What pulled schemas are no more.
+async fn drifted(loaded: &Loaded, folder: &Path, places: &Places) -> anyhow::Result<Vec<Finding>> {
+    let drifts = drift(loaded, &loaded.registry()?, &SchemaFolder::open(folder)?).await;
+    let finding = |(name, drift): (String, Result<Option<Drift>, Fault>)| {
+        let finding = match drift {
+            Ok(drift) => Finding::warning(Code::SchemaDrift, drift?.message()).help("run `millrace schema pull`".to_owned()),
+            Err(fault) => unanswered(&fault),
+        };
+        Some(finding.at(places.locate(&["schemas", &name])))
+    };
+    Ok(drifts.into_iter().filter_map(finding).collect())
 }
 
 fn found(wanted: &Wanted, facts: &Facts, places: &Places) -> Vec<Finding> {

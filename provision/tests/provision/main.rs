@@ -1,5 +1,7 @@
 //! From what a project needs to what its servers have, and back.
 
+mod infer;
 mod plans;
 mod project;
+mod pull;
 mod servers;

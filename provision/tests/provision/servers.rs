@@ -22,17 +22,17 @@ use tempfile::TempDir;
 use crate::project::{note, orders, shop, subject, topic};
 
 /// The servers of one test; they end with it.
-struct Place {
+pub(crate) struct Place {
     cluster: Cluster,
-    registry: Registry,
-    connections: BTreeMap<String, Connection>,
-    name: String,
+    pub(crate) registry: Registry,
+    pub(crate) connections: BTreeMap<String, Connection>,
+    pub(crate) name: String,
     _built_in: (Option<broker::Running>, Option<registry::Running>, TempDir),
 }
 
 impl Place {
     /// Those built in.
-    async fn built_in() -> Self {
+    pub(crate) async fn built_in() -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let broker = broker::start(broker::Config::default()).await.expect("starts");
         let registry = registry::start(registry::Config { addr: loopback, data_dir: None }).await.expect("starts");
@@ -43,7 +43,7 @@ impl Place {
     }
 
     /// The real ones. A test that needs them fails without them.
-    fn real() -> Self {
+    pub(crate) fn real() -> Self {
         let variable = |name: &str| {
             let name = format!("MILLRACE_TEST_{name}");
             std::env::var(&name).unwrap_or_else(|_| panic!("{name} is not set; run this by `make test`"))

@@ -11,9 +11,11 @@ pub mod flow;
 mod kafka_settings;
 mod kind;
 mod location;
+mod lock;
 mod masking;
 mod place;
 mod places;
+mod pulled_schemas;
 mod reference;
 mod registry_settings;
 mod sections;
@@ -30,12 +32,13 @@ pub use findings::Findings;
 pub use flow::Flow;
 pub use kind::Kind;
 pub use location::Location;
+pub use lock::{Locked, SchemaLock, hash};
 pub use place::Place;
 pub use places::Places;
 pub use reference::{json_schema, reference};
 pub use sections::{
     ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, KafkaConfig, Key, Mechanism, Millis, OnError, Output, PathOrUrl, Project,
-    ProjectPath, RegistryConfig, Scalar, Secret, ServiceConfig, SubjectStrategy, Topic, Version,
+    ProjectPath, PulledSchema, RegistryConfig, Scalar, SchemaOrigin, Secret, ServiceConfig, SubjectStrategy, Topic, Version,
 };
 pub use variables::{Environment, process_environment};
 
@@ -99,6 +102,7 @@ where
     let Document { root, folder } = document;
     take_misfits::<C>(root, "connections", folder, findings);
     take_misfits::<Topic>(root, "topics", folder, findings);
+    take_misfits::<PulledSchema>(root, "schemas", folder, findings);
     take_misfits::<I>(root, "ingest", folder, findings);
     take_misfits::<T>(root, "transform", folder, findings);
     take_misfits::<L>(root, "load", folder, findings);
@@ -109,6 +113,7 @@ where
             }
             kafka_settings::check(&project.kafka, document, findings);
             registry_settings::check(&project.registry, document, findings);
+            pulled_schemas::check(&project.schemas, &project.connections, document, findings);
             Some(project)
         }
         Err(error) => {

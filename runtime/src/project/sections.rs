@@ -10,6 +10,7 @@ mod dead_letters;
 mod key;
 mod path;
 mod path_or_url;
+mod pulled;
 mod quantity;
 mod registry;
 mod scalar;
@@ -21,6 +22,7 @@ pub use key::Key;
 pub use path::ProjectPath;
 pub use path_or_url::PathOrUrl;
 pub(super) use path_or_url::is_url;
+pub use pulled::{PulledSchema, SchemaOrigin};
 pub use quantity::{ByteSize, Millis};
 pub use registry::{RegistryConfig, SubjectStrategy};
 pub use scalar::Scalar;
@@ -57,6 +59,9 @@ pub struct Project<C, I, T, L> {
     /// Topics, by name. Needed for a topic that no pipeline writes; for others it says how the topic is created.
     #[serde(default)]
     pub topics: BTreeMap<String, Topic>,
+    /// Schema files that `millrace schema pull` writes, by name: `schemas/NAME.avsc` comes from a subject, a table or a query.
+    #[serde(default)]
+    pub schemas: BTreeMap<String, PulledSchema>,
     /// Pipelines of the ingest service, by name: from outside into topics.
     #[serde(default)]
     pub ingest: BTreeMap<String, I>,

@@ -13,7 +13,7 @@ use crate::project::finding::{Finding, Severity};
 use crate::project::findings::Findings;
 use crate::project::kind::Kind;
 use crate::project::place::Place;
-use crate::project::sections::{Key, Output, Project, ProjectPath, Topic};
+use crate::project::sections::{Key, Output, Project, ProjectPath, PulledSchema, Topic};
 use crate::project::suggest;
 
 /// Types the project; what does not fit goes to `findings`. The flow is whole if no error was found.
@@ -27,7 +27,7 @@ where
     named.extend(project.ingest.iter().map(|(name, pipeline)| Named { section: "ingest", name, pipeline }));
     named.extend(project.transform.iter().map(|(name, pipeline)| Named { section: "transform", name, pipeline }));
     named.extend(project.load.iter().map(|(name, pipeline)| Named { section: "load", name, pipeline }));
-    let shared = Shared { name: &project.name, connections: &project.connections, declared: &project.topics };
+    let shared = Shared { name: &project.name, connections: &project.connections, declared: &project.topics, pulled: &project.schemas };
     Checker { shared, document, findings, files: SchemaFiles::default(), topics: BTreeMap::new(), flow: Flow::default() }.run(&named)
 }
 
@@ -47,6 +47,7 @@ pub(super) struct Shared<'a, C> {
     pub(super) name: &'a str,
     pub(super) connections: &'a BTreeMap<String, C>,
     pub(super) declared: &'a BTreeMap<String, Topic>,
+    pub(super) pulled: &'a BTreeMap<String, PulledSchema>,
 }
 
 pub(super) struct Checker<'a, C> {

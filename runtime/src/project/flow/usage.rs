@@ -25,7 +25,8 @@ impl<C> Checker<'_, C> {
     }
 
     fn unused_connections(&mut self, pipelines: &[Named<'_, C>]) {
-        let used: BTreeSet<&str> = pipelines.iter().flat_map(|named| named.pipeline.connections()).collect();
+        let pulled = self.shared.pulled.values().filter_map(|schema| schema.origin.connection());
+        let used: BTreeSet<&str> = pipelines.iter().flat_map(|named| named.pipeline.connections()).chain(pulled).collect();
         for name in self.shared.connections.keys().filter(|name| !used.contains(name.as_str())) {
             let finding = Finding::warning(Code::ProjectAdvice, format!("no pipeline uses the connection `{name}`"));
             self.unused(finding.kind(Kind::UnusedConnection), ["connections", name]);
