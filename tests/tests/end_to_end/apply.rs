@@ -60,7 +60,7 @@ async fn apply_makes_what_is_missing_once_it_is_told_to_and_the_second_time_noth
         let file = std::fs::read_to_string(project.folder().join("millrace.yaml")).expect("the project file");
         Value::from(file.lines().position(|line| line.contains(text)).expect("is there") + 1)
     };
-    assert_eq!(codes, [("MR0106".into(), line("partitions: 2")), ("MR0604".into(), line("table: orders"))], "{found:#?}");
+    assert_eq!(codes, [("MR0604".into(), line("table: orders")), ("MR0106".into(), line("partitions: 2"))], "{found:#?}");
     assert_eq!(found.code, Some(1), "a table without a column that is loaded is an error");
 
     let done = json(&run(&project, &["apply", "--yes", "--json"]));

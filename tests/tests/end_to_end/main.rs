@@ -10,6 +10,7 @@ mod missing_topics;
 mod outages;
 mod peers;
 mod replicas;
+mod schemas;
 mod security;
 mod shutdown;
 mod surgery;
