@@ -54,9 +54,9 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 fn yaml_files(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(".yaml") || name.ends_with(".yml")).collect();
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let yaml = files.filter(|file| file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"));
+    let mut names: Vec<String> = yaml.filter_map(|file| Some(file.file_name()?.to_str()?.to_owned())).collect();
     names.sort();
     names
 }
