@@ -14,9 +14,9 @@ use crate::project::Loaded;
 pub(crate) async fn execute(args: &DiffSchemas) -> anyhow::Result<ExitCode> {
     let comparison = compare(&named(&args.a, args).await?, &named(&args.b, args).await?)?;
     if args.json {
-        println!("{:#}", comparison.to_json())
+        println!("{:#}", comparison.to_json());
     } else {
-        print!("{comparison}")
+        print!("{comparison}");
     }
     Ok(if comparison.is_same() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
