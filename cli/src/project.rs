@@ -144,7 +144,8 @@ impl Loaded {
         let mut names = vec![&*output, &*config.dead_letters.topic];
         names.extend(config.manifest().filter(|manifest| self.flow.topics.contains_key(*manifest)));
         let topics = self.topics(&names);
-        Ok(Ingest { config, schema, key: columns(typed.key.as_ref()), topics, progress: Progress::default() })
+        let (key, connections) = (columns(typed.key.as_ref()), self.project.connections.clone());
+        Ok(Ingest { config, schema, key, topics, connections, progress: Progress::default() })
     }
 
     /// A transform pipeline, ready to run.

@@ -1,5 +1,6 @@
 //! The outside systems that a project file can name: a line for each in each list.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -7,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use crate::{files, postgres, sqlite};
+use crate::{files, mysql, postgres, query, sqlite};
 
 /// An outside system and how it is reached. `type` says which one; the other settings are its own.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
@@ -15,15 +16,21 @@ use crate::{files, postgres, sqlite};
 pub enum Connection {
     /// A PostgreSQL database, or one that speaks its protocol.
     Postgres(postgres::Config),
+    /// A MySQL or MariaDB database.
+    Mysql(mysql::Config),
     /// An SQLite database file.
     Sqlite(sqlite::Config),
 }
+
+/// A project's connections by name.
+pub type Connections = BTreeMap<String, Connection>;
 
 /// The values of `type`.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Kind {
     Postgres,
+    Mysql,
     Sqlite,
 }
 
@@ -32,6 +39,7 @@ impl Connection {
         let settings = MapAccessDeserializer::new(settings);
         match kind {
             Kind::Postgres => postgres::Config::deserialize(settings).map(Self::Postgres),
+            Kind::Mysql => mysql::Config::deserialize(settings).map(Self::Mysql),
             Kind::Sqlite => sqlite::Config::deserialize(settings).map(Self::Sqlite),
         }
     }
@@ -68,16 +76,19 @@ impl<'de> Visitor<'de> for ConnectionVisitor {
 pub enum SourceConfig {
     /// Files on this machine.
     Files(files::Config),
+    /// The rows of a SQL query.
+    Query(query::Config),
 }
 
 impl SourceConfig {
     /// The sources by the key that a pipeline's `from` names them with.
-    pub const KINDS: &[&str] = &["files"];
+    pub const KINDS: &[&str] = &["files", "query"];
 
     /// The key that names this source.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Files(_) => "files",
+            Self::Query(_) => "query",
         }
     }
 
@@ -85,6 +96,7 @@ impl SourceConfig {
     pub fn read<'de, A: MapAccess<'de>>(kind: &str, map: &mut A) -> Result<Self, A::Error> {
         match kind {
             "files" => map.next_value().map(Self::Files),
+            "query" => map.next_value().map(Self::Query),
             other => Err(A::Error::unknown_variant(other, Self::KINDS)),
         }
     }
@@ -104,7 +116,7 @@ mod tests {
         let sqlite = connection(r#"{"type": "sqlite", "path": "warehouse.db"}"#);
         assert!(matches!(sqlite, Ok(Connection::Sqlite(config)) if config.path.ends_with("warehouse.db")));
         let message = connection(r#"{"type": "oracle"}"#).expect_err("no such type");
-        assert!(message.starts_with("unknown variant `oracle`, expected `postgres` or `sqlite`"), "{message}");
+        assert!(message.starts_with("unknown variant `oracle`, expected one of `postgres`, `mysql`, `sqlite`"), "{message}");
         assert!(connection(r#"{"path": "warehouse.db"}"#).expect_err("no type").starts_with("missing field `type`"));
     }
 
@@ -113,7 +125,7 @@ mod tests {
         let schema = schemars::schema_for!(Connection);
         let types: Vec<&Value> =
             schema.as_value()["oneOf"].as_array().expect("a choice").iter().map(|one| &one["properties"]["type"]["const"]).collect();
-        assert_eq!(types, [&json!("postgres"), &json!("sqlite")]);
+        assert_eq!(types, [&json!("postgres"), &json!("mysql"), &json!("sqlite")]);
     }
 
     #[test]

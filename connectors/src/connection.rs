@@ -6,13 +6,14 @@ use crate::config::Connection;
 use crate::described::{DescribedColumn, Relation};
 use crate::table::{Column, Examined, QueryResult, partition_misfit};
 use crate::table_config::{Capabilities, TableConfig};
-use crate::{postgres, sqlite};
+use crate::{mysql, postgres, sqlite};
 
 impl Connection {
     /// What this kind of target can do.
     pub const fn capabilities(&self) -> &'static Capabilities {
         match self {
             Self::Postgres(_) => &postgres::CAPABILITIES,
+            Self::Mysql(_) => &mysql::CAPABILITIES,
             Self::Sqlite(_) => &sqlite::CAPABILITIES,
         }
     }
@@ -26,6 +27,7 @@ impl Connection {
     pub fn check(&self, table: &TableConfig, schema: &Schema) -> Result<Vec<Column>> {
         match self {
             Self::Postgres(config) => config.check(table, schema),
+            Self::Mysql(_) => Err(mysql::Config::no_sink()),
             Self::Sqlite(config) => config.check(table, schema),
         }
     }
@@ -34,6 +36,7 @@ impl Connection {
     pub async fn open(&self, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
         match self {
             Self::Postgres(config) => config.open(table, schema).await,
+            Self::Mysql(_) => Err(mysql::Config::no_sink()),
             Self::Sqlite(config) => config.open(table, schema).await,
         }
     }
@@ -42,6 +45,7 @@ impl Connection {
     pub async fn query(&self, sql: &str) -> Result<QueryResult> {
         match self {
             Self::Postgres(config) => config.query(sql).await,
+            Self::Mysql(config) => config.query(sql).await,
             Self::Sqlite(config) => config.query(sql).await,
         }
     }
@@ -50,6 +54,7 @@ impl Connection {
     pub async fn examine(&self, table: &TableConfig, schema: &Schema) -> Result<Examined> {
         match self {
             Self::Postgres(config) => config.examine(table, schema).await,
+            Self::Mysql(_) => Err(mysql::Config::no_sink()),
             Self::Sqlite(config) => config.examine(table, schema).await,
         }
     }
@@ -58,6 +63,7 @@ impl Connection {
     pub async fn define(&self, statements: &[String]) -> Result<()> {
         match self {
             Self::Postgres(config) => config.define(statements).await,
+            Self::Mysql(_) => Err(mysql::Config::no_sink()),
             Self::Sqlite(config) => config.define(statements).await,
         }
     }
@@ -66,6 +72,7 @@ impl Connection {
     pub async fn drop_table(&self, table: &str) -> Result<()> {
         match self {
             Self::Postgres(config) => config.drop_table(table).await,
+            Self::Mysql(_) => Err(mysql::Config::no_sink()),
             Self::Sqlite(config) => config.drop_table(table).await,
         }
     }
@@ -74,6 +81,7 @@ impl Connection {
     pub async fn describe(&self, relation: Relation<'_>) -> Result<Vec<DescribedColumn>> {
         match self {
             Self::Postgres(config) => config.describe(relation).await,
+            Self::Mysql(config) => config.describe(relation).await,
             Self::Sqlite(config) => config.describe(relation).await,
         }
     }

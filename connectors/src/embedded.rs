@@ -21,6 +21,7 @@ impl Connection {
     pub fn place(&self) -> String {
         match self {
             Self::Postgres(config) => format!("postgresql://{}/{}", config.host, config.database),
+            Self::Mysql(config) => format!("mysql://{}/{}", config.host, config.database),
             Self::Sqlite(config) => config.path.display().to_string(),
         }
     }

@@ -5,14 +5,16 @@ mod connection;
 pub mod described;
 mod embedded;
 pub mod files;
+pub mod mysql;
 pub mod objects;
 pub mod postgres;
+pub mod query;
 mod sources;
 pub mod sqlite;
 pub mod table;
 mod table_config;
 
-pub use config::{Connection, SourceConfig};
+pub use config::{Connection, Connections, SourceConfig};
 pub use described::{DescribedColumn, Relation};
 pub use sources::Split;
 pub use table::{Column, Definition, Examined, Misfit, MisfitKind, QueryResult};

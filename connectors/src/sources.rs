@@ -6,8 +6,8 @@ use std::time::Duration;
 use millrace_model::{Position, Records, Result, Schema, Source};
 use millrace_runtime::formats::Parsed;
 
-use crate::config::SourceConfig;
-use crate::files;
+use crate::config::{Connections, SourceConfig};
+use crate::{files, query};
 
 /// A part of a source that is read by itself, such as a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +22,19 @@ pub struct Split {
 }
 
 impl SourceConfig {
+    /// The connection that the source names, if it needs one.
+    pub fn connection(&self) -> Option<&str> {
+        match self {
+            Self::Files(_) => None,
+            Self::Query(query) => Some(&query.connection),
+        }
+    }
+
     /// Whether the source can bring records of `schema`, as far as can be said without I/O.
-    pub fn check(&self, schema: &Schema) -> Result<()> {
+    pub fn check(&self, schema: &Schema, connections: &Connections) -> Result<()> {
         match self {
             Self::Files(files) => files.check(schema),
+            Self::Query(query) => query.check(schema, connections),
         }
     }
 
@@ -33,6 +42,7 @@ impl SourceConfig {
     pub fn listing_interval(&self) -> Option<Duration> {
         match self {
             Self::Files(files) => files.listing_interval(),
+            Self::Query(_) => Some(query::LISTING),
         }
     }
 
@@ -40,6 +50,7 @@ impl SourceConfig {
     pub fn manifest(&self) -> Option<&str> {
         match self {
             Self::Files(files) => files.manifest.as_deref(),
+            Self::Query(_) => None,
         }
     }
 
@@ -47,6 +58,7 @@ impl SourceConfig {
     pub fn reopens_what_it_read(&self) -> bool {
         match self {
             Self::Files(files) => files.after != files::After::Keep,
+            Self::Query(_) => false,
         }
     }
 
@@ -54,6 +66,7 @@ impl SourceConfig {
     pub async fn splits(&self) -> Result<Vec<Split>> {
         match self {
             Self::Files(files) => files.splits().await,
+            Self::Query(query) => Ok(query.splits()),
         }
     }
 
@@ -62,14 +75,21 @@ impl SourceConfig {
     pub fn reread(&self, name: &str, schema: &Schema, position: Option<&Position>, records: &Arc<Records>) -> Result<Parsed> {
         match self {
             Self::Files(files) => files.reread(name, schema, position, records),
+            Self::Query(_) => query::reread(schema, records),
         }
     }
 
     /// Opens a split at `position`, or at its beginning.
-    #[expect(clippy::unused_async, reason = "other sources open connections")]
-    pub async fn open(&self, split: &str, schema: &Schema, position: Option<&Position>) -> Result<Box<dyn Source>> {
+    pub async fn open(
+        &self,
+        split: &str,
+        schema: &Schema,
+        position: Option<&Position>,
+        connections: &Connections,
+    ) -> Result<Box<dyn Source>> {
         match self {
             Self::Files(files) => Ok(Box::new(files.open(split, schema, position)?)),
+            Self::Query(query) => Ok(Box::new(query.open(split, schema, position, connections).await?)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use millrace_connectors::Connections;
 use millrace_model::{Result, Schema};
 use millrace_runtime::kafka::topics::Declared;
 use millrace_runtime::kafka::{Cluster, Producer};
@@ -26,6 +27,8 @@ pub struct Ingest {
     pub key: Vec<String>,
     /// The topics to make before it runs.
     pub topics: Vec<Declared>,
+    /// The project's connections, of which a source may name one.
+    pub connections: Connections,
     /// Where it tells how far its sources are.
     pub progress: Progress,
 }
@@ -35,7 +38,7 @@ impl Ingest {
     pub fn check(&self) -> Result<()> {
         match &self.config.from {
             Input::Http(_) => millrace_runtime::formats::JsonReader::new(&self.schema).map(|_| ()),
-            Input::Source(source) => source.check(&self.schema),
+            Input::Source(source) => source.check(&self.schema, &self.connections),
         }
     }
 

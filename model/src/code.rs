@@ -66,6 +66,9 @@ codes! {
     FileChanged = "MR0412", "A file is another one than was read under its name", "Write new data to files of new names, or set on_change: read_again.";
     StoreUnavailable = "MR0410", "The object store can't be reached", "Check the URL, the endpoint and the network; the pipeline goes on by itself when it answers.";
     StoreRefused = "MR0411", "The object store refused the request", "Check the connection's credentials and region, and what they may do.";
+    ColumnsUnfit = "MR0420", "The columns of a source do not fit the topic's schema", "Change the query, the file or the schema as the message says.";
+    CursorUnfit = "MR0421", "The cursor of a query does not order its rows", "Name columns that are never null and that together tell rows apart: `cursor: [updated_at, id]`.";
+    QueryInvalid = "MR0422", "A query can't be run", "Mend `sql`, or grant the connection's user what it reads.";
     // MR05..: transform.
     SqlInvalid = "MR0501", "The SQL of a step can't be used", "Mend the place that the message names.";
     SqlUnsupported = "MR0502", "The SQL needs more than one row at a time", "Use row-wise expressions; aggregates, joins and windows belong to later steps.";

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The same three servers from a Docker engine.
+# The same servers from a Docker engine.
 #
-#   docker.sh start NAME | stop NAME      NAME: kafka, registry or postgres
+#   docker.sh start NAME | stop NAME      NAME: kafka, registry, postgres or mariadb
 #
-# Environment: as in kafka.sh, registry.sh and postgres.sh; SERVICES_RUN names this run's containers.
+# Environment: as in kafka.sh, registry.sh, postgres.sh and mariadb.sh; SERVICES_RUN names this run's containers.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/services/common.sh
@@ -50,8 +50,14 @@ start_postgres() {
   wait_for postgres docker exec "millrace-$SERVICES_RUN-postgres" pg_isready -h 127.0.0.1 -U postgres
 }
 
+start_mariadb() {
+  run mariadb -p "127.0.0.1:$MARIADB_PORT:3306" -e MARIADB_ROOT_PASSWORD="$MARIADB_PASSWORD" -e MARIADB_DATABASE=millrace mariadb:10.11 \
+    --default-time-zone=+05:30 --character-set-server=utf8mb4 --max-connections=200
+  wait_for mariadb docker exec "millrace-$SERVICES_RUN-mariadb" mariadb-admin -h 127.0.0.1 -uroot "-p$MARIADB_PASSWORD" ping
+}
+
 case ${1:-}-${2:-} in
-  start-kafka | start-registry | start-postgres) "start_$2" ;;
-  stop-kafka | stop-registry | stop-postgres) docker rm -f "millrace-$SERVICES_RUN-$2" >/dev/null ;;
+  start-kafka | start-registry | start-postgres | start-mariadb) "start_$2" ;;
+  stop-kafka | stop-registry | stop-postgres | stop-mariadb) docker rm -f "millrace-$SERVICES_RUN-$2" >/dev/null ;;
   *) sed -n '2,6p' "$0"; exit 2 ;;
 esac

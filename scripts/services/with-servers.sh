@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a command with real servers: Apache Kafka, a schema registry, PostgreSQL and Kafka Connect, on free ports of this machine.
+# Runs a command with real servers: Apache Kafka, a schema registry, PostgreSQL, MariaDB and Kafka Connect, on free ports of this machine.
 #
 #   with-servers.sh COMMAND ARGS...
 #
@@ -9,15 +9,16 @@
 #   MILLRACE_TEST_KAFKA_SASL       brokers, SASL_SSL; with _CA (a PEM file), _USERNAME, _PASSWORD
 #   MILLRACE_TEST_REGISTRY         URL of the registry
 #   MILLRACE_TEST_POSTGRES         URL of the database, with user and password
+#   MILLRACE_TEST_MYSQL            URL of the MariaDB database, with user and password
 #   MILLRACE_TEST_CONNECT          URL of Kafka Connect, which may still be starting
 #   MILLRACE_TEST_JAVA_KAFKA_LIBS  folder of Kafka's jars, for tests with Java clients
 #   MILLRACE_TEST_PYTHON           a Python that has fastavro
 # and finds `java` on its PATH.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-if [ $# = 0 ]; then sed -n '2,16p' "$0"; exit 2; fi
+if [ $# = 0 ]; then sed -n '2,17p' "$0"; exit 2; fi
 SERVICES_STATE=$(mktemp -d "${TMPDIR:-/tmp}/millrace-servers.XXXXXX")
-chmod 711 "$SERVICES_STATE" # the user postgres must come through
+chmod 711 "$SERVICES_STATE" # the users postgres and mysql must come through
 export SERVICES_STATE SERVICES_RUN=$$
 # shellcheck source=scripts/services/common.sh
 . "$here/common.sh"
@@ -36,7 +37,7 @@ finish() {
   if [ -n "${command_pid:-}" ]; then kill "$command_pid" 2>/dev/null || true; fi
   wait # a server that is just starting can't be stopped yet
   "$here/connect.sh" stop >/dev/null 2>&1 || true # before its Kafka
-  for name in kafka registry postgres; do server stop "$name" >/dev/null 2>&1 & done
+  for name in kafka registry postgres mariadb; do server stop "$name" >/dev/null 2>&1 & done
   wait
   if [ -n "${MILLRACE_TEST_KEEP:-}" ]; then echo "servers' logs: $SERVICES_STATE" >&2; else rm -rf "$SERVICES_STATE"; fi
   exit "$status"
@@ -54,7 +55,7 @@ pick_ports() {
 
 start_all() {
   local name pids=() pid
-  for name in kafka registry postgres; do
+  for name in kafka registry postgres mariadb; do
     server start "$name" &
     pids+=($!)
   done
@@ -76,16 +77,18 @@ export_addresses() {
   export MILLRACE_TEST_KAFKA_SASL_USERNAME=$KAFKA_USER MILLRACE_TEST_KAFKA_SASL_PASSWORD=$KAFKA_PASSWORD
   MILLRACE_TEST_REGISTRY=$("$here/registry.sh" url)
   MILLRACE_TEST_POSTGRES=$("$here/postgres.sh" url)
+  MILLRACE_TEST_MYSQL=$("$here/mariadb.sh" url)
   MILLRACE_TEST_CONNECT=$("$here/connect.sh" url)
   MILLRACE_TEST_JAVA_KAFKA_LIBS=$("$here/kafka.sh" libs)
   MILLRACE_TEST_PYTHON=$(python_with_fastavro)
-  export MILLRACE_TEST_REGISTRY MILLRACE_TEST_POSTGRES MILLRACE_TEST_CONNECT MILLRACE_TEST_JAVA_KAFKA_LIBS MILLRACE_TEST_PYTHON
+  export MILLRACE_TEST_REGISTRY MILLRACE_TEST_POSTGRES MILLRACE_TEST_MYSQL MILLRACE_TEST_CONNECT MILLRACE_TEST_JAVA_KAFKA_LIBS MILLRACE_TEST_PYTHON
 }
 
 export KAFKA_STATE=$SERVICES_STATE/kafka REGISTRY_STATE=$SERVICES_STATE/registry POSTGRES_STATE=$SERVICES_STATE/postgres
+export MARIADB_STATE=$SERVICES_STATE/mariadb MARIADB_PASSWORD=millrace
 export CONNECT_STATE=$SERVICES_STATE/connect
 export KAFKA_USER=alice KAFKA_PASSWORD=alice-secret POSTGRES_PASSWORD=millrace
-pick_ports KAFKA_PORT KAFKA_SASL_PORT KAFKA_CONTROLLER_PORT REGISTRY_PORT REGISTRY_MANAGEMENT_PORT POSTGRES_PORT CONNECT_PORT
+pick_ports KAFKA_PORT KAFKA_SASL_PORT KAFKA_CONTROLLER_PORT REGISTRY_PORT REGISTRY_MANAGEMENT_PORT POSTGRES_PORT MARIADB_PORT CONNECT_PORT
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -93,7 +96,7 @@ started=$SECONDS
 start_all
 export_addresses
 use_java 17
-echo "servers ($engine) in $((SECONDS - started)) s: Kafka $MILLRACE_TEST_KAFKA, registry $MILLRACE_TEST_REGISTRY, PostgreSQL 127.0.0.1:$POSTGRES_PORT" >&2
+echo "servers ($engine) in $((SECONDS - started)) s: Kafka $MILLRACE_TEST_KAFKA, registry $MILLRACE_TEST_REGISTRY, PostgreSQL 127.0.0.1:$POSTGRES_PORT, MariaDB 127.0.0.1:$MARIADB_PORT" >&2
 # In the background and waited for, so that a signal reaches the trap at once.
 "$@" &
 command_pid=$!

@@ -69,25 +69,43 @@ fn write_parts(digits: &[u16], weight: i16, negative: bool, scale: usize, out: &
     }
 }
 
+/// The number in its decimal notation, or the word for what is none. Nothing when the bytes are no `numeric`.
+pub(super) fn read(bytes: &[u8]) -> Option<Result<String, &'static str>> {
+    let part = |at: usize| bytes.get(at..at + 2).map(|part| i16::from_be_bytes([part[0], part[1]]));
+    let (count, weight, sign, scale) = (part(0)?, part(2)?, part(4)? as u16, part(6)?);
+    match sign {
+        0 | NEGATIVE => {}
+        0xd000 => return Some(Err("infinity")),
+        0xf000 => return Some(Err("-infinity")),
+        _ => return Some(Err("NaN")),
+    }
+    let digits: Vec<i16> = (0..usize::try_from(count).ok()?).map(|digit| part(8 + 2 * digit)).collect::<Option<_>>()?;
+    let digit = |power: i32| {
+        let index = usize::try_from(i32::from(weight) - power).ok();
+        index.and_then(|index| digits.get(index)).copied().unwrap_or_default()
+    };
+    let scale = usize::try_from(scale).ok()?;
+    let whole: String = (0..=i32::from(weight).max(0)).rev().map(|power| format!("{:04}", digit(power))).collect();
+    let fraction: String = (1..=scale.div_ceil(4) as i32).map(|power| format!("{:04}", digit(-power))).collect();
+    let whole = whole.trim_start_matches('0');
+    let (whole, minus) = (if whole.is_empty() { "0" } else { whole }, if sign == NEGATIVE { "-" } else { "" });
+    Some(Ok(if scale == 0 { format!("{minus}{whole}") } else { format!("{minus}{whole}.{}", &fraction[..scale]) }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Reads the form back, as PostgreSQL's documentation describes it, into unscaled digits.
+    /// Unscaled digits and scale, as they read back.
     fn read(bytes: &[u8]) -> (String, i16) {
-        let part = |at: usize| i16::from_be_bytes([bytes[at], bytes[at + 1]]);
         assert_eq!(i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) as usize, bytes.len() - 4);
-        let (count, weight, sign, scale) = (part(4), part(6), part(8), part(10));
-        let digit = |power: i16| {
-            let index = weight - power;
-            if (0..count).contains(&index) { part(12 + 2 * index as usize) } else { 0 }
-        };
-        let fraction = i16::try_from((scale as usize).div_ceil(4)).expect("is short");
-        let all: String = (-fraction..=weight.max(0)).rev().map(|power| format!("{:04}", digit(power))).collect();
-        let kept = all.len() - (fraction * 4 - scale) as usize;
-        let digits = all[..kept].trim_start_matches('0');
-        (format!("{}{}", if sign == 0 { "" } else { "-" }, if digits.is_empty() { "0" } else { digits }), scale)
+        let text = super::read(&bytes[4..]).expect("is numeric").expect("is a number");
+        let scale = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+        let (minus, digits) = text.strip_prefix('-').map_or(("", &*text), |digits| ("-", digits));
+        let digits = digits.replace('.', "");
+        let digits = digits.trim_start_matches('0');
+        (format!("{minus}{}", if digits.is_empty() { "0" } else { digits }), scale as i16)
     }
 
     fn written(unscaled: i128, scale: i8) -> Vec<u8> {
@@ -101,6 +119,9 @@ mod tests {
         // SELECT numeric_send(-12345.678): 3 digits (1, 2345, 6780), weight 1, negative, scale 3.
         assert_eq!(written(-12_345_678, 3), [0, 0, 0, 14, 0, 3, 0, 1, 0x40, 0, 0, 3, 0, 1, 9, 41, 26, 124]);
         assert_eq!(written(0, 2), [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 2]);
+        assert_eq!(super::read(&written(-12_345_678, 3)[4..]), Some(Ok("-12345.678".into())));
+        assert_eq!(super::read(&[0, 0, 0, 0, 0xc0, 0, 0, 0]), Some(Err("NaN")));
+        assert_eq!(super::read(&[0, 1]), None);
     }
 
     proptest! {

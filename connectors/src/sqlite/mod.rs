@@ -31,6 +31,7 @@ mod positions;
 mod query;
 mod session;
 mod sink;
+mod source;
 mod statements;
 mod target;
 mod types;

@@ -1,12 +1,13 @@
 //! An ingest pipeline in the typed flow.
 
+use millrace_connectors::Connection;
 use millrace_model::{Code, Schema};
 use millrace_runtime::project::flow::{self, Claim, Context, Problem, Sharing, Types};
 use millrace_runtime::project::{Delivery, Output};
 
 use super::{Http, Input, Pipeline};
 
-impl<C> flow::Pipeline<C> for Pipeline {
+impl flow::Pipeline<Connection> for Pipeline {
     fn output(&self) -> Option<&Output> {
         Some(&self.to)
     }
@@ -19,23 +20,23 @@ impl<C> flow::Pipeline<C> for Pipeline {
         self.delivery
     }
 
-    fn claims(&self, _: &Context<'_, C>) -> Vec<Claim> {
+    fn claims(&self, _: &Context<'_, Connection>) -> Vec<Claim> {
         match &self.from {
             Input::Http(http) => vec![path_claim(http)],
             Input::Source(_) => Vec::new(),
         }
     }
 
-    fn types(&self, _: &Context<'_, C>, _: Option<&Schema>) -> Types {
+    fn types(&self, _: &Context<'_, Connection>, _: Option<&Schema>) -> Types {
         match &self.from {
             Input::Http(http) => Types { problems: path_problem(http).into_iter().collect(), ..Types::default() },
             Input::Source(_) => Types::default(),
         }
     }
 
-    fn misfits(&self, output: &Schema) -> Vec<Problem> {
+    fn misfits(&self, context: &Context<'_, Connection>, output: &Schema) -> Vec<Problem> {
         let Input::Source(source) = &self.from else { return Vec::new() };
-        let fault = source.check(output).err();
+        let fault = source.check(output, context.connections).err();
         fault.map(|fault| Problem::error(fault.code(), &["from", source.kind()], fault.message())).into_iter().collect()
     }
 }

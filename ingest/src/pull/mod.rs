@@ -196,7 +196,7 @@ impl Puller<'_> {
     /// Asks the sources in their order until one has something; tells whether one had.
     async fn turn(&mut self) -> Result<bool> {
         while let Some((split, entry)) = self.splits.next() {
-            match entry.pull(self.source, split, &self.ingest.schema).await {
+            match entry.pull(self.source, split, self.ingest).await {
                 Ok(Some(pulled)) => {
                     let split = split.to_owned();
                     self.splits.show(self.pipeline, true, false);

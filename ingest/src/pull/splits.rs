@@ -5,11 +5,12 @@ use std::ops::Bound;
 use std::time::Instant;
 
 use millrace_connectors::{SourceConfig, Split};
-use millrace_model::{Fault, Pulled, Result, Schema, Source};
+use millrace_model::{Fault, Pulled, Result, Source};
 use millrace_runtime::pipeline::Pipeline;
 use millrace_runtime::retry::{Backoff, Next};
 
 use super::standing::{Standing, Tally};
+use crate::service::Ingest;
 
 /// One split: where it stands, and the source once it has been opened.
 #[derive(Default)]
@@ -35,7 +36,7 @@ struct Trouble {
 
 impl Entry {
     /// What the split has next; nothing while it is left alone after a fault.
-    pub(super) async fn pull(&mut self, source: &SourceConfig, split: &str, schema: &Schema) -> Result<Option<Pulled>> {
+    pub(super) async fn pull(&mut self, source: &SourceConfig, split: &str, ingest: &Ingest) -> Result<Option<Pulled>> {
         if self.complete && self.version.is_some() {
             return Ok(None);
         }
@@ -43,9 +44,10 @@ impl Entry {
             return Ok(None);
         }
         self.backoff.attempt();
+        let at = self.standing.as_ref().map(|standing| &standing.position);
         let opened = match self.source.take() {
             Some(opened) => opened,
-            None => source.open(split, schema, self.standing.as_ref().map(|standing| &standing.position)).await?,
+            None => source.open(split, &ingest.schema, at, &ingest.connections).await?,
         };
         // A source that fails is opened anew.
         let opened = self.source.insert(opened);

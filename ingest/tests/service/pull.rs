@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
+use millrace_connectors::Connection;
 use millrace_ingest::Ingest;
 use millrace_runtime::service::State;
 use serde_json::json;
@@ -211,4 +212,34 @@ async fn files_of_once_are_those_that_were_there() {
     assert!(world.folder("done").join("a.csv").exists() && !folder.join("a.csv").exists());
     world.await_ids(0..3).await;
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_goes_on_behind_the_last_row_whichever_instance_reads_it() {
+    let world = World::start().await;
+    let shop = Connection::embedded(&world.folder("shop").join("shop.db"));
+    let put = async |ids: std::ops::Range<i64>| {
+        let create = "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, customer TEXT)".to_owned();
+        let rows: Vec<String> = ids.map(|id| format!("({id}, 'c{}')", id % 7)).collect();
+        shop.define(&[create, format!("INSERT INTO orders VALUES {}", rows.join(", "))]).await.expect("inserts");
+    };
+    let query = json!({ "query": { "connection": "shop", "sql": "SELECT id, customer FROM orders", "cursor": "id", "batch": 7, "interval": "50ms", "delay": "1ms" } });
+    let pipeline = || {
+        let mut pipeline = ingest(&query, &json!({}));
+        pipeline.connections.insert("shop".into(), shop.clone());
+        pipeline
+    };
+    put(0..100).await;
+    let first = world.run("one", vec![("in", pipeline())]).await;
+    world.await_ids(0..100).await;
+    let second = world.run("two", vec![("in", pipeline())]).await;
+    put(100..150).await;
+    first.stop().await;
+    put(150..200).await;
+    world.await_ids(0..200).await;
+    second.stop().await;
+    put(200..210).await;
+    let third = world.run("three", vec![("in", pipeline())]).await;
+    world.await_ids(0..210).await;
+    third.stop().await;
 }

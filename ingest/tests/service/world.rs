@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
+use millrace_connectors::Connections;
 use millrace_devkit::{broker, registry};
 use millrace_ingest::{Ingest, Progress, Running};
 use millrace_model::{Batch, Header, Record, RecordsBuilder, Schema};
@@ -53,6 +54,7 @@ pub(crate) fn ingest(from: &Value, more: &Value) -> Ingest {
         schema: schema(),
         key: vec!["customer".into()],
         topics: vec![topic, Declared::named(DEAD_LETTERS)],
+        connections: Connections::new(),
         progress: Progress::default(),
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use millrace_model::{Batch, Code, Origin, Records, Result, Schema};
+use millrace_model::{Code, Records, Result, Schema};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -15,7 +15,7 @@ use super::columns::Columns;
 use super::datum::Datum;
 use super::scalar::{self, Fit};
 use super::shape::{Kind, Shape, Slot};
-use super::{Parsed, Problem, shortened};
+use super::{Parsed, Problem, parsed, shortened};
 
 /// Reads records whose values are one JSON object each.
 #[derive(Debug)]
@@ -34,19 +34,8 @@ impl JsonReader {
 
     /// Reads each record's value; a record that does not fit is refused alone.
     pub fn read(&self, records: &Arc<Records>) -> Result<Parsed> {
-        let mut columns = Columns::new(&self.shape, self.schema.arrow())?;
-        let mut rows = Vec::with_capacity(records.len());
-        let mut refused = Vec::new();
-        for index in 0..records.len() as u32 {
-            match check(&self.shape, records.value(index as usize).unwrap_or_default()) {
-                Ok(row) => {
-                    columns.append(row);
-                    rows.push(index);
-                }
-                Err(problem) => refused.push(problem.of_record(index)),
-            }
-        }
-        Ok(Parsed { batch: Batch::new(columns.finish()?, Origin::of(Arc::clone(records), rows)), refused })
+        let checked = (0..records.len()).map(|record| check(&self.shape, records.value(record).unwrap_or_default()));
+        parsed(&self.shape, &self.schema, records, checked)
     }
 }
 
@@ -63,7 +52,7 @@ fn check<'a>(shape: &Shape, value: &'a [u8]) -> Result<Vec<Datum<'a>>, Problem> 
     }
 }
 
-fn syntax(error: &serde_json::Error) -> Problem {
+pub(super) fn syntax(error: &serde_json::Error) -> Problem {
     Problem::new(Code::JsonInvalid, format!("not valid JSON: {error}"))
 }
 
@@ -103,7 +92,7 @@ fn found(raw: &RawValue) -> String {
     }
 }
 
-fn value<'a>(slot: &Slot, raw: &'a RawValue) -> Result<Datum<'a>, Problem> {
+pub(super) fn value<'a>(slot: &Slot, raw: &'a RawValue) -> Result<Datum<'a>, Problem> {
     match (JsonType::of(raw), &slot.kind) {
         (JsonType::Null, _) if slot.nullable => Ok(Datum::Null),
         (JsonType::Boolean, Kind::Boolean) => Ok(Datum::Boolean(raw.get() == "true")),
@@ -160,6 +149,11 @@ fn record<'a>(shape: &Shape, raw: &'a RawValue) -> Result<Vec<Datum<'a>>, Proble
         }
         row[index] = Some(value(&shape.fields[index].slot, raw).map_err(|problem| problem.in_field(&name))?);
     }
+    filled(shape, row)
+}
+
+/// A row, each field that is left out with its default or null.
+pub(super) fn filled<'a>(shape: &Shape, row: Vec<Option<Datum<'a>>>) -> Result<Vec<Datum<'a>>, Problem> {
     let filled = row.into_iter().zip(&shape.fields).map(|(datum, field)| datum.or_else(|| field.absent()).ok_or_else(|| missing(field)));
     filled.collect()
 }
@@ -169,7 +163,7 @@ fn missing(field: &super::shape::Member) -> Problem {
     Problem::new(Code::FieldMissing, reason).in_field(&field.name)
 }
 
-fn unknown(shape: &Shape, name: &str) -> Problem {
+pub(super) fn unknown(shape: &Shape, name: &str) -> Problem {
     Problem::new(Code::FieldUnknown, format!("the schema has no such field{}", shape.suggestion(name))).in_field(name)
 }
 

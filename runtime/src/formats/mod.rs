@@ -28,25 +28,36 @@
 //! record is refused. A field that the schema has not is refused, as is a name that occurs twice.
 
 pub mod blocks;
+mod cell;
 mod columns;
 pub mod csv;
 mod datum;
 mod documents;
 mod json;
+mod original;
 mod render;
+mod rows;
 mod scalar;
 mod shape;
 #[cfg(test)]
 mod testing;
 
+pub use cell::Cell;
 pub use documents::JsonDocument;
 pub use json::JsonReader;
+pub use original::write_object;
 pub use render::render;
+pub use rows::{CellType, RowReader};
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use millrace_model::{Batch, Code, Rejection};
+use millrace_model::{Batch, Code, Origin, Records, Rejection, Result, Schema};
+
+use columns::Columns;
+use datum::Datum;
+use shape::Shape;
 
 /// Records read by schema.
 #[derive(Debug)]
@@ -55,6 +66,28 @@ pub struct Parsed {
     pub batch: Batch,
     /// The others, in their order.
     pub refused: Vec<Refusal>,
+}
+
+/// Puts together what `checked` says of each of `records` in turn.
+fn parsed<'a>(
+    shape: &Shape,
+    schema: &Schema,
+    records: &Arc<Records>,
+    checked: impl Iterator<Item = Result<Vec<Datum<'a>>, Problem>>,
+) -> Result<Parsed> {
+    let mut columns = Columns::new(shape, schema.arrow())?;
+    let mut rows = Vec::with_capacity(records.len());
+    let mut refused = Vec::new();
+    for (record, checked) in (0..).zip(checked) {
+        match checked {
+            Ok(row) => {
+                columns.append(row);
+                rows.push(record);
+            }
+            Err(problem) => refused.push(problem.of_record(record)),
+        }
+    }
+    Ok(Parsed { batch: Batch::new(columns.finish()?, Origin::of(Arc::clone(records), rows)), refused })
 }
 
 /// That a record does not fit the schema, where in it, and why.

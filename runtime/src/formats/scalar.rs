@@ -91,6 +91,12 @@ fn float(text: &str) -> Fit<f64> {
     finite(text, f64::from(value))
 }
 
+/// A double as a float: rounded, but not to infinity.
+pub(super) fn narrowed(value: f64) -> Fit<f64> {
+    let narrow = f64::from(value as f32);
+    if narrow.is_infinite() && value.is_finite() { Err(OUT_OF_RANGE) } else { Ok(narrow) }
+}
+
 /// Rust reads `inf` and `nan`, and makes infinity of what is too large.
 fn finite(text: &str, value: f64) -> Fit<f64> {
     match value {
@@ -160,7 +166,7 @@ fn local_timestamp(text: &str, unit: Unit) -> Fit<i64> {
 }
 
 /// Nothing is rounded: what the unit can't hold is refused.
-fn in_unit(nanos: i128, unit: Unit) -> Fit<i64> {
+pub(super) fn in_unit(nanos: i128, unit: Unit) -> Fit<i64> {
     let per_unit = i128::from(unit.nanos());
     if nanos % per_unit != 0 {
         return Err(format!("which is finer than {}", unit.name()).into());

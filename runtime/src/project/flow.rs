@@ -54,7 +54,7 @@ pub trait Pipeline<C> {
     fn types(&self, context: &Context<'_, C>, input: Option<&Schema>) -> Types;
 
     /// What is wrong if its records go out by that schema.
-    fn misfits(&self, _output: &Schema) -> Vec<Problem> {
+    fn misfits(&self, _context: &Context<'_, C>, _output: &Schema) -> Vec<Problem> {
         Vec::new()
     }
 }

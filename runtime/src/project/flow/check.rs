@@ -186,7 +186,8 @@ impl<C> Checker<'_, C> {
                 return None;
             }
         };
-        for problem in named.pipeline.misfits(&schema) {
+        let context = Context { project: self.shared.name, pipeline: named.name, connections: self.shared.connections };
+        for problem in named.pipeline.misfits(&context, &schema) {
             self.problem(named, problem);
         }
         let key = self.key(named, output, &schema);
