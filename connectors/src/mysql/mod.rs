@@ -18,7 +18,8 @@ use crate::table::QueryResult;
 use crate::table_config::Capabilities;
 
 /// Nothing: it is read from only.
-pub const CAPABILITIES: Capabilities = Capabilities { name: "MySQL", modes: &[], columns: 4096, columns_for_keys: 0 };
+pub const CAPABILITIES: Capabilities =
+    Capabilities { name: "MySQL", modes: &[], partitions: false, columns: 4096, columns_of_stage: 0, columns_of_loading: 0 };
 
 impl Config {
     /// Runs SQL that reads, and returns its rows as the server writes them, times in UTC.
