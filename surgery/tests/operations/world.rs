@@ -203,7 +203,14 @@ fn records(topic: &str, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) -
 fn ingest(from: &Value) -> Ingest {
     let config = json!({ "from": from, "to": { "topic": RAW, "key": "customer" } });
     let config = serde_json::from_value(config).expect("a configuration");
-    Ingest { config, schema: schema(), key: vec!["customer".into()], topics: Vec::new(), progress: millrace_ingest::Progress::default() }
+    Ingest {
+        config,
+        schema: schema(),
+        key: vec!["customer".into()],
+        topics: Vec::new(),
+        connections: millrace_connectors::Connections::new(),
+        progress: millrace_ingest::Progress::default(),
+    }
 }
 
 fn transform() -> Transform {
