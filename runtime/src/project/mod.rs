@@ -4,7 +4,10 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+mod assembly;
+mod composition;
 mod document;
+mod files;
 mod finding;
 pub mod findings;
 pub mod flow;
@@ -15,6 +18,7 @@ mod lock;
 mod masking;
 mod place;
 mod places;
+mod profile;
 mod pulled_schemas;
 mod reference;
 mod registry_settings;

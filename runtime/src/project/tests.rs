@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::flow::{Claim, Context, Pipeline, Problem, Sharing, Types};
 use super::*;
 
+mod composition;
 mod flow;
 mod reading;
 
@@ -126,6 +127,10 @@ impl Folder {
     fn check_with(&self, environment: &[(&str, &str)]) -> Checked<Sample> {
         let variables: BTreeMap<&str, &str> = environment.iter().copied().collect();
         check(self.0.path(), &|name| variables.get(name).map(|&value| value.to_owned()))
+    }
+
+    fn check_profile(&self, profile: &str) -> Checked<Sample> {
+        check(Location { path: self.0.path(), profile: Some(profile) }, &|_| None)
     }
 
     /// The findings as lines, without the folder's name.

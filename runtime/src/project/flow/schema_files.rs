@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use millrace_model::{Code, Fault, Schema};
 
-use crate::project::document::read_text;
+use crate::project::files::read_text;
 use crate::project::finding::Finding;
 use crate::project::findings::Findings;
 use crate::project::kind::Kind;
