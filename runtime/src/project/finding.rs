@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::findings::Sources;
 use super::kind::Kind;
+use super::masking::masked_message;
 use super::place::Place;
 use super::suggest;
 
@@ -111,6 +112,15 @@ impl Finding {
     #[must_use]
     pub fn at(mut self, place: impl Into<Option<Place>>) -> Self {
         self.place = place.into();
+        self
+    }
+
+    /// The same without the passwords of URLs in its texts.
+    pub(super) fn masked(mut self) -> Self {
+        let texts = [Some(&mut self.message), self.expected.as_mut(), self.suggestion.as_mut(), self.help.as_mut()];
+        for text in texts.into_iter().flatten().filter(|text| text.contains("://")) {
+            *text = masked_message(text);
+        }
         self
     }
 

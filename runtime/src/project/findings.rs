@@ -25,8 +25,9 @@ pub struct Findings {
 }
 
 impl Findings {
+    /// Adds a finding. What it quotes of the file may be a URL with a password in it.
     pub(super) fn push(&mut self, finding: Finding) {
-        self.list.push(finding);
+        self.list.push(finding.masked());
     }
 
     /// Adds what was found after the project's own check, such as by asking servers.

@@ -39,6 +39,17 @@ const RESERVED: &[&str] = &[
     "transactional.id",
 ];
 
+/// What is wrong with a broker's address, if anything: librdkafka takes the host alone too.
+fn broker_fault(broker: &str) -> Option<&'static str> {
+    let port = broker.rsplit_once(':').map(|(_, port)| port).filter(|_| !broker.ends_with(']'));
+    match port {
+        _ if broker.starts_with("http://") || broker.starts_with("https://") => Some("is the address of a web server"),
+        _ if broker.contains(char::is_whitespace) => Some("has a blank in it: brokers are separated by commas"),
+        Some(port) if port.parse::<u16>().is_err() => Some("has no number for its port"),
+        _ => None,
+    }
+}
+
 pub(super) fn check(kafka: &KafkaConfig, document: &Document, findings: &mut Findings) {
     let mut error = |key: &str, message: String, help: String| {
         let place = document.locate(["kafka"].into_iter().chain(key.split('/')));
@@ -46,6 +57,11 @@ pub(super) fn check(kafka: &KafkaConfig, document: &Document, findings: &mut Fin
     };
     if kafka.brokers.trim().is_empty() {
         error("brokers", "expected brokers as host:port, found nothing".into(), "set `brokers:` or KAFKA_BROKERS".into());
+    }
+    for broker in kafka.brokers.split(',').map(str::trim).filter(|broker| !broker.is_empty()) {
+        if let Some(fault) = broker_fault(broker) {
+            error("brokers", format!("the broker `{broker}` {fault}"), "write each as host:port, such as localhost:9092".into());
+        }
     }
     if kafka.username.is_some() && kafka.password.is_none() {
         error("username", "there is a username and no password".into(), "set `password:` or KAFKA_PASSWORD".into());

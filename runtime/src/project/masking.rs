@@ -7,8 +7,19 @@ use std::ops::Range;
 
 use super::suggest;
 
+mod urls;
+
 /// The text with each password as `***`, in as many bytes as before, so that places in the text stay where they are.
 pub(super) fn masked(text: &str) -> String {
+    urls::masked(&without_values(text))
+}
+
+/// A message without the passwords of URLs in it.
+pub(super) fn masked_message(text: &str) -> String {
+    urls::shortened(text)
+}
+
+fn without_values(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut key = None;
     for line in text.split_inclusive('\n') {
@@ -23,9 +34,11 @@ pub(super) fn masked(text: &str) -> String {
     masked
 }
 
-/// Whether the line goes on with the value of a key in the column `key`.
+/// Whether the line goes on with the value of a key in the column `key`. The items of a list may stand in the column of its key.
 fn is_below(line: &str, key: usize) -> bool {
-    line.trim().is_empty() || line.len() - line.trim_start().len() > key
+    let column = line.len() - line.trim_start().len();
+    let is_item = line[column..].starts_with("- ") && !line[column..].contains(": ");
+    line.trim().is_empty() || column > key || (column == key && is_item)
 }
 
 /// Adds the line to `masked`; returns the column of a key whose value may go on below.
@@ -56,10 +69,13 @@ fn key_before(line: &str, colon: usize) -> Option<usize> {
     is_secret(name).then(|| before.len() - name.len())
 }
 
+/// What the keys of secrets have in their names.
+const SECRETS: [&str; 11] =
+    ["password", "passwd", "passphrase", "secret", "token", "api_key", "apikey", "access_key", "account_key", "private_key", "credential"];
+
 fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
-    ["password", "passwd", "passphrase", "secret", "token"].iter().any(|word| key.contains(word))
-        || suggest::nearest(&key, ["password"]).is_some()
+    SECRETS.iter().any(|word| key.contains(word)) || suggest::nearest(&key, ["password"]).is_some()
 }
 
 fn value_after(line: &str, colon: usize) -> Range<usize> {
@@ -91,6 +107,9 @@ fn quoted_length(value: &str, quote: char) -> usize {
 /// Up to what ends a value inside of brackets; a variable may stand at its beginning.
 fn flow_length(value: &str) -> usize {
     let variable = value.starts_with("${").then(|| value.find('}')).flatten().map_or(0, |end| end + 1);
+    if value.starts_with('[') {
+        return value.find(']').map_or(value.len(), |end| end + 1);
+    }
     value[variable..].find([',', '}', ']']).map_or(value.len(), |end| variable + end)
 }
 
@@ -135,6 +154,20 @@ mod tests {
     fn a_password_of_several_lines_is_hidden_to_its_end() {
         assert_eq!(shown("w:\n  password: |\n    hunter2\n\n    more\n  port: 1"), "w:\npassword: *\n***\n\n***\nport: 1");
         assert_eq!(shown("- password:\n    hunter2\n  port: 1"), "- password:\n***\nport: 1");
+    }
+
+    #[test]
+    fn tokens_and_lists_of_keys_are_hidden() {
+        assert_eq!(shown("token: abc"), "token: ***");
+        assert_eq!(shown("{ api_keys: [a, b], path: /a }"), "{ api_keys: *** , path: /a }");
+        assert_eq!(shown("api_keys:\n- abc\n- def\nport: 1"), "api_keys:\n***\n***\nport: 1");
+        assert_eq!(shown("secret_access_key: abc"), "secret_access_key: ***");
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_hidden() {
+        assert_eq!(shown("url: https://me:hunter2@host/path"), "url: https://me:*** @host/path");
+        assert_eq!(masked_message("found \"https://me:hunter2@host\" and a:b@c"), "found \"https://me:***@host\" and a:b@c");
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub use sections::{
 pub use variables::{Environment, process_environment};
 
 use document::Document;
+use millrace_model::Code;
 use shape::shape;
 use tree::{Node, Value};
 
@@ -118,12 +119,21 @@ where
             kafka_settings::check(&project.kafka, document, findings);
             registry_settings::check(&project.registry, document, findings);
             pulled_schemas::check(&project.schemas, &project.connections, document, findings);
+            check_listeners(&project.service, document, findings);
             Some(project)
         }
         Err(error) => {
             push_misfit(findings, &error);
             None
         }
+    }
+}
+
+fn check_listeners(service: &ServiceConfig, document: &Document, findings: &mut Findings) {
+    if service.http == service.admin && service.admin.port() != 0 {
+        let message = format!("the push gateway listens on {} too", service.admin);
+        let finding = Finding::error(Code::ProjectSyntax, message).kind(Kind::Settings).help("give each a port of its own".to_owned());
+        findings.push(finding.at(document.locate(["service", "admin"])));
     }
 }
 

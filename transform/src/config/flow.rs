@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use millrace_model::{Code, Schema};
 use millrace_runtime::project::flow::{self, Context, Problem, Types};
-use millrace_runtime::project::{Delivery, Output};
+use millrace_runtime::project::{Delivery, Kind, Output};
 
 use super::{Pipeline, StepConfig};
-use crate::steps::{StepError, compile};
+use crate::steps::{StepError, compile, doubtful};
 
 /// Well below the time after which Kafka aborts a transaction whose producer it takes for dead.
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(10);
@@ -36,7 +36,11 @@ impl<C> flow::Pipeline<C> for Pipeline {
             return Problem::error(Code::ProjectFlow, &["commit_interval".to_owned()], message).into();
         }
         match compile(&self.steps, input) {
-            Ok(steps) => Types { output: Some(steps.last().map_or(input, |step| step.output()).clone()), ..Types::default() },
+            Ok(steps) => {
+                let doubtful = doubtful(&self.steps, &steps, input).into_iter();
+                let problems = doubtful.map(|error| problem(&self.steps, error).kind(Kind::UnknownSymbol)).collect();
+                Types { output: Some(steps.last().map_or(input, |step| step.output()).clone()), problems, ..Types::default() }
+            }
             Err(error) => problem(&self.steps, error).into(),
         }
     }

@@ -7,6 +7,8 @@ use datafusion_sql::sqlparser::tokenizer::Span;
 use millrace_model::Code;
 use millrace_runtime::project::suggest::nearest;
 
+use super::wording;
+
 /// A step that can't be compiled: what is wrong with it, where, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct StepError {
@@ -73,9 +75,9 @@ impl StepError {
     }
 }
 
-/// The text of a planner's or kernel's error, without its category and backtrace.
+/// The text of a planner's or kernel's error in the words of the project, without its category and backtrace.
 pub(super) fn text(error: &DataFusionError) -> String {
     let message = error.message();
     let first = message.split("\n\nbacktrace").next().unwrap_or_default();
-    first.lines().next().unwrap_or_default().trim().to_owned()
+    wording::message(first.lines().next().unwrap_or_default())
 }

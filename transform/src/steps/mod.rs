@@ -22,8 +22,10 @@ mod output;
 mod pattern;
 mod select;
 mod sql;
+mod symbols;
 mod validate;
 mod values;
+mod wording;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +47,15 @@ use validate::Validate;
 /// The first step that can't be compiled, with the place in its SQL and what to do.
 pub fn compile(steps: &[StepConfig], input: &Schema) -> Result<Vec<Box<dyn Step>>, StepError> {
     compile_with(steps, input, Clock::system())
+}
+
+/// What the steps, which were compiled, say that can't be meant: no record makes it true. Each with its step and place.
+pub fn doubtful(steps: &[StepConfig], compiled: &[Box<dyn Step>], input: &Schema) -> Vec<StepError> {
+    let inputs = std::iter::once(input).chain(compiled.iter().map(|step| step.output()));
+    let found = steps.iter().zip(inputs).enumerate();
+    found
+        .flat_map(|(number, (step, input))| symbols::unknown(step, input).into_iter().map(move |error| StepError { step: number, ..error }))
+        .collect()
 }
 
 fn compile_with(steps: &[StepConfig], input: &Schema, mut clock: Clock) -> Compiled<Vec<Box<dyn Step>>> {

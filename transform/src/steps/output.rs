@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::error::{Compiled, StepError};
 use super::names::Names;
+use super::wording;
 
 /// One column of the output.
 pub(super) enum Column {
@@ -116,7 +117,12 @@ fn avro_type(data_type: &DataType, name: &str) -> Compiled<Value> {
             return Err(StepError::invalid("a union of several types can pass unchanged only; select the column as it is"));
         }
         DataType::Null => return Err(StepError::invalid("null alone has no type; write CAST(NULL AS type)")),
-        other => return Err(StepError::invalid(format!("{other} can't be a field of an Avro record; cast it to a number or to text"))),
+        other => {
+            return Err(StepError::invalid(format!(
+                "{} can't be a field of an Avro record; cast it to a number or to text",
+                wording::type_name(other)
+            )));
+        }
     })
 }
 

@@ -7,6 +7,7 @@ use arrow::error::ArrowError;
 use regex::Regex;
 
 use super::error::{Compiled, StepError};
+use super::wording::type_name;
 
 /// A regular expression for one column of text.
 pub(super) struct Pattern(Regex);
@@ -15,7 +16,7 @@ impl Pattern {
     /// Compiles the expression for the column of that name and type.
     pub(super) fn compile(column: &str, data_type: &DataType, matches: &str) -> Compiled<Self> {
         if data_type != &DataType::Utf8 {
-            return Err(StepError::invalid(format!("pattern is for text; {column} is {data_type}")));
+            return Err(StepError::invalid(format!("pattern is for text; {column} is {}", type_name(data_type))));
         }
         let regex = Regex::new(matches).map_err(|error| StepError::invalid(format!("{matches} is no regular expression: {error}")))?;
         Ok(Self(regex))

@@ -226,14 +226,24 @@ impl<C> Checker<'_, C> {
 
     /// Notes that a pipeline writes a topic; all that do agree on the schema.
     fn write(&mut self, named: &Named<'_, C>, output: &Output, schema: &Schema, key: Option<Key>) {
-        let fresh = self.typed_topic(&output.topic, schema.clone(), key);
+        let fresh = self.typed_topic(&output.topic, schema.clone(), key.clone());
         let known = self.topics.entry(output.topic.clone()).or_insert(Some(fresh));
         let Some(known) = known else { return };
-        let other = known.writers.first().filter(|_| known.schema != *schema).cloned();
+        let Some(first) = known.writers.first().cloned() else {
+            known.writers.push(named.name.to_owned());
+            known.key = key;
+            return;
+        };
         known.writers.push(named.name.to_owned());
-        if let Some(other) = other {
-            let problem = error(&["to"], format!("the pipeline `{other}` writes `{}` with another schema", output.topic));
+        let (schemas_differ, keys_differ) = (known.schema != *schema, known.key != key);
+        if schemas_differ {
+            let problem = error(&["to"], format!("the pipeline `{first}` writes `{}` with another schema", output.topic));
             let help = "give both the same columns, or declare one schema under `topics:`".to_owned();
+            self.problem(named, problem.kind(Kind::TwoWriters).help(help));
+        } else if keys_differ {
+            let message = format!("the pipeline `{first}` writes `{}` with another key", output.topic);
+            let problem = Problem::warning(Code::ProjectAdvice, &["to", "key"], message);
+            let help = "records that belong together may come into different partitions: give both the same key".to_owned();
             self.problem(named, problem.kind(Kind::TwoWriters).help(help));
         }
     }

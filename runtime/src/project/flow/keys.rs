@@ -3,11 +3,11 @@
 use arrow::datatypes::DataType;
 use millrace_model::{Code, Schema};
 
-use super::check::{Checker, Named};
-use super::unions;
+use super::check::{Checker, Named, error};
+use super::{Problem, unions};
 use crate::project::finding::Finding;
 use crate::project::kind::Kind;
-use crate::project::sections::{Key, Output};
+use crate::project::sections::{Key, Output, Topic};
 
 impl<C> Checker<'_, C> {
     /// The key that the pipeline makes: its own, or the topic's.
@@ -17,7 +17,12 @@ impl<C> Checker<'_, C> {
             return Some(key.clone());
         }
         let declared = self.shared.declared.get(&output.topic)?;
-        let key = declared.key.clone()?;
+        let Some(key) = declared.key.clone() else {
+            if named.pipeline.input().is_none() && is_compacted(declared) {
+                self.problem(named, keyless(&output.topic));
+            }
+            return None;
+        };
         if declared.schema.is_none() {
             self.key_columns(&key, schema, &["topics", &output.topic, "key"]);
         }
@@ -36,6 +41,19 @@ impl<C> Checker<'_, C> {
             }
         }
     }
+}
+
+fn is_compacted(topic: &Topic) -> bool {
+    topic.config.get("cleanup.policy").is_some_and(|policy| policy.as_str().contains("compact"))
+}
+
+/// Kafka refuses records without a key in a compacted topic.
+fn keyless(topic: &str) -> Problem {
+    let problem = error(&["to"], format!("the topic `{topic}` is compacted, and the pipeline writes records without a key"));
+    problem
+        .kind(Kind::BadKey)
+        .expected("`key:`".to_owned())
+        .help("set `key:` here or under `topics:`; Kafka keeps the last record of each key".to_owned())
 }
 
 fn doubled(column: &str) -> Finding {

@@ -20,6 +20,7 @@ use super::node::Node;
 use super::rows::{Failures, Rows};
 use crate::steps::error::text;
 use crate::steps::values::shown;
+use crate::steps::wording::type_name;
 
 /// What a null result means where no argument is null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +152,7 @@ impl Call {
                 DataFusionError::ArrowError(error, _) => arithmetic_cause(error, &self.data_type),
                 error => text(error),
             },
-            _ => format!("out of range of {}, or no value of it", self.data_type),
+            _ => format!("out of range of {}, or no value of it", type_name(&self.data_type)),
         }
     }
 
@@ -173,7 +174,7 @@ fn only(part: &RecordBatch, rows: Range<usize>) -> Result<RecordBatch, ArrowErro
 fn arithmetic_cause(error: &ArrowError, data_type: &DataType) -> String {
     match error {
         ArrowError::DivideByZero => "division by zero".to_owned(),
-        _ => format!("the result is out of range of {data_type}"),
+        _ => format!("the result is out of range of {}", type_name(data_type)),
     }
 }
 

@@ -19,6 +19,7 @@ use super::rows::{Failures, Rows};
 use super::symbols::Symbols;
 use crate::steps::casts;
 use crate::steps::sql::{CLOCK, Scope, is_total, unbounded};
+use crate::steps::wording;
 
 type Result<T> = std::result::Result<T, DataFusionError>;
 
@@ -318,5 +319,5 @@ impl<'a> Arguments<'a> {
 
 /// The expression much as it stands in SQL.
 fn text(expr: &Expr) -> String {
-    expr.human_display().to_string()
+    wording::sql(&expr.human_display().to_string())
 }

@@ -1,7 +1,7 @@
 //! SQL text to typed logical expressions over the columns of a step's input.
 
 mod functions;
-mod parse;
+pub(super) mod parse;
 mod planner;
 mod projection;
 mod refuse;
@@ -17,6 +17,7 @@ use datafusion_expr::Expr;
 use datafusion_sql::sqlparser::ast::Spanned;
 
 use super::error::{Compiled, StepError};
+use super::wording::type_name;
 
 /// Plans one SQL condition over the columns of `scope`.
 pub(super) fn condition(sql: &str, scope: &Scope) -> Compiled<Expr> {
@@ -29,6 +30,9 @@ fn boolean(sql: datafusion_sql::sqlparser::ast::Expr, scope: &Scope, qualifier: 
     let expr = scope.plan(sql, qualifier)?;
     match scope.data_type(&expr)? {
         arrow::datatypes::DataType::Boolean => Ok(expr),
-        other => Err(StepError::invalid(format!("the condition gives {other}, not true or false; compare it with a value")).at(span)),
+        other => {
+            Err(StepError::invalid(format!("the condition gives {}, not true or false; compare it with a value", type_name(&other)))
+                .at(span))
+        }
     }
 }

@@ -16,13 +16,13 @@ use crate::steps::error::{Compiled, StepError};
 pub(super) const INPUT: &str = "input";
 
 /// A SELECT over `input`, and the name by which its columns may be qualified.
-pub(super) struct Parsed {
-    pub(super) select: Select,
+pub(in crate::steps) struct Parsed {
+    pub(in crate::steps) select: Select,
     pub(super) qualifier: String,
 }
 
 /// Parses one SELECT over `input`; whatever needs more than one row at a time is refused by name.
-pub(super) fn select(sql: &str) -> Compiled<Parsed> {
+pub(in crate::steps) fn select(sql: &str) -> Compiled<Parsed> {
     let select = single_select(single_statement(sql)?)?;
     refuse::clauses(&select)?;
     let qualifier = input_name(&select.from)?;
@@ -30,7 +30,7 @@ pub(super) fn select(sql: &str) -> Compiled<Parsed> {
 }
 
 /// Parses one expression.
-pub(super) fn expression(sql: &str) -> Compiled<Expr> {
+pub(in crate::steps) fn expression(sql: &str) -> Compiled<Expr> {
     let mut parser = Parser::new(&GenericDialect).try_with_sql(sql).map_err(|error| syntax(&error))?;
     let expr = parser.parse_expr().map_err(|error| syntax(&error))?;
     let rest = parser.next_token();

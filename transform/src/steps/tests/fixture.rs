@@ -43,7 +43,7 @@ pub(super) fn avro() -> Value {
     })
 }
 
-pub(super) fn schema() -> Schema {
+pub(in crate::steps) fn schema() -> Schema {
     millrace_runtime::codec::schema(avro()).expect("the fixture's schema is valid")
 }
 

@@ -1,6 +1,6 @@
 //! What the steps do, said by SQL and rows.
 
-mod fixture;
+pub(super) mod fixture;
 mod output;
 mod property;
 mod refusals;

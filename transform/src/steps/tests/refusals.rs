@@ -4,6 +4,7 @@ use millrace_model::Code;
 
 use super::fixture::{error, run_steps};
 use crate::config::StepConfig;
+use crate::steps::wording::leaks;
 
 fn refused(text: &str) -> String {
     let error = error(text);
@@ -196,4 +197,66 @@ fn what_may_stand_around_the_table_is_refused_by_name() {
 fn all_columns_are_those_of_the_input_only() {
     assert!(invalid("SELECT other.* FROM input").contains("no table other"));
     assert!(invalid("SELECT input.* FROM input AS i").contains("write i.* or *"));
+}
+
+#[test]
+fn no_message_speaks_of_the_planner() {
+    let expressions = [
+        "name + tags",
+        "name = tags",
+        "b = 'x'",
+        "date_trunc(a)",
+        "abs(name)",
+        "substr(b, 'x')",
+        "CAST(name AS FOO)",
+        "CAST(tags AS INT)",
+        "item + 1",
+        "item.nope",
+        "tags['x']",
+        "name[1]",
+        "-name",
+        "NOT name",
+        "a AND b",
+        "coalesce(a, tags)",
+        "at > 'yesterday'",
+        "at > 5",
+        "price * name",
+        "INTERVAL 'foo'",
+        "DATE 'x'",
+        "split_part(name)",
+        "concat()",
+        "name LIKE 5",
+        "a IN ('x', tags)",
+        "a BETWEEN 'x' AND tags",
+        "nullif(a, tags)",
+        "array_length(name)",
+        "name::uuid",
+        "make_array(1, 'x', tags)",
+        "position('x' in b)",
+        "overlay(name placing 'x' from 'y')",
+        "a IS DISTINCT FROM tags",
+        "name COLLATE \"de\"",
+        "a = ANY(name)",
+        "round(name)",
+        "date_bin('x', at)",
+        "greatest(a, name, tags)",
+        "a.b.c.d",
+        "at AT TIME ZONE 5",
+        "trim(b)",
+    ];
+    let said: Vec<String> = expressions.iter().map(|expression| error(&format!("SELECT {expression} AS x FROM input")).message).collect();
+    let leaking: Vec<&String> = said.iter().filter(|message| leaks(message)).collect();
+    assert!(leaking.is_empty(), "{leaking:#?}");
+    assert_eq!(said[0], "text + list of text can't be computed: cast one with CAST(… AS …)");
+    assert_eq!(said[3], "date_trunc takes 2 arguments, and has 1 here");
+}
+
+#[test]
+fn no_reason_of_a_rejection_does() {
+    for expression in
+        ["date_part('foo', at)", "to_timestamp(tags)", "CAST(at AS INT)", "encode(name, 'foo')", "name AT TIME ZONE 'nowhere'"]
+    {
+        let reason = super::fixture::sql(&format!("SELECT {expression} AS x FROM input"), &[super::fixture::Order::default()]);
+        assert!(!leaks(reason.reason()), "{expression}: {}", reason.reason());
+    }
 }

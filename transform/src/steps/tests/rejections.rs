@@ -34,7 +34,7 @@ fn an_integer_that_overflows_rejects_its_row_alone() {
         assert_eq!(select(expression, &orders).rejected_rows(), [1], "{expression}");
     }
     let reason = select("big + 1", &[Order { big: i64::MAX, ..Order::default() }]).reason().to_owned();
-    assert_eq!(reason, "x: big + 1 failed: the result is out of range of Int64 (big = 9223372036854775807)");
+    assert_eq!(reason, "x: big + 1 failed: the result is out of range of long (big = 9223372036854775807)");
 }
 
 #[test]

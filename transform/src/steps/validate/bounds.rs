@@ -5,11 +5,12 @@ use datafusion_common::ScalarValue;
 use datafusion_expr::{Expr, ident, lit};
 
 use crate::steps::error::{Compiled, StepError};
+use crate::steps::wording::type_name;
 
 /// `min <= column AND column <= max`, as far as there is a bound.
 pub(super) fn within(column: &str, data_type: &DataType, min: Option<&str>, max: Option<&str>) -> Compiled<Expr> {
     if !(data_type.is_numeric() || data_type.is_temporal()) {
-        return Err(StepError::invalid(format!("range is for numbers and times; {column} is {data_type}")));
+        return Err(StepError::invalid(format!("range is for numbers and times; {column} is {}", type_name(data_type))));
     }
     let bound = |text: Option<&str>| text.map(|text| value(column, data_type, text)).transpose();
     let (min, max) = (bound(min)?, bound(max)?);
@@ -35,7 +36,7 @@ fn value(column: &str, data_type: &DataType, text: &str) -> Compiled<Expr> {
         other => other,
     };
     let value = ScalarValue::from(text).cast_to(exact).ok().filter(|value| !value.is_null());
-    let value = value.ok_or_else(|| StepError::invalid(format!("{text} is no value for {column}, which is {data_type}")))?;
+    let value = value.ok_or_else(|| StepError::invalid(format!("{text} is no value for {column}, which is {}", type_name(data_type))))?;
     Ok(Expr::Literal(value, None))
 }
 
