@@ -131,7 +131,10 @@ fn each_mistake_is_said_as_it_is_pinned() {
         let case = Case::read(file);
         let findings = case.check(&schemas);
         let now = findings.to_text(false);
-        assert!(!findings.list().is_empty(), "{} is not broken", case.file.display());
+        if findings.list().is_empty() {
+            writeln!(wrong, "{} is not broken", case.file.display()).expect("a text");
+            continue;
+        }
         assert_machine_readable(&case.file, &findings);
         count += 1;
         if now == case.findings {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use millrace_connectors::Connection;
-use millrace_runtime::project::{self, Checked, Finding, Kind};
+use millrace_runtime::project::{self, Checked, Finding, Kind, Severity};
 
 type Project = project::Project<
     Connection,
@@ -39,6 +39,10 @@ const PARTS: &[(&str, &str)] = &[
     ("version: 1\ntransform:\n  example:\n", "    "),
     ("version: 1\ntransform:\n  example:\n    from: example.in\n    to: { topic: example.out }\n", "    "),
     ("version: 1\ntransform:\n  example:\n    from: example.in\n    to: { topic: example.out }\n    steps:\n", "      "),
+    (
+        "version: 1\ntransform:\n  example:\n    from: example.in\n    to: { topic: example.out }\n    steps:\n      - validate:\n",
+        "          ",
+    ),
     (
         "version: 1\ntransform:\n  example:\n    from: example.in\n    to: { topic: example.out }\n    steps:\n      - validate:\n          rules:\n",
         "            ",
@@ -87,7 +91,7 @@ fn examples(page: &Path) -> Vec<Example> {
     examples
 }
 
-/// What is wrong with the project `text`, apart from what belongs to the rest of it where it is a part.
+/// What is wrong with the project `text`, apart from variables that are set where it runs, and apart from what belongs to the rest of it where it is a part.
 fn mistakes(text: &str, is_part: bool) -> Vec<Finding> {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("millrace.yaml"), text).expect("a file");
@@ -95,7 +99,8 @@ fn mistakes(text: &str, is_part: bool) -> Vec<Finding> {
     let schema = root().join("examples/flights/schemas/flight.avsc");
     fs::copy(schema, folder.path().join("schemas/flight.avsc")).expect("a schema");
     let checked: Checked<Project> = project::check(folder.path(), &|_| None);
-    let is_mistake = |finding: &&Finding| finding.severity == project::Severity::Error && !(is_part && OF_THE_REST.contains(&finding.kind));
+    let is_of_the_rest = |kind: Kind| kind == Kind::UnsetVariable || (is_part && OF_THE_REST.contains(&kind));
+    let is_mistake = |finding: &&Finding| finding.severity == Severity::Error && !is_of_the_rest(finding.kind);
     checked.findings.list().iter().filter(is_mistake).cloned().collect()
 }
 

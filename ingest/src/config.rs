@@ -11,6 +11,13 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 mod flow;
 
 /// A pipeline of the ingest service: from outside into a topic.
+///
+/// ```yaml
+/// ingest:
+///   flights_api:
+///     from: { http: { path: /flights } }
+///     to: { topic: flights, schema: schemas/flight.avsc, key: carrier }
+/// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "IngestPipeline")]

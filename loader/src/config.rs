@@ -16,6 +16,15 @@ mod flow;
 pub use columns::{ColumnConfig, ColumnSource, Metadata};
 
 /// A pipeline of the loader service: from a topic into a table.
+///
+/// ```yaml
+/// load:
+///   flights_table:
+///     from: flights
+///     to: { connection: warehouse, table: flights }
+///     mode: upsert
+///     keys: [carrier, flight, time_hour]
+/// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "LoadPipeline")]

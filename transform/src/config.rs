@@ -7,6 +7,17 @@ use serde::Deserialize;
 mod flow;
 
 /// A pipeline of the transform service: from a topic through steps to a topic.
+///
+/// ```yaml
+/// transform:
+///   delays:
+///     from: flights
+///     steps:
+///       - validate: { rules: [ { not_null: [carrier] } ] }
+///       - filter: dep_delay IS NOT NULL
+///       - sql: SELECT carrier, flight, dep_delay > 15 AS late FROM input
+///     to: { topic: flights.delays }
+/// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "TransformPipeline")]
@@ -37,6 +48,12 @@ const fn commit_interval() -> Millis {
 }
 
 /// One step of a transform pipeline.
+///
+/// ```yaml
+/// steps:
+///   - filter: dep_delay IS NOT NULL
+///   - sql: SELECT carrier, flight, dep_delay FROM input
+/// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[schemars(rename = "Step")]
@@ -64,6 +81,15 @@ impl StepConfig {
 }
 
 /// A rule that a record must keep. Except for `not_null`, null keeps every rule.
+///
+/// ```yaml
+/// rules:
+///   - not_null: [carrier, flight]
+///   - range: { column: dep_delay, min: -120, max: 2000 }
+///   - one_of: { column: carrier, values: [AA, UA, DL] }
+///   - pattern: { column: tailnum, matches: "^N[0-9A-Z]+$" }
+///   - expression: dep_time <= arr_time
+/// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Rule {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use millrace_model::Code;
 
-use super::composition::{Composition, Include};
 use super::files::{Files, plain, read_text, yaml_files};
 use super::finding::Finding;
 use super::findings::Findings;
 use super::kind::Kind;
 use super::place::Place;
+use super::sections::Include;
 use super::shape::shape;
 use super::tree::{self, Entry, Node, Value};
 
@@ -82,19 +82,17 @@ impl Assembly<'_> {
             merge(all, entries, &mut Vec::new(), self.findings);
         }
         if let Some(include) = include {
-            self.include(file, include);
+            self.include(file, &include);
         }
     }
 
-    fn include(&mut self, file: &Path, entry: Entry) {
-        let node = Node { place: entry.node.place.clone(), value: Value::Map(vec![entry]) };
-        let Composition { include: Include(paths), .. } = match shape(&node, Path::new("")) {
-            Ok(composition) => composition,
-            Err(error) => return self.findings.push(error.finding()),
+    fn include(&mut self, file: &Path, entry: &Entry) {
+        let Include(paths) = match shape(&entry.node, Path::new("")) {
+            Ok(include) => include,
+            Err(error) => return self.findings.push(error.moved(&entry.node.place, entry.place()).finding()),
         };
         for (number, path) in paths.iter().enumerate() {
-            let place =
-                node.child(INCLUDE).map_or(&node.place, |(list, place)| list.child(&number.to_string()).map_or(place, |(_, item)| item));
+            let place = entry.node.child(&number.to_string()).map_or(&entry.node.place, |(_, place)| place);
             if let Err(finding) = self.one(file, path) {
                 self.findings.push(finding.at(place.clone()));
             }

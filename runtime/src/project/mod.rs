@@ -5,7 +5,6 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 mod assembly;
-mod composition;
 mod document;
 mod files;
 mod finding;
@@ -41,8 +40,8 @@ pub use place::Place;
 pub use places::Places;
 pub use reference::{json_schema, reference};
 pub use sections::{
-    ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, KafkaConfig, Key, Mechanism, Millis, OnError, Output, PathOrUrl, Project,
-    ProjectPath, PulledSchema, RegistryConfig, Scalar, SchemaOrigin, Secret, ServiceConfig, SubjectStrategy, Topic, Version,
+    ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, Include, KafkaConfig, Key, Mechanism, Millis, OnError, Output, Overlay, PathOrUrl,
+    Project, ProjectPath, PulledSchema, RegistryConfig, Scalar, SchemaOrigin, Secret, ServiceConfig, SubjectStrategy, Topic, Version,
 };
 pub use variables::{Environment, process_environment};
 

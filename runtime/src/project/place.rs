@@ -96,8 +96,12 @@ fn match_visible(raw: &str, before: usize, quote: Option<char>) -> usize {
     raw.len()
 }
 
-/// How long the word is that `text` begins with; at least one character.
+/// How long the word, or the quoted text, is that `text` begins with; at least one character.
 fn word_length(text: &str) -> u32 {
+    let quoted = text.strip_prefix('\'').and_then(|rest| rest.split_once(['\'', '\n'])).map(|(inner, _)| inner.chars().count() + 2);
+    if let Some(quoted) = quoted {
+        return quoted as u32;
+    }
     let word = text.chars().take_while(|&c| c.is_alphanumeric() || c == '_').count();
     word.max(1) as u32
 }
@@ -115,6 +119,7 @@ mod tests {
     #[test]
     fn a_place_in_a_plain_scalar_is_on_its_line() {
         assert_eq!(within("sql: SELECT nope FROM input", (1, 6), "SELECT nope FROM input", (1, 8)), (1, 13, 4));
+        assert_eq!(within("filter: a = 'x y' OR b", (1, 9), "a = 'x y' OR b", (1, 5)), (1, 13, 5));
     }
 
     #[test]

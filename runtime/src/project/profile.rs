@@ -1,14 +1,17 @@
 //! Profiles: values that lie over a project's own.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use millrace_model::Code;
 
 use super::assembly::parse;
-use super::composition::Composition;
 use super::files::Files;
 use super::finding::Finding;
 use super::findings::Findings;
 use super::kind::Kind;
 use super::place::Place;
+use super::sections::Overlay;
 use super::shape::shape;
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Value};
@@ -41,21 +44,14 @@ fn take(root: &mut Node, findings: &mut Findings) -> Vec<Entry> {
     let Value::Map(entries) = &mut root.value else { return Vec::new() };
     let Some(at) = entries.iter().position(|entry| entry.key == PROFILES) else { return Vec::new() };
     let entry = entries.remove(at);
-    let node = Node { place: entry.node.place.clone(), value: Value::Map(vec![entry]) };
-    match shape::<Composition>(&node, "".as_ref()) {
-        Err(error) => findings.push(error.finding()),
-        Ok(_) => {
-            if let Some(Value::Map(profiles)) = into_child(node) {
-                return profiles;
-            }
-        }
+    if let Err(error) = shape::<BTreeMap<String, Overlay>>(&entry.node, Path::new("")) {
+        findings.push(error.moved(&entry.node.place, entry.place()).finding());
+        return Vec::new();
     }
-    Vec::new()
-}
-
-fn into_child(node: Node) -> Option<Value> {
-    let Value::Map(mut entries) = node.value else { return None };
-    entries.pop().map(|entry| entry.node.value)
+    match entry.node.value {
+        Value::Map(profiles) => profiles,
+        _ => Vec::new(),
+    }
 }
 
 fn unknown(chosen: &str, mut known: Vec<&str>, project: &Place) -> Finding {

@@ -7,24 +7,11 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use super::composition::Composition;
-
 /// The JSON Schema (draft 2020-12) of a project file of type `P`.
 pub fn json_schema<P: JsonSchema>() -> Value {
-    let mut schema = whole::<P>();
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<P>();
     Variables.transform(&mut schema);
     schema.to_value()
-}
-
-/// The schema of a project of type `P`, with the keys that are gone when its files have been put together.
-fn whole<P: JsonSchema>() -> Schema {
-    let mut project = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<P>();
-    let composition = schemars::schema_for!(Composition).to_value();
-    let keys = composition["properties"].as_object().into_iter().flatten();
-    if let Some(properties) = project.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.extend(keys.map(|(key, value)| (key.clone(), value.clone())));
-    }
-    project
 }
 
 /// Lets a number or boolean be written as a variable.
@@ -63,7 +50,7 @@ Generated from the types that read the file, by `millrace schema project --refer
 
 /// The reference of a project file of type `P`, in Markdown: a part for each kind of section.
 pub fn reference<P: JsonSchema>() -> String {
-    let schema = whole::<P>().to_value();
+    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<P>().to_value();
     let mut page = String::from(HEAD);
     page += &part("Project", &schema);
     for (name, definition) in schema["$defs"].as_object().into_iter().flatten() {

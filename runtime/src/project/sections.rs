@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod composition;
 mod dead_letters;
 mod key;
 mod path;
@@ -17,6 +18,7 @@ mod scalar;
 mod secret;
 mod version;
 
+pub use composition::{Include, Overlay};
 pub use dead_letters::{DEAD_LETTERS, DeadLetterConfig};
 pub use key::Key;
 pub use path::ProjectPath;
@@ -33,6 +35,21 @@ pub use version::Version;
 ///
 /// The file is YAML, one file or a folder of them. Any text may hold `${NAME}` or `${NAME:default}`, which is
 /// replaced by the value of that environment variable after the file is parsed; `$${` is a plain `${`.
+///
+/// ```yaml
+/// version: 1
+/// name: shop
+/// connections:
+///   warehouse: { type: postgres, host: "${DW_HOST:localhost}", database: dw, user: loader, password: "${DW_PASSWORD:}" }
+/// ingest:
+///   flights_api:
+///     from: { http: { path: /flights } }
+///     to: { topic: flights, schema: schemas/flight.avsc, key: carrier }
+/// load:
+///   flights_table:
+///     from: flights
+///     to: { connection: warehouse, table: flights }
+/// ```
 // `C` is a connection; `I`, `T` and `L` are the pipelines of ingest, transform and load.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, bound = "C: Deserialize<'de>, I: Deserialize<'de>, T: Deserialize<'de>, L: Deserialize<'de>")]
@@ -44,6 +61,16 @@ pub struct Project<C, I, T, L> {
     /// Without it the name of the folder that the project is in.
     #[serde(default)]
     pub name: String,
+    /// More files of the project: a path or a pattern (`*` for any part of a name, `**` for any folders), or a list of them, relative to
+    /// the file that has the key and inside the project's folder. Sections may be spread over files; what a section holds is declared
+    /// once.
+    // Gone when the files have been put together, as profiles are.
+    #[serde(default)]
+    pub include: Include,
+    /// Values that lie over the project's own when a command is given `--profile NAME`. Keys with values are laid over each other, lists
+    /// and single values replace what was there, and null removes it. What the file `millrace.NAME.yaml` has lies over this.
+    #[serde(default)]
+    pub profiles: BTreeMap<String, Overlay>,
     /// How Kafka is reached.
     #[serde(default)]
     pub kafka: KafkaConfig,
@@ -74,6 +101,16 @@ pub struct Project<C, I, T, L> {
 }
 
 /// How Kafka is reached.
+///
+/// ```yaml
+/// kafka:
+///   brokers: "${KAFKA_BROKERS:localhost:9092}"
+///   username: millrace
+///   password: "${KAFKA_PASSWORD:}"
+///   mechanism: SCRAM-SHA-512
+///   tls: true
+///   options: { linger.ms: 5 }
+/// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Kafka")]
@@ -135,6 +172,10 @@ impl Mechanism {
 }
 
 /// Where services listen.
+///
+/// ```yaml
+/// service: { http: "0.0.0.0:8080", admin: "0.0.0.0:9600" }
+/// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Service")]
@@ -152,6 +193,12 @@ impl Default for ServiceConfig {
 }
 
 /// A topic: what its records are and how it is created when it does not exist yet.
+///
+/// ```yaml
+/// topics:
+///   customers: { schema: schemas/customer.avsc, key: id }
+///   flights: { partitions: 6, replication: 3, config: { cleanup.policy: compact, retention.ms: 604800000 } }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Topic {
@@ -172,6 +219,10 @@ pub struct Topic {
 }
 
 /// Where a pipeline's records go in Kafka.
+///
+/// ```yaml
+/// to: { topic: flights, schema: schemas/flight.avsc, key: [carrier, flight] }
+/// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Output {

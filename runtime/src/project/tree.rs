@@ -111,7 +111,17 @@ fn syntax_error(file: &Arc<Path>, error: &serde_saphyr::Error) -> SyntaxError {
     let place = error.location().map_or_else(|| Place::start(file), |location| place(file, location));
     let text = error.to_string();
     let message = text.split(" at line ").next().unwrap_or_default().split(", set DuplicateKeyPolicy").next().unwrap_or_default();
-    SyntaxError { message: message.to_owned(), place }
+    SyntaxError { message: plainly(message).to_owned(), place }
+}
+
+/// What the parser says, for those who have not read the YAML specification.
+fn plainly(message: &str) -> &str {
+    match message {
+        "while parsing a block mapping, did not find expected key" => "this line is indented like no key above it",
+        "tabs disallowed within this context (block indentation)" => "a line is indented by blanks, not by tabs",
+        "mapping values are not allowed in this context" => "a second `:` in one value: put the value in quotes",
+        other => other,
+    }
 }
 
 fn place(file: &Arc<Path>, location: Location) -> Place {
@@ -268,8 +278,8 @@ mod tests {
     #[test]
     fn what_is_not_yaml_is_refused_with_its_place() {
         assert_eq!(error("a: 1\na: 2\n"), "a.yaml:2:1: duplicate mapping key: a");
-        assert_eq!(error("a:\n\tb: 1\n"), "a.yaml:2:2: tabs disallowed within this context (block indentation)");
-        assert_eq!(error("a: b: c\n"), "a.yaml:1:5: mapping values are not allowed in this context");
+        assert_eq!(error("a:\n\tb: 1\n"), "a.yaml:2:2: a line is indented by blanks, not by tabs");
+        assert_eq!(error("a: b: c\n"), "a.yaml:1:5: a second `:` in one value: put the value in quotes");
     }
 
     #[test]

@@ -33,12 +33,13 @@ impl<C> flow::Pipeline<C> for Pipeline {
         let Some(input) = input else { return Types::default() };
         if self.delivery == Delivery::ExactlyOnce && self.commit_interval.duration() > LONGEST_TRANSACTION {
             let message = format!("transactions last {LONGEST_TRANSACTION:?} at most: Kafka aborts those that take longer");
-            return Problem::error(Code::ProjectFlow, &["commit_interval".to_owned()], message).into();
+            let problem = Problem::error(Code::ProjectFlow, &["commit_interval"], message).kind(Kind::Settings);
+            return problem.expected(format!("at most {LONGEST_TRANSACTION:?}")).into();
         }
         match compile(&self.steps, input) {
             Ok(steps) => {
                 let doubtful = doubtful(&self.steps, &steps, input).into_iter();
-                let problems = doubtful.map(|error| problem(&self.steps, error).kind(Kind::UnknownSymbol)).collect();
+                let problems = doubtful.map(|error| problem(&self.steps, error)).collect();
                 Types { output: Some(steps.last().map_or(input, |step| step.output()).clone()), problems, ..Types::default() }
             }
             Err(error) => problem(&self.steps, error).into(),
@@ -47,7 +48,7 @@ impl<C> flow::Pipeline<C> for Pipeline {
 }
 
 fn problem(steps: &[StepConfig], error: StepError) -> Problem {
-    let StepError { step, rule, code, message, place, suggestion } = error;
+    let StepError { step, rule, code, kind: sort, message, place, suggestion } = error;
     let kind = steps.get(step).map_or("", StepConfig::kind);
     let mut at = vec!["steps".to_owned(), step.to_string(), kind.to_owned()];
     if let Some(rule) = rule {
@@ -55,7 +56,7 @@ fn problem(steps: &[StepConfig], error: StepError) -> Problem {
         at.extend(rule_kind(steps, step, rule).map(str::to_owned));
     }
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    Problem::error(code, &at, message).suggestion(suggestion).inside(place.map(|(line, column)| (number(line), number(column))))
+    Problem::error(code, &at, message).kind(sort).suggestion(suggestion).inside(place.map(|(line, column)| (number(line), number(column))))
 }
 
 fn rule_kind(steps: &[StepConfig], step: usize, rule: usize) -> Option<&'static str> {

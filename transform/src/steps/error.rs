@@ -5,6 +5,7 @@ use std::fmt;
 use datafusion_common::DataFusionError;
 use datafusion_sql::sqlparser::tokenizer::Span;
 use millrace_model::Code;
+use millrace_runtime::project::Kind;
 use millrace_runtime::project::suggest::nearest;
 
 use super::wording;
@@ -16,8 +17,10 @@ pub struct StepError {
     pub step: usize,
     /// The number of the rule in a `validate` step, from 0.
     pub rule: Option<usize>,
-    /// The kind of error.
+    /// The code, whose page says what to do.
     pub code: Code,
+    /// What sort of finding it is.
+    pub kind: Kind,
     /// What is wrong, and what to do.
     pub message: String,
     /// Line and column in the step's SQL text, both from 1.
@@ -46,17 +49,22 @@ pub(super) type Compiled<T> = Result<T, StepError>;
 impl StepError {
     /// SQL that is wrong.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
-        Self { step: 0, rule: None, code: Code::SqlInvalid, message: message.into(), place: None, suggestion: None }
+        Self { step: 0, rule: None, code: Code::SqlInvalid, kind: Kind::Sql, message: message.into(), place: None, suggestion: None }
     }
 
     /// SQL that is right, but is not row by row.
     pub(super) fn unsupported(message: impl Into<String>) -> Self {
-        Self { code: Code::SqlUnsupported, ..Self::invalid(message) }
+        Self { code: Code::SqlUnsupported, kind: Kind::NotRowWise, ..Self::invalid(message) }
     }
 
     /// An error of the planner.
     pub(super) fn planning(error: &DataFusionError) -> Self {
         Self::invalid(text(error))
+    }
+
+    /// The same error, of that kind.
+    pub(super) fn kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     /// The same error at the beginning of `span`, unless it has a place already.

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{BinaryOperator, Expr, Spanned, Value as SqlValue, ValueWithSpan, Visit, Visitor};
 use millrace_model::Schema;
+use millrace_runtime::project::Kind;
 use serde_json::Value;
 
 use super::error::StepError;
@@ -54,7 +55,7 @@ impl Enums {
     fn misfit(&self, column: &str, text: &str) -> Option<StepError> {
         let symbols = self.0.get(column).filter(|symbols| !symbols.iter().any(|symbol| symbol == text))?;
         let message = format!("{column} is never '{text}': its symbols are {}", symbols.join(", "));
-        Some(StepError::invalid(message).suggesting(text, symbols.iter().map(String::as_str)))
+        Some(StepError::invalid(message).kind(Kind::UnknownSymbol).suggesting(text, symbols.iter().map(String::as_str)))
     }
 
     /// The comparison of two operands, of which one may be an enum column and the other a text.

@@ -117,6 +117,7 @@ fn syntax(error: &ParserError) -> StepError {
         return StepError::invalid("the SQL is nested too deeply; divide it into several steps");
     };
     let (message, place) = split_place(message);
+    let message = message.replace("Expected: ", "expected ").replace("found: EOF", "found the end of the SQL").replace("found: ", "found ");
     StepError { place, ..StepError::invalid(message) }
 }
 

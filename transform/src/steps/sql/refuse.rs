@@ -8,6 +8,8 @@ use datafusion_sql::sqlparser::ast::{
 };
 use datafusion_sql::sqlparser::tokenizer::Span;
 
+use millrace_runtime::project::Kind;
+
 use super::functions;
 use super::parse::INPUT;
 use crate::steps::error::{Compiled, StepError};
@@ -193,7 +195,8 @@ impl Names<'_> {
 /// A column that the input does not have.
 pub(in crate::steps) fn unknown_column<'a>(name: &str, columns: impl Iterator<Item = &'a str> + Clone) -> StepError {
     let listed = columns.clone().collect::<Vec<_>>().join(", ");
-    StepError::invalid(format!("there is no column {name}; the input has {listed}")).suggesting(name, columns)
+    let error = StepError::invalid(format!("there is no column {name}; the input has {listed}"));
+    error.kind(Kind::UnknownColumn).suggesting(name, columns)
 }
 
 fn call(function: &Function) -> Compiled<()> {

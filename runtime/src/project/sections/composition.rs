@@ -1,32 +1,19 @@
-//! How a project is put together of files and profiles.
+//! What a project is put together of: files that are included, and profiles.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The keys of a project file that say what else belongs to the project. They are gone when it has been read.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Composition {
-    /// More files of the project: a path or a pattern (`*` for any part of a name, `**` for any folders), or a list of them, relative to the
-    /// file that has the key and inside the project's folder. Sections may be spread over files; what a section holds is declared once.
-    pub(super) include: Include,
-    /// Values that lie over those of the project when a command is given `--profile NAME`. Keys with values are laid over each other,
-    /// lists and single values replace what was there, and null removes it. What a file `millrace.NAME.yaml` has lies over this.
-    pub(super) profiles: BTreeMap<String, Overlay>,
-}
-
 /// Paths and patterns: one or a list of them.
-#[derive(Debug, Default)]
-pub(super) struct Include(pub(super) Vec<String>);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Include(pub(in crate::project) Vec<String>);
 
 /// Keys of a project with other values.
-#[derive(Debug)]
-pub(super) struct Overlay;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlay;
 
 struct IncludeVisitor;
 
