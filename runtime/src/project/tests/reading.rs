@@ -75,7 +75,7 @@ fn unknown_keys_are_errors_and_guessed() {
         lines("version: 1\ntopics:\n  a: { schma: flight.avsc }\n  b: { zebra: 1 }\n"),
         [
             "millrace.yaml:3:8: error[MR0102]: unknown key `schma` (did you mean `schema`?)",
-            "millrace.yaml:4:8: error[MR0102]: unknown key `zebra` (known keys: schema, key, partitions, replication, config)",
+            "millrace.yaml:4:8: error[MR0102]: unknown key `zebra` (known keys: schema, key, partitions, replication, subjects, config)",
         ]
     );
 }
