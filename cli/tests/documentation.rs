@@ -35,6 +35,7 @@ const PARTS: &[(&str, &str)] = &[
     ("version: 1\ningest:\n  example:\n", "    "),
     ("version: 1\ningest:\n  example:\n    to: { topic: example }\n", "    "),
     ("version: 1\ningest:\n  example:\n    to: { topic: example }\n    from:\n", "      "),
+    ("version: 1\ningest:\n  example:\n    from: { http: { path: /example } }\n", "    "),
     ("version: 1\ntransform:\n", "  "),
     ("version: 1\ntransform:\n  example:\n", "    "),
     ("version: 1\ntransform:\n  example:\n    from: example.in\n    to: { topic: example.out }\n", "    "),
@@ -107,8 +108,16 @@ fn mistakes(text: &str, is_part: bool) -> Vec<Finding> {
     checked.findings.list().iter().filter(is_mistake).cloned().collect()
 }
 
+/// The text without the blanks that all of its lines begin with.
+fn outdented(text: &str) -> String {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let least = text.lines().filter(|line| !line.trim().is_empty()).map(indent).min().unwrap_or(0);
+    text.lines().map(|line| format!("{}\n", line.get(least..).unwrap_or_default())).collect()
+}
+
 /// The example as the part of a project that it fits best, with what is wrong with it as that.
 fn as_a_part(text: &str) -> Vec<Finding> {
+    let text = outdented(text);
     let completed = PARTS.iter().map(|(above, indent)| {
         let lines: String = text.lines().map(|line| format!("{indent}{line}\n")).collect();
         mistakes(&format!("{above}{lines}"), true)

@@ -106,7 +106,7 @@ pub struct Project<C, I, T, L> {
 /// kafka:
 ///   brokers: "${KAFKA_BROKERS:localhost:9092}"
 ///   username: millrace
-///   password: "${KAFKA_PASSWORD:}"
+///   password: "${KAFKA_PASSWORD}"
 ///   mechanism: SCRAM-SHA-512
 ///   tls: true
 ///   options: { linger.ms: 5 }
