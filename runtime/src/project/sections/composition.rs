@@ -11,9 +11,9 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Include(pub(in crate::project) Vec<String>);
 
-/// Keys of a project with other values.
+/// Keys of a project with other values: which they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overlay;
+pub struct Overlay(Vec<String>);
 
 struct IncludeVisitor;
 
@@ -71,8 +71,11 @@ impl<'de> Visitor<'de> for OverlayVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Overlay, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Overlay)
+        let mut keys = Vec::new();
+        while let Some((key, IgnoredAny)) = map.next_entry()? {
+            keys.push(key);
+        }
+        Ok(Overlay(keys))
     }
 }
 
