@@ -76,7 +76,7 @@ impl Visitor for Compared<'_> {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
             Expr::BinaryOp { left, op: BinaryOperator::Eq | BinaryOperator::NotEq, right } => {
-                self.found.extend(self.enums.pair(left, right))
+                self.found.extend(self.enums.pair(left, right));
             }
             Expr::InList { expr, list, .. } => self.found.extend(list.iter().filter_map(|item| self.enums.pair(expr, item))),
             Expr::Case { operand: Some(operand), conditions, .. } => {
@@ -144,11 +144,13 @@ mod tests {
     use super::*;
     use crate::steps::tests::fixture::schema;
 
-    fn found(step: &StepConfig) -> Vec<(String, Option<(usize, usize)>, Option<String>)> {
+    type Found = (String, Option<(usize, usize)>, Option<String>);
+
+    fn found(step: &StepConfig) -> Vec<Found> {
         unknown(step, &schema()).into_iter().map(|error| (error.message, error.place, error.suggestion)).collect()
     }
 
-    fn filter(sql: &str) -> Vec<(String, Option<(usize, usize)>, Option<String>)> {
+    fn filter(sql: &str) -> Vec<Found> {
         found(&StepConfig::Filter(sql.to_owned()))
     }
 

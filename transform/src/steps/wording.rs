@@ -124,11 +124,11 @@ fn decimal(arguments: &str) -> String {
     if arguments.is_empty() { "decimal".to_owned() } else { format!("decimal({})", arguments.replace(", ", ",")) }
 }
 
-/// A kind of message, and how it is said here.
-type Rule = (Regex, fn(&Captures<'_>) -> String);
+/// How a message is said here.
+type Said = fn(&Captures<'_>) -> String;
 
-static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    let rules: [(&str, fn(&Captures<'_>) -> String); 18] = [
+static RULES: LazyLock<Vec<(Regex, Said)>> = LazyLock::new(|| {
+    let rules: [(&str, Said); 18] = [
         (r"^Cannot coerce arithmetic expression (.+) ([-+*/%]|\|\|) (.+) to valid types", |found| {
             format!("{} {} {} can't be computed: {CAST}", sql(&found[1]), &found[2], sql(&found[3]))
         }),
@@ -169,7 +169,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
             name => format!("{name} can't be used with {}", sql(&found[2])),
         }),
     ];
-    let more: [(&str, fn(&Captures<'_>) -> String); 4] = [
+    let more: [(&str, Said); 4] = [
         (r"^Unsupported SQL type (.+)$", |found| {
             format!("there is no type {} here: cast to a number, text, boolean, date, time or timestamp", &found[1])
         }),
