@@ -169,9 +169,6 @@ fn the_orders_example_is_sound_before_and_after_its_schema_moves() {
 
 #[test]
 fn the_reference_is_up_to_date() {
-    let page = fs::read_to_string(root().join("docs/project-file-reference.md")).unwrap_or_default();
-    let current = page == project::reference::<Project>();
-    assert!(current, "renew it: cargo run -- schema project --reference > docs/project-file-reference.md");
     let (page, now) = (root().join("docs/project-file-reference.md"), project::reference::<Project>());
     if std::env::var_os("MILLRACE_WRITE_DOCS").is_some() {
         fs::write(&page, &now).expect("the page is written");

@@ -44,7 +44,7 @@ fn is_typed_scalar(schema: &Map<String, Value>) -> bool {
 const HEAD: &str = "\
 # The keys of the project file
 
-Generated from the types that read the file, by `millrace schema --reference`. The [guide](project-file.md) says what they are for.
+Generated from the types that read the file, by `millrace schema project --reference`. The [guide](project-file.md) says what they are for.
 
 ";
 
