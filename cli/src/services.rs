@@ -109,8 +109,8 @@ fn ingest_pipelines(context: &Context<'_>, names: &[&str]) -> anyhow::Result<Vec
 }
 
 async fn start_ingest(context: &Context<'_>, pipelines: Vec<(Ingest, Pipeline)>) -> anyhow::Result<RunningServices> {
-    let address = context.loaded.project.service.http;
-    let running = ingesting::start(pipelines, address, &context.cluster, &context.registry, context.shutdown).await?;
+    let service = &context.loaded.project.service;
+    let running = ingesting::start(pipelines, service, &context.cluster, &context.registry, context.shutdown).await?;
     if let Some(address) = running.address() {
         tracing::info!(%address, "the push gateway takes records");
     }

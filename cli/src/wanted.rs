@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millrace_ingest::own_topics;
+use millrace_ingest::{key_topics, own_topics};
 use millrace_provision::{Path, Wanted, WantedSubject, WantedTable, WantedTopic};
 use millrace_runtime::kafka::topics::{Declared, Operation};
 use millrace_runtime::keys::KeyFormat;
@@ -34,8 +34,14 @@ impl Loaded {
         for (section, name, letters) in self.dead_letter_pipelines() {
             topics.add(self.declared(letters), &path([section, name]), &[Operation::Write]);
         }
+        let mut kept = |kept: [Declared; 2]| {
+            kept.into_iter().for_each(|topic| topics.add(topic, &path(["ingest"]), &[Operation::Read, Operation::Write]));
+        };
         if !self.project.ingest.is_empty() {
-            own_topics().into_iter().for_each(|topic| topics.add(topic, &path(["ingest"]), &[Operation::Read, Operation::Write]));
+            kept(own_topics());
+        }
+        if self.push_paths().next().is_some() {
+            kept(key_topics(self.project.service.idempotency_partitions));
         }
         topics.0.into_values().collect()
     }

@@ -3,12 +3,15 @@
 use std::fmt;
 
 use millrace_connectors::SourceConfig;
-use millrace_runtime::project::{ByteSize, DeadLetterConfig, Delivery, OnError, Output};
+use millrace_runtime::project::{DeadLetterConfig, Delivery, OnError, Output};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 mod flow;
+mod http;
+
+pub use http::{ApiKeys, Cors, Http, Idempotency, Rate};
 
 /// A pipeline of the ingest service: from outside into a topic.
 ///
@@ -61,22 +64,6 @@ pub enum Input {
     /// Records that are pulled from a source.
     #[schemars(untagged)]
     Source(SourceConfig),
-}
-
-/// A path of the push gateway: `POST` one JSON object, a JSON array of them, or one on each line (NDJSON).
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Http {
-    /// The path, such as `/flights`; each pipeline has its own.
-    #[schemars(regex(pattern = "^/"))]
-    pub path: String,
-    /// The largest body that is taken; a larger one is answered with 413.
-    #[serde(default = "max_body")]
-    pub max_body: ByteSize,
-}
-
-const fn max_body() -> ByteSize {
-    ByteSize::new(1 << 20)
 }
 
 /// By hand, so that a new source is a line in `connectors` alone and errors keep their line of the file.

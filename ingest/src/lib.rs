@@ -15,4 +15,5 @@ pub mod service;
 
 pub use positions::{ASSIGNMENTS, POSITIONS, own_topics};
 pub use progress::{Progress, SplitProgress};
+pub use push::keyed::{IDEMPOTENCY, key_topics};
 pub use service::{Ingest, Running, start};

@@ -20,7 +20,7 @@ pub const ASSIGNMENTS: &str = "millrace.assignments";
 /// How many shares the work of a pull pipeline is cut into, and so how many instances can take part.
 const SHARES: i32 = 12;
 
-/// The topics that ingest keeps for itself.
+/// The topics that ingest keeps for itself, whatever its pipelines are; those that are pushed to have [`crate::key_topics`] too.
 pub fn own_topics() -> [Declared; 2] {
     let assignments = Declared { name: ASSIGNMENTS.to_owned(), partitions: Some(SHARES), ..Declared::default() };
     [Declared::compacted(POSITIONS, 1), assignments]

@@ -69,6 +69,14 @@ codes! {
     ColumnsUnfit = "MR0420", "The columns of a source do not fit the topic's schema", "Change the query, the file or the schema as the message says.";
     CursorUnfit = "MR0421", "The cursor of a query does not order its rows", "Name columns that are never null and that together tell rows apart: `cursor: [updated_at, id]`.";
     QueryInvalid = "MR0422", "A query can't be run", "Mend `sql`, or grant the connection's user what it reads.";
+    EventInvalid = "MR0413", "The event is not a CloudEvent 1.0", "Send id, source, specversion 1.0 and type, and the data in one form.";
+    MediaTypeRefused = "MR0414", "The body is of a kind that the gateway does not take", "Name the body's type in Content-Type; the answer lists those that are taken.";
+    BodyUnreadable = "MR0415", "The body is not what its headers say", "Mend the sender: Content-Type and Content-Encoding must be those of the body.";
+    ApiKeyRefused = "MR0416", "The request has no API key that the path takes", "Send one of the path's api_keys as Authorization: Bearer KEY, or as X-API-Key.";
+    TooManyRequests = "MR0417", "The path is asked for more than its limits allow", "Send again after the seconds of Retry-After, or raise rate or max_in_flight.";
+    KeyReused = "MR0418", "The Idempotency-Key was used with another request", "Give every request a key of its own; only a repetition has the same one.";
+    KeyHandedOver = "MR0419", "The replica that owns the Idempotency-Key is changing", "Send again, with the same key, after the seconds of Retry-After.";
+    KeysFull = "MR0423", "As many Idempotency-Keys are remembered as there is room for", "Send again later, raise idempotency.memory, shorten idempotency.window, or start more replicas.";
     // MR05..: transform.
     SqlInvalid = "MR0501", "The SQL of a step can't be used", "Mend the place that the message names.";
     SqlUnsupported = "MR0502", "The SQL needs more than one row at a time", "Use row-wise expressions; aggregates, joins and windows belong to later steps.";

@@ -51,6 +51,12 @@ impl Pipeline {
         Self { bounded: true, ..self }
     }
 
+    /// A part of this pipeline that runs beside it: the same records, counts and traces, a health of its own.
+    #[must_use]
+    pub fn part(&self, part: &str) -> Self {
+        Self { health: self.health.part(part), ..self.clone() }
+    }
+
     /// Runs `work` on a thread of its own until it ends well, which it does on shutdown, or stands halted for good.
     /// After a fault it is run again, from the start, as the fault's class says.
     ///

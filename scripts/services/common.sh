@@ -62,3 +62,15 @@ end_own() {
   if [ -d "/proc/$pid" ]; then kill -9 "$pid"; fi
   rm -f "$1"
 }
+
+# Independent writers, readers and validators of what Millrace reads and writes, for the tests' Python.
+# shellcheck disable=SC2034 # used by setup.sh
+PYTHON_PACKAGES=('fastavro>=1.9,<2' 'cloudevents>=2,<3' 'openapi-spec-validator>=0.7,<1')
+
+# The Python that has them: the system's, or the tests' own.
+test_python() {
+  local candidate
+  for candidate in python3 "$SERVICES_CACHE/python/bin/python"; do
+    if "$candidate" -c 'import fastavro, cloudevents.core, openapi_spec_validator' 2>/dev/null; then echo "$candidate"; return; fi
+  done
+}

@@ -12,7 +12,7 @@
 #   MILLRACE_TEST_MYSQL            URL of the MariaDB database, with user and password
 #   MILLRACE_TEST_CONNECT          URL of Kafka Connect, which may still be starting
 #   MILLRACE_TEST_JAVA_KAFKA_LIBS  folder of Kafka's jars, for tests with Java clients
-#   MILLRACE_TEST_PYTHON           a Python that has fastavro
+#   MILLRACE_TEST_PYTHON           a Python that has what common.sh names
 # and finds `java` on its PATH.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -63,13 +63,6 @@ start_all() {
   "$here/connect.sh" start # natively in any case: its jars are those of the Java clients
 }
 
-python_with_fastavro() {
-  local candidate
-  for candidate in python3 "$SERVICES_CACHE/python/bin/python"; do
-    if "$candidate" -c 'import fastavro' 2>/dev/null; then echo "$candidate"; return; fi
-  done
-}
-
 export_addresses() {
   export MILLRACE_TEST_KAFKA=127.0.0.1:$KAFKA_PORT
   export MILLRACE_TEST_KAFKA_SASL=127.0.0.1:$KAFKA_SASL_PORT
@@ -80,7 +73,7 @@ export_addresses() {
   MILLRACE_TEST_MYSQL=$("$here/mariadb.sh" url)
   MILLRACE_TEST_CONNECT=$("$here/connect.sh" url)
   MILLRACE_TEST_JAVA_KAFKA_LIBS=$("$here/kafka.sh" libs)
-  MILLRACE_TEST_PYTHON=$(python_with_fastavro)
+  MILLRACE_TEST_PYTHON=$(test_python)
   export MILLRACE_TEST_REGISTRY MILLRACE_TEST_POSTGRES MILLRACE_TEST_MYSQL MILLRACE_TEST_CONNECT MILLRACE_TEST_JAVA_KAFKA_LIBS MILLRACE_TEST_PYTHON
 }
 

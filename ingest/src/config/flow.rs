@@ -29,7 +29,7 @@ impl flow::Pipeline<Connection> for Pipeline {
 
     fn types(&self, _: &Context<'_, Connection>, _: Option<&Schema>) -> Types {
         match &self.from {
-            Input::Http(http) => Types { problems: path_problem(http).into_iter().collect(), ..Types::default() },
+            Input::Http(http) => Types { problems: problems(http), ..Types::default() },
             Input::Source(_) => Types::default(),
         }
     }
@@ -48,6 +48,27 @@ fn http_key(key: &str) -> Vec<String> {
 fn path_claim(http: &Http) -> Claim {
     let reason = "each path of the push gateway feeds one pipeline: choose another".to_owned();
     Claim { what: format!("the path `{}`", http.path), at: http_key("path"), sharing: Sharing::Never(reason) }
+}
+
+fn problems(http: &Http) -> Vec<Problem> {
+    let origins = http.cors.iter().flat_map(|cors| &cors.origins).zip(0..).filter_map(|(origin, index)| origin_problem(origin, index));
+    path_problem(http).into_iter().chain(room_problem(http)).chain(origins).collect()
+}
+
+fn room_problem(http: &Http) -> Option<Problem> {
+    let (body, room) = (http.max_body.bytes(), http.max_in_flight.bytes());
+    let message = format!("the path holds {room} bytes of bodies at once, less than the {body} of one");
+    (room < body).then(|| {
+        Problem::error(Code::ProjectSyntax, &http_key("max_in_flight"), message).help("raise max_in_flight, or lower max_body".to_owned())
+    })
+}
+
+fn origin_problem(origin: &str, index: usize) -> Option<Problem> {
+    let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    let good = rest.is_some_and(|host| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/'));
+    let keys = ["from", "http", "cors", "origins", &index.to_string()].map(str::to_owned);
+    let help = "write scheme and host, and the port if it is not the scheme's: https://shop.example".to_owned();
+    (!good && origin != "*").then(|| Problem::error(Code::ProjectSyntax, &keys, format!("`{origin}` is no origin")).help(help))
 }
 
 fn path_problem(http: &Http) -> Option<Problem> {

@@ -1,5 +1,7 @@
 //! What a sender is told.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -59,6 +61,12 @@ impl Answer {
         Self { accepted: written, rejected, errors_left_out: rejected - errors.len() as u64, errors }
     }
 
+    /// How many bytes its errors' texts take, with their places in the list.
+    pub(super) fn text_bytes(&self) -> usize {
+        let texts = |error: &RecordError| error.code.len() + error.field.as_ref().map_or(0, String::len) + error.reason.len();
+        self.errors.iter().map(|error| size_of::<RecordError>() + texts(error)).sum()
+    }
+
     fn status(&self) -> StatusCode {
         match (self.accepted, self.rejected) {
             (_, 0) => StatusCode::OK,
@@ -82,26 +90,33 @@ pub(super) struct Refused {
     pub(super) message: String,
     /// The paths there are, for who asked for another.
     pub(super) paths: Option<Vec<String>>,
+    /// How long the sender should wait before it repeats.
+    pub(super) retry_after: Option<Duration>,
 }
 
-/// How long a sender should wait before it repeats, in seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// How long a sender should wait for what is away.
+const AWAY: Duration = Duration::from_secs(5);
 
 impl Refused {
     pub(super) fn new(status: StatusCode, code: impl Into<Option<Code>>, message: impl Into<String>) -> Self {
-        Self { status, code: code.into(), message: message.into(), paths: None }
+        Self { status, code: code.into(), message: message.into(), paths: None, retry_after: None }
     }
 
     /// Too many of its pipeline's records were rejected of late for those of this request.
     pub(super) fn over_quota() -> Self {
         let message = "too many records of this pipeline were rejected within the last minute, and this request has more of them; \
                        nothing of it was written";
-        Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RejectionQuota, message)
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RejectionQuota, message).retry_after(AWAY)
     }
 
     /// Not now: the sender may repeat.
     pub(super) fn unavailable(code: Code, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(AWAY)
+    }
+
+    /// The same, and when to repeat.
+    pub(super) fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 }
 
@@ -112,15 +127,20 @@ impl IntoResponse for Refused {
             body["paths"] = paths.into();
         }
         let mut response = (self.status, Json(body)).into_response();
-        match self.status {
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER)
-            }
-            StatusCode::METHOD_NOT_ALLOWED => response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST")),
-            _ => None,
+        let said = match self.status {
+            StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, HeaderValue::from_static("POST"))),
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"millrace\""))),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Some((header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd"))),
+            _ => self.retry_after.map(|wait| (header::RETRY_AFTER, seconds(wait))),
         };
+        response.headers_mut().extend(said);
         response
     }
+}
+
+/// In whole seconds, and never too early.
+fn seconds(wait: Duration) -> HeaderValue {
+    HeaderValue::from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
 }
 
 #[cfg(test)]

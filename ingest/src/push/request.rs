@@ -1,9 +1,10 @@
 //! A request on its way from the gateway to its pipeline and back.
 
-use millrace_runtime::formats::Parsed;
 use tokio::sync::oneshot;
 
 use super::answer::{Answer, Refused};
+use super::keyed::Key;
+use super::reading::Read;
 
 /// What comes back for a request.
 pub(super) type Reply = Result<Answer, Refused>;
@@ -11,21 +12,22 @@ pub(super) type Reply = Result<Answer, Refused>;
 /// The records of one request, read by schema.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) parsed: Parsed,
-    pub(super) idempotency_key: Option<String>,
+    pub(super) read: Read,
+    /// With it the request belongs to one partition of keys.
+    pub(super) key: Option<Key>,
     reply: oneshot::Sender<Reply>,
 }
 
 impl Request {
     /// A request, and where its reply will come.
-    pub(super) fn new(parsed: Parsed, idempotency_key: Option<String>) -> (Self, oneshot::Receiver<Reply>) {
+    pub(super) fn new(read: Read, key: Option<Key>) -> (Self, oneshot::Receiver<Reply>) {
         let (reply, replied) = oneshot::channel();
-        (Self { parsed, idempotency_key, reply }, replied)
+        (Self { read, key, reply }, replied)
     }
 
     /// How many records it has, good and bad.
     pub(super) fn records(&self) -> usize {
-        self.parsed.batch.origin().records().len()
+        self.read.parsed.batch.origin().records().len()
     }
 
     /// Whether its sender has gone.

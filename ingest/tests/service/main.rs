@@ -2,4 +2,8 @@
 
 mod pull;
 mod push;
+mod push_admission;
+mod push_bodies;
+mod push_keyed;
+mod push_peers;
 mod world;

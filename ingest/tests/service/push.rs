@@ -70,7 +70,6 @@ async fn a_request_for_nothing_is_told_what_there_is() {
     assert_eq!((status, &said["paths"]), (404, &json!(["/orders"])));
     let got = client.get(service.url("/orders")).send().await.expect("answers");
     assert_eq!((got.status().as_u16(), got.headers()["allow"].to_str().expect("text")), (405, "POST"));
-    assert_eq!(answer(service.post("x").header("content-encoding", "gzip")).await.0, 415);
     service.stop().await;
 }
 

@@ -18,7 +18,7 @@ use millrace_runtime::dead_letters::{self, DeadLetter};
 use millrace_runtime::kafka::topics::Declared;
 use millrace_runtime::kafka::{Cluster, compacted};
 use millrace_runtime::pipeline::Pipeline;
-use millrace_runtime::project::{KafkaConfig, RegistryConfig};
+use millrace_runtime::project::{KafkaConfig, RegistryConfig, ServiceConfig};
 use millrace_runtime::registry::Registry;
 use millrace_runtime::service::{Health, Shutdown, State};
 use serde_json::{Value, json};
@@ -103,8 +103,8 @@ impl World {
     pub(crate) async fn run(&self, instance: &str, pipelines: Vec<(&str, Ingest)>) -> Service {
         let (health, shutdown) = (Health::new(), Shutdown::new());
         let pipelines = pipelines.into_iter().map(|(name, ingest)| (ingest, Pipeline::new("ingest", "shop", name, &health, &shutdown)));
-        let address = ([127, 0, 0, 1], 0).into();
-        let running = millrace_ingest::start(pipelines.collect(), address, &self.cluster(instance), &self.registry, &shutdown).await;
+        let service = ServiceConfig { http: ([127, 0, 0, 1], 0).into(), ..ServiceConfig::default() };
+        let running = millrace_ingest::start(pipelines.collect(), &service, &self.cluster(instance), &self.registry, &shutdown).await;
         Service { running: running.expect("starts"), health, shutdown, client: reqwest::Client::new() }
     }
 
@@ -118,8 +118,8 @@ impl World {
         let progress = pipelines.iter().map(|(name, ingest)| ((*name).to_owned(), ingest.progress.clone())).collect();
         let pipelines =
             pipelines.into_iter().map(|(name, ingest)| (ingest, Pipeline::new("ingest", "shop", name, &health, &shutdown).bounded()));
-        let address = ([127, 0, 0, 1], 0).into();
-        let running = millrace_ingest::start(pipelines.collect(), address, &self.cluster(instance), &self.registry, &shutdown).await;
+        let service = ServiceConfig { http: ([127, 0, 0, 1], 0).into(), ..ServiceConfig::default() };
+        let running = millrace_ingest::start(pipelines.collect(), &service, &self.cluster(instance), &self.registry, &shutdown).await;
         tokio::time::timeout(DEADLINE, running.expect("starts").ended()).await.expect("it ends by itself");
         (health.states(), progress)
     }

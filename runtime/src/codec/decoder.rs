@@ -110,6 +110,18 @@ impl Decoder {
         Ok(Learnt::Readable(Box::new(Writer::new(id, &written, &self.reader)?)))
     }
 
+    /// How many bytes the value takes that `bytes` begin with, written with the schema of that id and without framing.
+    ///
+    /// # Errors
+    /// [`Code::SchemaIncompatible`] when values of that schema can't be read as the topic's, [`Code::AvroInvalid`] when this is none.
+    pub fn measure(&self, id: u32, bytes: &[u8]) -> Result<usize> {
+        match self.writers.get(&id) {
+            Some(Learnt::Readable(writer)) => writer.measure(bytes).map_err(|flaw| Fault::operator(Code::AvroInvalid, flaw)),
+            Some(Learnt::Unreadable(reason)) => Err(Fault::operator(Code::SchemaIncompatible, reason.clone())),
+            _ => Err(Fault::fatal(Code::Internal, format!("a value of schema {id} was to be measured before it was learnt"))),
+        }
+    }
+
     /// Decodes `records`, whose schema ids have all been learnt. A record that can't be decoded is rejected alone.
     ///
     /// # Errors

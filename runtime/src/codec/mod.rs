@@ -22,6 +22,7 @@
 //! Everything else (recursive records, durations, null alone) is refused by [`schema`], which names
 //! the field.
 
+pub mod container;
 mod decoder;
 pub(crate) mod definitions;
 mod encoder;

@@ -97,6 +97,13 @@ impl Shape {
         if cursor.bytes.is_empty() { Ok(()) } else { Err(flaw(format!("{} bytes follow the record", cursor.bytes.len()))) }
     }
 
+    /// How many bytes the value takes that `bytes` begin with.
+    pub(super) fn measure(&self, bytes: &[u8]) -> Result<usize, Flaw> {
+        let mut cursor = Cursor { bytes, memory: memory::MOST };
+        self.walk::<false>(&mut cursor)?;
+        Ok(bytes.len() - cursor.bytes.len())
+    }
+
     /// The fewest bytes that a value takes.
     pub(super) fn width(&self) -> usize {
         match self {

@@ -76,6 +76,11 @@ impl Writer {
         Ok(Rows { columns: columns.map_err(|error| defect("decoded rows of another form than the schema's", error))?, records: good })
     }
 
+    /// How many bytes the value takes that `bytes` begin with, written with this schema and without framing.
+    pub(super) fn measure(&self, bytes: &[u8]) -> Result<usize, String> {
+        self.shape.measure(bytes).map_err(|flaw| flaw.to_string())
+    }
+
     fn checked<const TEXTS: bool>(&self, values: &BinaryArray, mut records: Vec<u32>, rejected: &mut Vec<Rejection>) -> Vec<u32> {
         records.retain(|&record| {
             let flaw = self.shape.check::<TEXTS>(&values.value(record as usize)[FRAME..]).err();

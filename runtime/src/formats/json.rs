@@ -3,6 +3,8 @@
 //! The text is walked by the schema: each value stays as its raw text until its type is known. So numbers keep every
 //! digit, the depth of what a sender nests is bounded by the schema, and nothing is copied that needn't be.
 
+mod schema;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! How to reach a Kafka cluster, and what each client tells about its troubles.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millrace_model::{Code, Fault, Result};
@@ -43,6 +44,19 @@ impl Cluster {
     /// This process's name among its replicas.
     pub fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// This machine's address on the way to the cluster: where others of the same network reach it. Asks the system for names and
+    /// routes; sends nothing.
+    pub fn local_address(&self) -> Option<IpAddr> {
+        let brokers = self.base.get("bootstrap.servers")?;
+        let broker = brokers.split(',').next()?.trim().rsplit("//").next()?;
+        broker.to_socket_addrs().ok()?.find_map(|broker| {
+            let any: IpAddr = if broker.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let socket = UdpSocket::bind((any, 0)).ok()?;
+            socket.connect(broker).ok()?;
+            socket.local_addr().ok().map(|address| address.ip())
+        })
     }
 
     /// The settings that every client shares; options of the project file stand in it already.

@@ -21,39 +21,54 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub async fn read_to_end(cluster: &Cluster, topic: &str, each: impl FnMut(&Record<'_>) + Send + 'static) -> Result<()> {
     let (cluster, topic) = (cluster.clone(), topic.to_owned());
     let read = tokio::task::spawn_blocking(move || {
-        await_transactions(&cluster, &topic)?;
-        read(&cluster, &topic, each)
+        let partitions = all_of(&cluster, &topic)?;
+        await_transactions(&cluster, &topic, &partitions)?;
+        read(&cluster, &topic, partitions, each)
     });
     read.await.map_err(panicked)?
 }
 
-/// The same without waiting: up to what committed readers may read now. For people, who would rather see what there is than wait
-/// for a transaction that a killed process has left open.
+/// The same of the given partitions alone.
+pub async fn read_partitions_to_end(
+    cluster: &Cluster,
+    topic: &str,
+    partitions: &[i32],
+    each: impl FnMut(&Record<'_>) + Send + 'static,
+) -> Result<()> {
+    let (cluster, topic, partitions) = (cluster.clone(), topic.to_owned(), partitions.iter().copied().collect::<BTreeSet<_>>());
+    let read = tokio::task::spawn_blocking(move || {
+        await_transactions(&cluster, &topic, &partitions)?;
+        read(&cluster, &topic, partitions, each)
+    });
+    read.await.map_err(panicked)?
+}
+
+/// The same of all without waiting: up to what committed readers may read now. For people, who would rather see what there is than
+/// wait for a transaction that a killed process has left open.
 pub async fn read_now(cluster: &Cluster, topic: &str, each: impl FnMut(&Record<'_>) + Send + 'static) -> Result<()> {
     let (cluster, topic) = (cluster.clone(), topic.to_owned());
-    tokio::task::spawn_blocking(move || read(&cluster, &topic, each)).await.map_err(panicked)?
+    let read = tokio::task::spawn_blocking(move || read(&cluster, &topic, all_of(&cluster, &topic)?, each));
+    read.await.map_err(panicked)?
 }
 
 fn panicked(error: tokio::task::JoinError) -> Fault {
     Fault::fatal(Code::Internal, "reading a topic panicked").because(error)
 }
 
-fn await_transactions(cluster: &Cluster, topic: &str) -> Result<()> {
-    let uncommitted = reader(cluster, "read_uncommitted")?;
-    let count = partition_count(&uncommitted, topic)?;
-    let ends = (0..count).map(|partition| end(&uncommitted, topic, partition)).collect::<Result<Vec<_>>>()?;
-    let committed = reader(cluster, "read_committed")?;
-    for (partition, &seen) in ends.iter().enumerate() {
-        await_end(&committed, topic, partition as i32, seen)?;
-    }
-    Ok(())
+fn all_of(cluster: &Cluster, topic: &str) -> Result<BTreeSet<i32>> {
+    Ok((0..partition_count(&reader(cluster, "read_committed")?, topic)?).collect())
 }
 
-fn read(cluster: &Cluster, topic: &str, mut each: impl FnMut(&Record<'_>)) -> Result<()> {
+fn await_transactions(cluster: &Cluster, topic: &str, partitions: &BTreeSet<i32>) -> Result<()> {
+    let uncommitted = reader(cluster, "read_uncommitted")?;
+    let ends = partitions.iter().map(|&partition| Ok((partition, end(&uncommitted, topic, partition)?))).collect::<Result<Vec<_>>>()?;
     let committed = reader(cluster, "read_committed")?;
-    let count = partition_count(&committed, topic)?;
-    assign_all(&committed, topic, count)?;
-    let mut open: BTreeSet<i32> = (0..count).collect();
+    ends.into_iter().try_for_each(|(partition, seen)| await_end(&committed, topic, partition, seen))
+}
+
+fn read(cluster: &Cluster, topic: &str, mut open: BTreeSet<i32>, mut each: impl FnMut(&Record<'_>)) -> Result<()> {
+    let committed = reader(cluster, "read_committed")?;
+    assign(&committed, topic, &open)?;
     while !open.is_empty() {
         match committed.poll(REQUEST_TIMEOUT) {
             Some(Ok(message)) => each(&record(topic, &message, &headers(&message))),
@@ -108,9 +123,9 @@ fn await_end(client: &BaseConsumer<PlainContext>, topic: &str, partition: i32, s
     Ok(())
 }
 
-fn assign_all(client: &BaseConsumer<PlainContext>, topic: &str, count: i32) -> Result<()> {
-    let mut list = TopicPartitionList::with_capacity(count as usize);
-    for partition in 0..count {
+fn assign(client: &BaseConsumer<PlainContext>, topic: &str, partitions: &BTreeSet<i32>) -> Result<()> {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for &partition in partitions {
         list.add_partition_offset(topic, partition, Offset::Beginning).map_err(|error| fault("naming an offset", error))?;
     }
     client.assign(&list).map_err(|error| fault(&format!("reading topic {topic}"), error))

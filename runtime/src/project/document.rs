@@ -28,6 +28,7 @@ const DEFAULTS: &[(&str, &str, &str)] = &[
     ("registry", "token", "SCHEMA_REGISTRY_TOKEN"),
     ("service", "http", "MILLRACE_HTTP"),
     ("service", "admin", "MILLRACE_ADMIN"),
+    ("service", "advertise", "MILLRACE_ADVERTISE"),
 ];
 
 /// A project's files, merged, with variables replaced.

@@ -182,13 +182,25 @@ impl Mechanism {
 pub struct ServiceConfig {
     /// The address of the push gateway, as `ip:port`; port 0 picks a free one. Without it the variable `MILLRACE_HTTP`.
     pub http: SocketAddr,
+    /// The address at which the other replicas of ingest reach this one's push gateway, as `host:port` or a URL. Without it the variable
+    /// `MILLRACE_ADVERTISE`; without either the address that it listens on, or, where it listens on all, the one that leads to Kafka.
+    pub advertise: Option<String>,
+    /// How many partitions the topic `millrace.idempotency` is created with, and so how many replicas of ingest can share the requests
+    /// with an `Idempotency-Key`. An existing topic is left as it is.
+    #[schemars(range(min = 1))]
+    pub idempotency_partitions: i32,
     /// The address of health and metrics, as `ip:port`; port 0 picks a free one. Without it the variable `MILLRACE_ADMIN`.
     pub admin: SocketAddr,
 }
 
 impl Default for ServiceConfig {
     fn default() -> Self {
-        Self { http: SocketAddr::from(([127, 0, 0, 1], 8080)), admin: SocketAddr::from(([127, 0, 0, 1], 9600)) }
+        Self {
+            http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            advertise: None,
+            idempotency_partitions: 12,
+            admin: SocketAddr::from(([127, 0, 0, 1], 9600)),
+        }
     }
 }
 

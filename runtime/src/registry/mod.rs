@@ -5,6 +5,7 @@ mod fault;
 mod naming;
 mod references;
 mod subjects;
+mod version_ids;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,7 @@ struct Shared {
     endpoints: Endpoints,
     schemas: Mutex<HashMap<u32, Arc<str>>>,
     ids: Mutex<HashMap<Registration, u32>>,
+    version_ids: Mutex<version_ids::Known>,
 }
 
 impl Registry {
@@ -48,7 +50,7 @@ impl Registry {
     /// used. No connection is made.
     pub fn new(config: &RegistryConfig) -> Result<Self> {
         let endpoints = Endpoints::new(config)?;
-        let shared = Shared { endpoints, schemas: Mutex::default(), ids: Mutex::default() };
+        let shared = Shared { endpoints, schemas: Mutex::default(), ids: Mutex::default(), version_ids: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), subjects: Subjects::declared(config, &BTreeMap::new()) })
     }
 

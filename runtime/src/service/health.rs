@@ -67,6 +67,7 @@ impl Health {
     /// Adds a pipeline, which is [`State::Starting`]; its loop tells its state through what comes back.
     pub fn pipeline(&self, service: &'static str, pipeline: &str) -> PipelineHealth {
         let health = PipelineHealth {
+            service,
             name: format!("{service}/{pipeline}").into(),
             states: self.clone(),
             metrics: PipelineMetrics::new(service, pipeline),
@@ -143,12 +144,20 @@ impl Admin {
 /// Through which a pipeline's loop tells how it is. Changes are logged once. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct PipelineHealth {
+    service: &'static str,
     name: Arc<str>,
     states: Health,
     metrics: PipelineMetrics,
 }
 
 impl PipelineHealth {
+    /// The health of a part of the pipeline that has a life of its own, such as `ingest/orders/keys`.
+    #[must_use]
+    pub fn part(&self, part: &str) -> Self {
+        let pipeline = self.name.split_once('/').map_or(&*self.name, |(_, pipeline)| pipeline);
+        self.states.pipeline(self.service, &format!("{pipeline}/{part}"))
+    }
+
     /// It works.
     pub fn running(&self) {
         if self.become_(&State::Running).is_some() {

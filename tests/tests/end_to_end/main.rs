@@ -5,6 +5,7 @@ mod at_least_once;
 mod bad_input;
 mod commands;
 mod halt;
+mod idempotency;
 mod kill;
 mod missing_topics;
 mod outages;

@@ -78,6 +78,7 @@ impl Context {
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> Result<(), KafkaError> {
         let (reply, answer) = sync_channel(1);
         let assigned = Assigned { partitions: partitions(list), reply };
+        let mut held = false;
         // A cooperative rebalance that changes nothing for this member is told as an assignment of no partition.
         if list.count() > 0
             && self.tell(Event::Assigned(assigned))
@@ -86,13 +87,18 @@ impl Context {
             let offsets = match start {
                 Start::At(offsets) => offsets,
                 Start::Committed => committed(consumer, list)?,
+                Start::Nowhere => {
+                    held = true;
+                    Offsets::new()
+                }
             };
             set_starts(list, &offsets)?;
         }
         match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
-            _ => consumer.assign(list),
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(list)?,
+            _ => consumer.assign(list)?,
         }
+        if held { consumer.pause(list) } else { Ok(()) }
     }
 
     /// Lets the loop finish with the partitions, then lets them go.

@@ -60,6 +60,7 @@ pub struct Assigned {
 enum Start {
     Committed,
     At(Offsets),
+    Nowhere,
 }
 
 impl Assigned {
@@ -71,6 +72,12 @@ impl Assigned {
     /// Starts at `offsets`; at the beginning where there are none.
     pub fn start_at(self, offsets: Offsets) {
         self.answer(Start::At(offsets));
+    }
+
+    /// Takes the partitions and reads nothing of them: for a group that divides work by the partitions of a topic whose records are
+    /// read otherwise.
+    pub fn hold(self) {
+        self.answer(Start::Nowhere);
     }
 
     fn answer(self, start: Start) {

@@ -1,4 +1,4 @@
-//! Which records a body has.
+//! Which records a body of JSON has.
 
 use serde_json::value::RawValue;
 
@@ -8,7 +8,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 ///
 /// A JSON array is its items; any other JSON text is one record. What is not one JSON text is NDJSON if any of its lines
 /// is an object, or if `lines` says that the sender calls it so; else it is one record, which will be found bad.
-pub(super) fn records(body: &[u8], lines: bool) -> Vec<&[u8]> {
+pub(crate) fn records(body: &[u8], lines: bool) -> Vec<&[u8]> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii();
     if body.is_empty() {
         return Vec::new();
@@ -34,12 +34,6 @@ fn lines_of(body: &[u8]) -> Vec<&[u8]> {
 
 fn is_object(line: &[u8]) -> bool {
     line.starts_with(b"{") && serde_json::from_slice::<&RawValue>(line).is_ok()
-}
-
-/// Whether a content type means one JSON text on each line.
-pub(super) fn means_lines(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    matches!(kind.as_str(), "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines")
 }
 
 #[cfg(test)]
@@ -73,8 +67,6 @@ mod tests {
 
     #[test]
     fn a_sender_may_say_that_it_sends_lines() {
-        assert!(means_lines("application/x-ndjson; charset=utf-8"));
-        assert!(!means_lines("application/json"));
         assert_eq!(records(b"hello\nworld", true).len(), 2);
     }
 }

@@ -1,0 +1,164 @@
+//! One owned partition: groups of requests with a key into transactions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use millrace_model::{Code, Fault, Result};
+use millrace_runtime::service::Shutdown;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::super::answer::{Answer, Refused};
+use super::super::group::{Group, Inbox};
+use super::super::request::{Reply, Request};
+use super::super::writing::{Draft, Writing, blames_a_request};
+use super::forward::Key;
+use super::window::{self, Given, Known, Window};
+
+/// How soon a request that met a hand-over should come again.
+pub(super) const SOON: Duration = Duration::from_secs(2);
+
+/// A partition that this replica owns.
+pub(super) struct Lane {
+    pub(super) writing: Writing,
+    pub(super) window: Window,
+    pub(super) partition: i32,
+}
+
+/// A lane that was started.
+pub(super) struct Running {
+    stop: Shutdown,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Ends it when the transaction that is open, if one is, has been committed.
+    pub(super) async fn stop(self) {
+        self.stop.request();
+        if self.task.await.is_err() {
+            tracing::error!("a lane of idempotency keys panicked");
+        }
+    }
+}
+
+impl Lane {
+    /// Runs it on a thread of its own: commits block.
+    pub(super) fn start(mut self, requests: mpsc::Receiver<Request>, failed: mpsc::UnboundedSender<Fault>) -> Running {
+        let (stop, runtime) = (Shutdown::new(), Handle::current());
+        let stopped = stop.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            if let Err(fault) = runtime.block_on(self.run(Inbox::new(requests), &stopped)) {
+                // Who would hear it may be ending as well.
+                failed.send(fault).ok();
+            }
+        });
+        Running { stop, task }
+    }
+
+    /// Requests that wait when it ends get no reply: their senders are told to come again.
+    async fn run(&mut self, mut inbox: Inbox, stop: &Shutdown) -> Result<()> {
+        while let Some(Some(mut group)) = stop.or(inbox.next()).await {
+            match self.commit(&mut group) {
+                Ok(()) => group.answer(),
+                Err(fault) if blames_a_request(&fault) => {
+                    inbox.isolate(group, &fault);
+                    self.writing.abandon()?;
+                }
+                // Whether it was committed shows when the window is read again: with their keys all may be repeated.
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits the group, each key with the answer that its request gets.
+    fn commit(&mut self, group: &mut Group) -> Result<()> {
+        group.drop_abandoned();
+        let now = Timestamp::now();
+        let forgotten = self.window.forget(now);
+        let mut keyed = Keyed::default();
+        for request in &group.requests {
+            let reply = self.reply(request, &mut keyed, now)?;
+            keyed.replies.push(reply);
+        }
+        if !(keyed.given.is_empty() && forgotten.is_empty()) {
+            self.write_keys(&forgotten, &keyed.given)?;
+            self.writing.commit_draft(keyed.draft)?;
+        }
+        group.replies = keyed.replies;
+        keyed.given.into_iter().for_each(|(key, given)| self.window.add(key, given));
+        Ok(())
+    }
+
+    fn write_keys(&mut self, forgotten: &[Arc<str>], given: &[(Arc<str>, Given)]) -> Result<()> {
+        self.writing.begin()?;
+        self.writing.before_progress()?;
+        let pipeline = Arc::clone(&self.writing.pipeline.id);
+        let producer = &mut self.writing.producer;
+        forgotten.iter().try_for_each(|key| window::send(producer, &pipeline, self.partition, key, None))?;
+        given.iter().try_for_each(|(key, given)| window::send(producer, &pipeline, self.partition, key, Some(given)))
+    }
+
+    /// Writes a request, unless it was written before.
+    fn reply(&mut self, request: &Request, keyed: &mut Keyed, now: Timestamp) -> Result<Reply> {
+        let Some(Key { text, fingerprint }) = &request.key else {
+            return Err(Fault::fatal(Code::Internal, "a request without a key came to a partition of keys"));
+        };
+        if let Some(reply) = keyed.twin(text, *fingerprint) {
+            return Ok(reply);
+        }
+        match self.window.look(text, *fingerprint, keyed.bytes, now) {
+            Known::Answered(answer) => return Ok(Ok(answer.clone())),
+            Known::Otherwise => return Ok(Err(reused())),
+            Known::NoRoom(wait) => return Ok(Err(no_room(wait))),
+            Known::No => {}
+        }
+        let reply = self.writing.write(request, &mut keyed.draft)?;
+        if let Ok(answer) = &reply {
+            keyed.remember(text, *fingerprint, answer, now);
+        }
+        Ok(reply)
+    }
+}
+
+/// A group on its way.
+#[derive(Default)]
+struct Keyed {
+    replies: Vec<Reply>,
+    /// The answers to be remembered.
+    given: Vec<(Arc<str>, Given)>,
+    /// For each of their keys the request's fingerprint, and the place of its reply.
+    first: HashMap<Arc<str>, (u128, usize)>,
+    /// The memory that they will take.
+    bytes: usize,
+    draft: Draft,
+}
+
+impl Keyed {
+    /// The reply to a request whose key has come in this group already, and was taken.
+    fn twin(&self, key: &str, fingerprint: u128) -> Option<Reply> {
+        let &(first, place) = self.first.get(key)?;
+        Some(if first == fingerprint { self.replies[place].clone() } else { Err(reused()) })
+    }
+
+    fn remember(&mut self, key: &str, fingerprint: u128, answer: &Answer, now: Timestamp) {
+        let key: Arc<str> = key.into();
+        self.bytes += window::cost(&key, Some(answer));
+        self.first.insert(Arc::clone(&key), (fingerprint, self.replies.len()));
+        self.given.push((key, Given::new(now, fingerprint, answer)));
+    }
+}
+
+fn reused() -> Refused {
+    let message = format!("this Idempotency-Key was used with another request; {}", Code::KeyReused.help());
+    Refused::new(StatusCode::UNPROCESSABLE_ENTITY, Code::KeyReused, message)
+}
+
+fn no_room(wait: Duration) -> Refused {
+    let message = format!("no further Idempotency-Key can be remembered, and nothing was written; {}", Code::KeysFull.help());
+    Refused::new(StatusCode::TOO_MANY_REQUESTS, Code::KeysFull, message).retry_after(wait)
+}

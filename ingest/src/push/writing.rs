@@ -1,0 +1,119 @@
+//! Requests into the transactions of one producer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::StatusCode;
+use millrace_model::{Code, Fault, Rejection, Result, Stage};
+use millrace_runtime::formats::Refusal;
+use millrace_runtime::kafka::Producer;
+use millrace_runtime::output::Writer;
+use millrace_runtime::pipeline::Pipeline;
+use millrace_runtime::registry::Registry;
+use millrace_runtime::rejections::Rejecter;
+use millrace_runtime::telemetry::{BatchTrace, Tally};
+
+use super::answer::{Answer, Refused};
+use super::request::{Reply, Request};
+use crate::service::Ingest;
+
+/// A producer, and what it writes of a pipeline's requests.
+pub(super) struct Writing {
+    ingest: Arc<Ingest>,
+    pub(super) pipeline: Pipeline,
+    pub(super) producer: Producer,
+    writer: Writer,
+    rejecter: Rejecter,
+}
+
+/// A transaction on its way: what it will have done when it is committed.
+pub(super) struct Draft {
+    started: Instant,
+    tally: Tally,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self { started: Instant::now(), tally: Tally::default() }
+    }
+}
+
+/// Whether a transaction failed for what one of its requests holds.
+pub(super) fn blames_a_request(fault: &Fault) -> bool {
+    matches!(fault.code(), Code::KafkaTooLarge | Code::KeyInvalid | Code::RejectionQuota)
+}
+
+impl Writing {
+    pub(super) async fn open(ingest: &Arc<Ingest>, registry: &Registry, pipeline: &Pipeline, mut producer: Producer) -> Result<Self> {
+        let writer = Writer::open(registry, &mut producer, &ingest.config.to.topic, &ingest.schema, &ingest.key).await?;
+        let rejecter = Rejecter::new(&pipeline.id, &ingest.config.dead_letters, ingest.config.on_error);
+        Ok(Self { ingest: Arc::clone(ingest), pipeline: pipeline.clone(), producer, writer, rejecter })
+    }
+
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.ingest.begin(&mut self.producer)
+    }
+
+    /// Where progress can't be one transaction with the records, the records are made durable before it.
+    pub(super) fn before_progress(&self) -> Result<()> {
+        self.ingest.before_progress(&self.producer)
+    }
+
+    pub(super) fn commit(&mut self) -> Result<()> {
+        self.ingest.commit(&mut self.producer)
+    }
+
+    /// Commits, and counts what was done.
+    pub(super) fn commit_draft(&mut self, mut draft: Draft) -> Result<()> {
+        let committing = Instant::now();
+        self.commit()?;
+        let metrics = &self.pipeline.metrics;
+        draft.tally.commit(metrics);
+        self.rejecter.committed(metrics);
+        metrics.commit_seconds(committing.elapsed().as_secs_f64());
+        metrics.batch_seconds(draft.started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Gives the transaction up.
+    pub(super) fn abandon(&mut self) -> Result<()> {
+        self.rejecter.abandoned();
+        self.producer.abort()
+    }
+
+    /// Writes a request.
+    pub(super) fn write(&mut self, request: &Request, draft: &mut Draft) -> Result<Reply> {
+        let parsed = &request.read.parsed;
+        if let (true, Some(refusal)) = (self.rejecter.halts(), parsed.refused.first()) {
+            return Ok(Err(refused_whole(refusal)));
+        }
+        if self.rejecter.room_for(parsed.refused.len()).is_err() {
+            return Ok(Err(Refused::over_quota()));
+        }
+        draft.tally.read(parsed.batch.origin().records());
+        self.begin()?;
+        // The records carry the contexts of their spans already: see `Entry`.
+        let mut trace = self.pipeline.hop.untraced();
+        let written = self.writer.write(&self.producer, &parsed.batch, &[], &trace)?;
+        if let (true, Some(first)) = (self.rejecter.halts(), written.rejected.first()) {
+            return Err(Fault::operator(first.code, first.reason.clone()));
+        }
+        let read: Vec<Rejection> = parsed.refused.iter().map(Refusal::rejection).collect();
+        self.reject(request, &Stage::Read, read, &mut trace)?;
+        let answer = Answer::new(written.records, &parsed.refused, &written.rejected);
+        self.reject(request, &Stage::Encode, written.rejected, &mut trace)?;
+        self.producer.poll();
+        draft.tally.written(written.records, written.bytes);
+        Ok(Ok(answer))
+    }
+
+    fn reject(&mut self, request: &Request, stage: &Stage, rejections: Vec<Rejection>, trace: &mut BatchTrace) -> Result<()> {
+        let (records, rejections) = request.read.originals.of(request.read.parsed.batch.origin().records(), rejections);
+        self.rejecter.reject(&mut self.producer, &records, stage, rejections, trace)
+    }
+}
+
+fn refused_whole(refusal: &Refusal) -> Refused {
+    let reason = format!("record {}: {}; nothing of this request was written", refusal.record, refusal.text());
+    Refused::new(StatusCode::UNPROCESSABLE_ENTITY, refusal.code, reason)
+}
