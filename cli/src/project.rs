@@ -153,7 +153,8 @@ impl Loaded {
         let (config, typed) = (self.project.transform[name].clone(), self.typed(name)?);
         let ((input, read), (output, written)) = (end(typed.input.as_ref(), name)?, end(typed.output.as_ref(), name)?);
         let topics = self.topics(&[&input, &output, &config.dead_letters.topic]);
-        Ok(Transform { config, input: read, output: written, key: columns(typed.key.as_ref()), topics })
+        let output_declared = typed.output_declared;
+        Ok(Transform { config, input: read, output: written, output_declared, key: columns(typed.key.as_ref()), topics })
     }
 
     /// A load pipeline, ready to run.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use millrace_connectors::{Mode, PartitionBy, TableConfig};
 use millrace_model::{Result, Schema};
-use millrace_runtime::project::{DeadLetterConfig, Millis, OnError, Scalar};
+use millrace_runtime::project::{DeadLetterConfig, Millis, OnError, OnIncompatible, Scalar, SchemaChanges};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,12 @@ pub struct Pipeline {
     /// What becomes of such a record.
     #[serde(default)]
     pub on_error: OnError,
+    /// What it does about later versions of the topic's schema: where it follows them, the table gets the columns that come.
+    #[serde(default)]
+    pub schema_changes: SchemaChanges,
+    /// What becomes of records whose version of the schema load or table can't work with.
+    #[serde(default)]
+    pub on_incompatible: OnIncompatible,
     /// How often rows are committed, and so become visible: shorter is fresher, longer costs less.
     #[serde(default = "commit_interval")]
     pub commit_interval: Millis,

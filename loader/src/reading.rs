@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use millrace_model::{Edge, LoadBound, Records, Rejection, Result, Schema, Sink};
-use millrace_runtime::codec::Decoder;
-use millrace_runtime::input;
+use millrace_runtime::input::{Change, Input};
 use millrace_runtime::registry::Registry;
 
 use crate::config::Pipeline;
@@ -14,8 +13,22 @@ use crate::parts::{Action, Part};
 
 /// Reads the records of one topic for one table.
 pub struct Reading {
-    decoder: Decoder,
+    pipeline: Pipeline,
+    input: Input,
     intake: Intake,
+}
+
+/// A later version of the topic's schema, which records may be read by from here on, and what the table's rows are then.
+pub struct Turn {
+    change: Change,
+    intake: Intake,
+}
+
+impl Turn {
+    /// The schema that the table's rows will be of.
+    pub fn table_schema(&self) -> &Schema {
+        self.intake.schema()
+    }
 }
 
 /// What records are to the table.
@@ -33,7 +46,8 @@ pub struct Read {
 impl Reading {
     /// Of records of `schema`, as `pipeline` loads them.
     pub fn new(pipeline: &Pipeline, schema: &Schema) -> Result<Self> {
-        Ok(Self { decoder: Decoder::new(schema)?, intake: Intake::new(pipeline, schema)? })
+        let input = Input::new(&pipeline.from, schema, pipeline.schema_changes, pipeline.on_incompatible)?;
+        Ok(Self { pipeline: pipeline.clone(), input, intake: Intake::new(pipeline, schema)? })
     }
 
     /// The schema of the table's rows.
@@ -41,10 +55,36 @@ impl Reading {
         self.intake.schema()
     }
 
-    /// Decodes the records, asking the registry for schemas that are new.
+    /// Learns the schemas that the records were written with. A turn that comes back is to be answered by [`Reading::follow`] or
+    /// [`Reading::decline`], and this to be called again.
+    pub async fn learn(&mut self, registry: &Registry, records: &Records) -> Result<Option<Turn>> {
+        while let Some(change) = self.input.learn(registry, records).await? {
+            match Intake::new(&self.pipeline, change.schema()) {
+                Ok(intake) => return Ok(Some(Turn { change, intake })),
+                Err(fault) => self.input.decline(&change, fault.message())?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads by the turn's schema from here on; the table takes its rows.
+    pub fn follow(&mut self, turn: Turn) -> Result<()> {
+        self.input.follow(turn.change)?;
+        self.intake = turn.intake;
+        Ok(())
+    }
+
+    /// Goes on as before, since the table can't take the turn's rows for that reason.
+    pub fn decline(&mut self, turn: &Turn, reason: &str) -> Result<()> {
+        self.input.decline(&turn.change, reason)
+    }
+
+    /// Decodes the records. Changes of the schema that were not asked for by [`Reading::learn`] before are not followed.
     pub async fn read(&mut self, records: &Arc<Records>, registry: &Registry) -> Result<Read> {
-        input::learn(&mut self.decoder, registry, records).await?;
-        let decoded = self.decoder.decode(records)?;
+        while let Some(turn) = self.learn(registry, records).await? {
+            self.decline(&turn, "the table is left as it is")?;
+        }
+        let decoded = self.input.decode(records)?;
         let now = jiff::Timestamp::now().as_microsecond();
         let taken = self.intake.take(records, decoded.batch, decoded.tombstones, registry, now).await?;
         Ok(Read { parts: taken.parts, bounds: taken.bounds, undecoded: decoded.rejected, unfit: taken.rejected })

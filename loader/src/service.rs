@@ -136,6 +136,7 @@ impl Worker<'_> {
 
     async fn process_traced(&mut self, records: &Arc<Records>, mut trace: BatchTrace) -> Result<()> {
         let started = Instant::now();
+        self.learn(records).await?;
         self.round.tally.read(records);
         let mut read = self.reading.read(records, self.registry).await?;
         if read.ends_load() {
@@ -151,6 +152,27 @@ impl Worker<'_> {
         tracing::debug!(records = records.len(), "staged");
         self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
         Ok(())
+    }
+
+    /// Learns the schemas that the records were written with. Where the topic's schema has changed, the round ends, and the table takes
+    /// rows of the new one in the transaction of the next round, which begins with these records.
+    async fn learn(&mut self, records: &Records) -> Result<()> {
+        while let Some(turn) = self.reading.learn(self.registry, records).await? {
+            self.commit().await?;
+            match self.reshape(turn.table_schema()).await {
+                Ok(()) => self.reading.follow(turn)?,
+                Err(fault) if fault.code() == Code::TargetSchema => self.reading.decline(&turn, fault.message())?,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    async fn reshape(&mut self, table: &Schema) -> Result<()> {
+        if table.arrow() == self.reading.table_schema().arrow() {
+            return Ok(());
+        }
+        self.sink.reshape(table).await
     }
 
     async fn commit(&mut self) -> Result<()> {

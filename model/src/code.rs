@@ -51,6 +51,7 @@ codes! {
     SchemaUnsupported = "MR0305", "The schema has a type that Millrace can't carry", "Change the type that the message names.";
     SchemaIncompatible = "MR0306", "The record was written with a schema that can't be read as the topic's", "Give new fields a default, or change the declared schema.";
     SchemaDrift = "MR0307", "A pulled schema is not what it was pulled from", "Run `millrace schema pull`, look at what changed, and commit it.";
+    SchemaChanged = "MR0308", "The topic's schema has changed in a way that the pipeline can't work with", "Change the pipeline or its schema as the message says, or set on_incompatible: dead_letter so that the records are rejected.";
     FramingInvalid = "MR0310", "The value is not Confluent-framed Avro", "Make the producer use the Confluent Avro serializer.";
     AvroInvalid = "MR0311", "The value is not valid Avro of its schema", "Mend the producer, then replay.";
     // MR04..: ingest.

@@ -8,6 +8,7 @@ use crate::code::Code;
 use crate::fault::{Fault, Result};
 use crate::position::{Offsets, TopicPartition};
 use crate::rejected::{Rejected, Rejection};
+use crate::schema::Schema;
 
 /// How a commit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,20 @@ pub trait Sink: Send {
     /// Only the replacement of a table asks for it. A sink whose target has no such mode need not answer to it.
     async fn bound(&mut self, _bound: LoadBound) -> Result<()> {
         Err(Fault::fatal(Code::Internal, "this target can't be replaced load by load"))
+    }
+
+    /// Makes the target take rows of another schema: columns are added, types widened as far as they can be. A column that is not in the
+    /// schema any more stays, and new rows have null or its default there.
+    ///
+    /// Called between rounds only, before the first `write` of such rows, and in the transaction of the round that follows: what is
+    /// changed becomes visible with those rows, or not at all. A target whose definitions commit by themselves does it at once. A
+    /// claim before that commit undoes it: batches are of the former schema again, until this is called again. Loaders of one table may
+    /// do it at the same time.
+    ///
+    /// # Errors
+    /// [`Code::TargetSchema`] when the target can't take such rows; it is as it was, and goes on taking the others.
+    async fn reshape(&mut self, _schema: &Schema) -> Result<()> {
+        Err(Fault::operator(Code::TargetSchema, "this target keeps the columns that it was made with"))
     }
 
     /// Brings what is staged into the target, inside the transaction; returns what the target refused, each with its

@@ -58,7 +58,7 @@ pub(crate) enum Keys {
     /// One column of text.
     Text(usize),
     /// Columns in Avro.
-    Framed { columns: Vec<usize>, encoder: Box<Encoder> },
+    Framed { columns: Vec<usize>, schema: Box<Schema>, encoder: Box<Encoder> },
 }
 
 /// The keys of one batch.
@@ -87,8 +87,41 @@ impl Keys {
             KeyFormat::Text(column) => Ok(Self::Text(column)),
             KeyFormat::Framed(columns, key) => {
                 let id = registry.register(&registry.subject_of(topic, Part::Key, &key), &key).await?;
-                Ok(Self::Framed { columns, encoder: Box::new(Encoder::new(&key, id)?) })
+                let encoder = Box::new(Encoder::new(&key, id)?);
+                Ok(Self::Framed { columns, schema: Box::new(key), encoder })
             }
+        }
+    }
+
+    /// Where the key's columns are in rows of another schema.
+    ///
+    /// # Errors
+    /// [`Code::SchemaIncompatible`] when their keys would have other bytes than before: records of one key would go to two partitions.
+    pub(crate) fn columns_in(&self, schema: &Schema, names: &[String]) -> Result<Vec<usize>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        match (self, KeyFormat::of(schema, names)?) {
+            (Self::Text(_), KeyFormat::Text(column)) => Ok(vec![column]),
+            (Self::Framed { schema: before, .. }, KeyFormat::Framed(columns, key))
+                if codec::differences(before.text(), key.text()).is_empty() =>
+            {
+                Ok(columns)
+            }
+            _ => {
+                let message =
+                    format!("the type of the key ({}) changes, so that records of one key would go to two partitions", names.join(", "));
+                Err(Fault::operator(Code::SchemaIncompatible, message))
+            }
+        }
+    }
+
+    /// Makes the same keys of rows in which their columns are these.
+    pub(crate) fn read_from(&mut self, at: Vec<usize>) {
+        match self {
+            Self::Kept => {}
+            Self::Text(column) => *column = at.first().copied().unwrap_or(*column),
+            Self::Framed { columns, .. } => *columns = at,
         }
     }
 
@@ -102,7 +135,7 @@ impl Keys {
         Ok(match self {
             Self::Kept => BatchKeys::Kept,
             Self::Text(column) => BatchKeys::Text(columns.column(*column).as_string()),
-            Self::Framed { columns: chosen, encoder } => {
+            Self::Framed { columns: chosen, encoder, .. } => {
                 let chosen =
                     columns.project(chosen).map_err(|error| Fault::fatal(Code::Internal, "choosing key columns").because(error))?;
                 BatchKeys::Framed(encoder.encode(&chosen)?)

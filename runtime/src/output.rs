@@ -10,6 +10,7 @@ use crate::telemetry::BatchTrace;
 
 /// Writes batches of one schema to one topic.
 pub struct Writer {
+    name: Box<str>,
     topic: Topic,
     values: Encoder,
     keys: Keys,
@@ -32,7 +33,20 @@ impl Writer {
     pub async fn open(registry: &Registry, producer: &mut Producer, topic: &str, schema: &Schema, key: &[String]) -> Result<Self> {
         let id = registry.register(&registry.subject_of(topic, Part::Value, schema), schema).await?;
         let keys = Keys::open(registry, topic, schema, key).await?;
-        Ok(Self { topic: producer.topic(topic)?, values: Encoder::new(schema, id)?, keys })
+        Ok(Self { name: topic.into(), topic: producer.topic(topic)?, values: Encoder::new(schema, id)?, keys })
+    }
+
+    /// Writes rows of another schema from here on, which is registered before this returns. On a fault it goes on as it was.
+    ///
+    /// # Errors
+    /// [`Code::RegistryRefused`] when the registry does not take the schema, [`Code::SchemaIncompatible`] when keys would be written
+    /// otherwise than before; else faults of the registry.
+    pub async fn follow(&mut self, registry: &Registry, schema: &Schema, key: &[String]) -> Result<()> {
+        let columns = self.keys.columns_in(schema, key)?;
+        let id = registry.register(&registry.subject_of(&self.name, Part::Value, schema), schema).await?;
+        self.values = Encoder::new(schema, id)?;
+        self.keys.read_from(columns);
+        Ok(())
     }
 
     /// Sends the rows of `batch`, and tombstones for the records of those indices (ascending), all in the order of the records.

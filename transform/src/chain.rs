@@ -10,6 +10,7 @@ use crate::steps;
 /// Compiled steps; none at all passes batches as they are.
 pub(crate) struct Chain {
     steps: Vec<(Stage, Box<dyn Step>)>,
+    output: Schema,
 }
 
 /// What one step rejected.
@@ -22,8 +23,14 @@ impl Chain {
             let step = configs.get(error.step).map_or("", StepConfig::kind);
             Fault::operator(error.code, format!("step {} ({step}): {}", error.step, error.message))
         })?;
+        let output = compiled.last().map_or(input, |step| step.output()).clone();
         let stages = configs.iter().enumerate().map(|(index, config)| Stage::Step(Arc::from(format!("{index}:{}", config.kind()))));
-        Ok(Self { steps: stages.zip(compiled).collect() })
+        Ok(Self { steps: stages.zip(compiled).collect(), output })
+    }
+
+    /// The schema of what comes out.
+    pub(crate) fn output(&self) -> &Schema {
+        &self.output
     }
 
     /// Takes a batch through the steps; returns what comes out, and what each step rejected.

@@ -1,6 +1,6 @@
 //! The project-file section of this service.
 
-use millrace_runtime::project::{DeadLetterConfig, Delivery, Millis, OnError, Output, Scalar};
+use millrace_runtime::project::{DeadLetterConfig, Delivery, Millis, OnError, OnIncompatible, Output, Scalar, SchemaChanges};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -38,6 +38,12 @@ pub struct Pipeline {
     /// What a crash may do to the output.
     #[serde(default)]
     pub delivery: Delivery,
+    /// What it does about later versions of the input's schema.
+    #[serde(default)]
+    pub schema_changes: SchemaChanges,
+    /// What becomes of records whose version of the schema it can't work with.
+    #[serde(default)]
+    pub on_incompatible: OnIncompatible,
     /// How often output is committed, and so becomes visible: shorter is fresher, longer costs less.
     #[serde(default = "commit_interval")]
     pub commit_interval: Millis,

@@ -3,21 +3,23 @@
 
 use std::sync::Arc;
 
-use millrace_model::{Batch, Records, Rejection, Result, Stage};
-use millrace_runtime::codec::Decoder;
-use millrace_runtime::input;
+use millrace_model::{Batch, Code, Fault, Records, Rejection, Result, Retry, Schema, Stage};
+use millrace_runtime::input::{Change, Input};
 use millrace_runtime::kafka::Producer;
 use millrace_runtime::output::Writer;
+use millrace_runtime::project::flow;
 use millrace_runtime::registry::Registry;
 use millrace_runtime::telemetry::BatchTrace;
 
 use crate::chain::Chain;
+use crate::config::StepConfig;
 use crate::service::Transform;
 
 /// The first part of the way, which needs no Kafka: records in, rows out.
 pub struct Steps {
-    decoder: Decoder,
+    input: Input,
     chain: Chain,
+    configs: Vec<StepConfig>,
 }
 
 /// What came out of the steps.
@@ -35,18 +37,37 @@ pub struct Stepped {
 impl Steps {
     /// Those of a pipeline, compiled.
     pub fn compile(transform: &Transform) -> Result<Self> {
-        let chain = Chain::compile(&transform.config.steps, &transform.input)?;
-        Ok(Self { decoder: Decoder::new(&transform.input)?, chain })
+        let config = &transform.config;
+        let chain = Chain::compile(&config.steps, &transform.input)?;
+        let input = Input::new(&config.from, &transform.input, config.schema_changes, config.on_incompatible)?;
+        Ok(Self { input, chain, configs: config.steps.clone() })
     }
 
-    /// Learns the schemas that the records were written with; to be called before they are taken through.
+    /// Learns the schemas that the records were written with; to be called before they are taken through. Where the topic's schema has
+    /// changed, the steps are compiled for the new one.
     pub async fn learn(&mut self, registry: &Registry, records: &Records) -> Result<()> {
-        input::learn(&mut self.decoder, registry, records).await
+        while let Some(change) = self.input.learn(registry, records).await? {
+            match self.compiled(&change) {
+                Ok(chain) => self.follow(change, chain)?,
+                Err(fault) => self.input.decline(&change, fault.message())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn compiled(&self, change: &Change) -> Result<Chain> {
+        Chain::compile(&self.configs, change.schema())
+    }
+
+    fn follow(&mut self, change: Change, chain: Chain) -> Result<()> {
+        self.input.follow(change)?;
+        self.chain = chain;
+        Ok(())
     }
 
     /// Takes the records through decoding and the steps.
     pub fn apply(&mut self, records: &Arc<Records>) -> Result<Stepped> {
-        let decoded = self.decoder.decode(records)?;
+        let decoded = self.input.decode(records)?;
         let mut rejected = vec![(Stage::Decode, decoded.rejected)];
         let entering = decoded.batch.len();
         let (batch, refused) = self.chain.apply(decoded.batch)?;
@@ -61,6 +82,16 @@ impl Steps {
 pub struct Passage {
     steps: Steps,
     writer: Writer,
+    output: Output,
+    key: Vec<String>,
+}
+
+/// What is written, and what decides it.
+enum Output {
+    /// A file: what the steps make must fit it.
+    Declared(Schema),
+    /// What the steps make, named after the topic.
+    Made { topic: String, schema: Schema },
 }
 
 /// What became of records.
@@ -79,13 +110,45 @@ impl Passage {
     /// That of a pipeline; registers the schemas of its output.
     pub async fn open(transform: &Transform, registry: &Registry, producer: &mut Producer) -> Result<Self> {
         let steps = Steps::compile(transform)?;
-        let writer = Writer::open(registry, producer, &transform.config.to.topic, &transform.output, &transform.key).await?;
-        Ok(Self { steps, writer })
+        let topic = &transform.config.to.topic;
+        let writer = Writer::open(registry, producer, topic, &transform.output, &transform.key).await?;
+        let schema = transform.output.clone();
+        let output = if transform.output_declared { Output::Declared(schema) } else { Output::Made { topic: topic.clone(), schema } };
+        Ok(Self { steps, writer, output, key: transform.key.clone() })
     }
 
-    /// Learns the schemas that the records were written with; to be called before they pass.
+    /// Learns the schemas that the records were written with; to be called before they pass. Where the topic's schema has changed, the
+    /// steps are compiled for the new one, and what comes out by it is registered.
     pub async fn learn(&mut self, registry: &Registry, records: &Records) -> Result<()> {
-        self.steps.learn(registry, records).await
+        while let Some(change) = self.steps.input.learn(registry, records).await? {
+            match self.adopt(&change, registry).await {
+                Ok(chain) => self.steps.follow(change, chain)?,
+                Err(fault) if is_unfit(&fault) => self.steps.input.decline(&change, &fault.to_string())?,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    /// Compiles the steps for a change, and registers what they then make.
+    async fn adopt(&mut self, change: &Change, registry: &Registry) -> Result<Chain> {
+        let chain = self.steps.compiled(change)?;
+        match &mut self.output {
+            Output::Declared(declared) => {
+                let misfits = flow::misfits(chain.output(), declared);
+                if let Some(misfit) = misfits.first() {
+                    return Err(Fault::operator(Code::SchemaIncompatible, misfit.clone()));
+                }
+            }
+            Output::Made { topic, schema } => {
+                let made = flow::named_after(chain.output(), topic);
+                if made != *schema {
+                    self.writer.follow(registry, &made, &self.key).await?;
+                    *schema = made;
+                }
+            }
+        }
+        Ok(chain)
     }
 
     /// Takes the records through, and sends what comes out, in the producer's transaction if it is in one.
@@ -95,4 +158,9 @@ impl Passage {
         rejected.push((Stage::Encode, written.rejected));
         Ok(Passed { records: written.records, bytes: written.bytes, filtered, rejected })
     }
+}
+
+/// Whether the fault says that the pipeline can't work with a schema, not that the registry can't be asked.
+fn is_unfit(fault: &Fault) -> bool {
+    fault.retry() == Retry::Operator && fault.code() != Code::RegistryUnavailable
 }

@@ -32,6 +32,8 @@ pub struct Transform {
     pub input: Schema,
     /// The schema of the output topic, which what the steps make fits.
     pub output: Schema,
+    /// Whether a file declares that schema: else it is what the steps make, and changes with the input's.
+    pub output_declared: bool,
     /// The columns that the output's key is made of; none keeps the input's keys.
     pub key: Vec<String>,
     /// The topics to make before it runs.

@@ -20,13 +20,14 @@ use super::fold::Partial;
 use super::partitions::{self, Partitions};
 use super::positions::Positions;
 use super::replacing;
+use super::shape::{Shape, TableLock};
 use super::stage::{self, Contents, Stage};
 use super::staged::{self, Change, Segment, Staged};
-use super::target::{compare, ensure};
-use crate::table::{Attempt, Outcome, Replaced, Replacing, Target, land, land_refused, quoted_list};
+use super::target::{compare, ensure, growth};
+use crate::table::{Attempt, Outcome, Replaced, Replacing, Target, land, land_refused, quoted_list, unfit};
 
-/// Constraints that are deferred to the commit would refuse rows when nobody can be told which.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL IMMEDIATE";
+/// Takes the stage away, to make it anew.
+const DROP_STAGE: &str = "DROP TABLE IF EXISTS pg_temp.millrace_stage";
 const SAVEPOINT: &str = "SAVEPOINT millrace";
 
 /// A connection, what was read from the catalogue through it, and whether a round is open.
@@ -38,6 +39,7 @@ pub(super) struct Session {
     stage: Option<Stage>,
     partitions: Option<Partitions>,
     replacing: Option<Replacing>,
+    shape: Shape,
     open: bool,
 }
 
@@ -50,27 +52,76 @@ impl Session {
         let definition = target.definition()? + &partitions::of_hash(target, &config.schema);
         ensure(&mut connection, &target.name, &definition).await?;
         partitions::compare(&mut connection, target).await?;
-        let columns = compare(&mut connection, target).await?;
+        let shape = Shape::read(&mut connection, target).await?;
+        compare(&mut connection, target).await?;
         let replacing = replacing::open(&mut connection, config, target).await?;
-        let columns = if replacing.is_some() { replacing::with_marks(columns) } else { columns };
-        let names = quoted_list(columns.iter().map(|column| column.name.as_str()));
-        let into = replacing.as_ref().map_or(&target.name, |replacing| &replacing.loading);
-        let copy = format!("COPY {into} ({names}) FROM STDIN (FORMAT binary)");
+        let partitions = Partitions::of(target, &config.schema);
+        let catalogue = Arc::new(Catalogue { target: target.clone(), columns: Vec::new() });
+        let (copy, stage) = (String::new(), None);
+        let mut session = Self { connection, catalogue, positions, copy, stage, partitions, replacing, shape, open: false };
+        session.fit(target).await?;
+        Ok(session)
+    }
+
+    /// Compares the target with the schema, and makes ready to load it so.
+    async fn fit(&mut self, target: &Target) -> Result<()> {
+        let columns = compare(&mut self.connection, target).await?;
+        let columns = if self.replacing.is_some() { replacing::with_marks(columns) } else { columns };
         let stage = target.table.is_staged().then(|| Stage::of(target)).transpose()?;
         if let Some(stage) = &stage {
-            stage.create(&mut connection).await?;
+            stage.create(&mut self.connection).await?;
         }
-        let catalogue = Arc::new(Catalogue { target: target.clone(), columns });
-        Ok(Self {
-            connection,
-            catalogue,
-            positions,
-            copy,
-            stage,
-            partitions: Partitions::of(target, &config.schema),
-            replacing,
-            open: false,
-        })
+        let names = quoted_list(columns.iter().map(|column| column.name.as_str()));
+        let into = self.replacing.as_ref().map_or(&target.name, |replacing| &replacing.loading);
+        self.copy = format!("COPY {into} ({names}) FROM STDIN (FORMAT binary)");
+        self.stage = stage;
+        self.catalogue = Arc::new(Catalogue { target: target.clone(), columns });
+        Ok(())
+    }
+
+    /// Makes the table take the rows of `target`, in the transaction of the round that begins with it.
+    ///
+    /// The table's lock is the first that the transaction takes, as it is in every round: loaders that do this at once wait for each
+    /// other, and never in a circle.
+    pub(super) async fn reshape(&mut self, target: &Target) -> Result<()> {
+        if self.replacing.is_some() {
+            return Err(unfit(
+                "a table that is replaced load by load keeps its columns while a load is under way: `millrace apply` adds them",
+            ));
+        }
+        let statements = growth(&mut self.connection, &self.catalogue.target, target).await?;
+        self.begin_with(if statements.is_empty() { self.usual_lock() } else { TableLock::Columns }).await?;
+        let grown = self.grow(target, statements).await;
+        if grown.is_err() {
+            self.roll_back().await?;
+        }
+        grown
+    }
+
+    /// Undoes a growth that was not committed: the table is that of `target` again.
+    pub(super) async fn undo(&mut self, target: &Target) -> Result<()> {
+        self.roll_back().await?;
+        self.shape = Shape::read(&mut self.connection, target).await?;
+        self.refit(target).await
+    }
+
+    /// Whether a round is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    async fn grow(&mut self, target: &Target, statements: Vec<String>) -> Result<()> {
+        for sql in statements {
+            let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await;
+            done.map_err(|error| fault(&format!("changing the columns of {}", target.name), error))?;
+        }
+        self.shape = Shape::read(&mut self.connection, target).await?;
+        self.refit(target).await
+    }
+
+    async fn refit(&mut self, target: &Target) -> Result<()> {
+        self.run(DROP_STAGE).await?;
+        self.fit(target).await
     }
 
     /// What the catalogue says.
@@ -205,16 +256,29 @@ impl Session {
         let commit = self.positions.advance(&mut self.connection, from, to).await?;
         match commit {
             Commit::Done => self.run("COMMIT").await?,
-            Commit::Fenced => self.run("ROLLBACK").await?,
+            Commit::Fenced => {
+                self.run("ROLLBACK").await?;
+                self.shape.forget();
+            }
         }
         self.open = false;
         Ok(commit)
     }
 
     async fn begin(&mut self) -> Result<()> {
-        if !self.open {
-            self.run(BEGIN).await?;
-            self.open = true;
+        if self.open { Ok(()) } else { self.begin_with(self.usual_lock()).await }
+    }
+
+    /// A round that makes partitions, or swaps tables, takes a stronger lock later: it may not have the weaker one before.
+    fn usual_lock(&self) -> TableLock {
+        if self.partitions.is_some() || self.replacing.is_some() { TableLock::None } else { TableLock::Rows }
+    }
+
+    async fn begin_with(&mut self, lock: TableLock) -> Result<()> {
+        self.open = true;
+        if self.shape.changed(&mut self.connection, &self.catalogue.target, lock).await? {
+            let target = self.catalogue.target.clone();
+            self.refit(&target).await?;
         }
         Ok(())
     }
@@ -223,6 +287,8 @@ impl Session {
         if self.open {
             self.run("ROLLBACK").await?;
             self.open = false;
+            // A stage that was made anew in the transaction is what it was before it.
+            self.shape.forget();
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, Rejected, Rejection, Result, Sink, TopicPartition};
+use millrace_model::{Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, Rejected, Rejection, Result, Schema, Sink, TopicPartition};
 
 use super::answered::answered;
 use super::catalogue::{Catalogue, defect};
@@ -21,6 +21,8 @@ use crate::table_config::Mode;
 pub(super) struct PostgresSink {
     config: Config,
     target: Target,
+    /// What the target becomes when the round is committed.
+    reshaped: Option<Target>,
     catalogue: Arc<Catalogue>,
     state: State,
     staged: Vec<Staged>,
@@ -45,7 +47,8 @@ impl PostgresSink {
         target.columns()?;
         let session = answered(Session::open(config, &target)).await?;
         let catalogue = session.catalogue();
-        Ok(Self { config: config.clone(), target, catalogue, state: State::Idle(session), staged: Vec::new(), bounds: Vec::new() })
+        let state = State::Idle(session);
+        Ok(Self { config: config.clone(), target, reshaped: None, catalogue, state, staged: Vec::new(), bounds: Vec::new() })
     }
 
     fn take(&mut self) -> State {
@@ -82,9 +85,15 @@ impl Sink for PostgresSink {
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         self.staged.clear();
         self.bounds.clear();
-        let mut session = match self.take() {
-            State::Idle(session) => session,
-            State::Copying(_) | State::Refused(_) | State::Gone => answered(Session::open(&self.config, &self.target)).await?,
+        let is_as_before = self.reshaped.take().is_none();
+        let kept = match self.take() {
+            State::Idle(session) if is_as_before => Some(session),
+            // A session that has grown the table knows columns that are not there any more; it is ended before another looks at the table.
+            State::Idle(_) | State::Copying(_) | State::Refused(_) | State::Gone => None,
+        };
+        let mut session = match kept {
+            Some(session) => session,
+            None => answered(Session::open(&self.config, &self.target)).await?,
         };
         let offsets = answered(session.claim(partitions)).await?;
         self.catalogue = session.catalogue();
@@ -129,6 +138,37 @@ impl Sink for PostgresSink {
         Ok(())
     }
 
+    async fn reshape(&mut self, schema: &Schema) -> Result<()> {
+        let target = self.config.target(&self.target.table, schema);
+        target.columns()?;
+        let mut session = match self.take() {
+            State::Idle(session) => session,
+            unfinished @ (State::Copying(_) | State::Refused(_)) => {
+                self.state = unfinished;
+                return Err(unsettled());
+            }
+            State::Gone => return Err(gone()),
+        };
+        if session.is_open() && self.reshaped.take().is_some() {
+            answered(session.undo(&self.target)).await?;
+        }
+        if session.is_open() {
+            self.state = State::Idle(session);
+            return Err(unsettled());
+        }
+        match answered(session.reshape(&target)).await {
+            Ok(()) => self.reshaped = Some(target),
+            Err(fault) if fault.code() == Code::TargetSchema => {
+                self.state = State::Idle(session);
+                return Err(fault);
+            }
+            Err(fault) => return Err(fault),
+        }
+        self.catalogue = session.catalogue();
+        self.state = State::Idle(session);
+        Ok(())
+    }
+
     async fn settle(&mut self) -> Result<Vec<Rejected>> {
         let Copied { mut session, done } = match self.take() {
             State::Copying(copying) => answered(copying.finish()).await?,
@@ -157,6 +197,12 @@ impl Sink for PostgresSink {
             State::Gone => return Err(gone()),
         };
         let commit = answered(session.commit(from, to)).await?;
+        if commit == Commit::Done
+            && let Some(target) = self.reshaped.take()
+        {
+            self.target = target;
+        }
+        self.catalogue = session.catalogue();
         self.state = State::Idle(session);
         Ok(commit)
     }

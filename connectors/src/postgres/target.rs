@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, FromRow, Row};
 use super::CAPABILITIES;
 use super::config::Config;
 use super::fault::fault;
+use super::growth;
 use super::types::{Declared, Form, Limit, fit, sql_type};
 use crate::table::{Existing, Kind, Misfit, Target, quoted};
 use crate::table_config::TableConfig;
@@ -26,12 +27,12 @@ pub(super) struct Loaded {
 
 /// A column's declared type: that of the domain's base where it is of a domain.
 #[derive(Debug)]
-struct ColumnType {
+pub(super) struct ColumnType {
     name: String,
     class: String,
     modifier: i32,
     /// The type as SQL writes it.
-    shown: String,
+    pub(super) shown: String,
 }
 
 impl FromRow<'_, PgRow> for ColumnType {
@@ -89,6 +90,12 @@ pub(super) async fn compare(connection: &mut PgConnection, target: &Target) -> R
         columns.iter_mut().filter(|column| column.name == by.column).for_each(|column| column.required = true);
     }
     Ok(columns)
+}
+
+/// The statements that make the table take rows of `after` where it took those of `before`.
+pub(super) async fn growth(connection: &mut PgConnection, before: &Target, after: &Target) -> Result<Vec<String>> {
+    let (existing, _) = read(connection, after).await?;
+    Ok(growth::statements(before, after, &existing))
 }
 
 /// All that does not fit.

@@ -13,9 +13,9 @@ use super::config::Config;
 use super::connect::connect;
 use super::fault::{fault, refusal};
 use super::statements::Statements;
-use super::target::{compare, ensure};
+use super::target::{compare, compare_grown, ensure, grow};
 use super::{positions, values};
-use crate::table::{Attempt, Outcome, Refused, Replaced, Replacing, Target, check_columns, land, quoted, unfit};
+use crate::table::{Attempt, Outcome, Refused, Replaced, Replacing, Target, check_columns, land, quoted, unfit, unsettled};
 use crate::table_config::Mode;
 
 const SAVEPOINT: &str = "SAVEPOINT millrace";
@@ -35,6 +35,8 @@ pub(super) struct Session {
     target: Target,
     required: BTreeSet<String>,
     replacing: Option<Replacing>,
+    /// Whether the next transaction adds columns before anything else.
+    grows: bool,
     open: bool,
 }
 
@@ -46,7 +48,23 @@ impl Session {
         ensure(&mut connection, target).await?;
         let required = compare(&mut connection, target).await?;
         let replacing = replacing(&mut connection, target).await?;
-        Ok(Self { connection, target: target.clone(), required, replacing, open: false })
+        Ok(Self { connection, target: target.clone(), required, replacing, grows: false, open: false })
+    }
+
+    /// Makes the table take the rows of `target`, in the transaction of the next round.
+    pub(super) async fn reshape(&mut self, target: &Target) -> Result<()> {
+        if self.open {
+            return Err(unsettled());
+        }
+        if self.replacing.is_some() {
+            return Err(unfit(
+                "a table that is replaced load by load keeps its columns while a load is under way: `millrace apply` adds them",
+            ));
+        }
+        self.required = compare_grown(&mut self.connection, target).await?;
+        self.target = target.clone();
+        self.grows = true;
+        Ok(())
     }
 
     pub(super) async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
@@ -115,6 +133,7 @@ impl Session {
         let commit = positions::advance(&mut self.connection, &self.target.table.pipeline, from, to).await?;
         self.run(if commit == Commit::Done { "COMMIT" } else { "ROLLBACK" }).await?;
         self.open = false;
+        self.grows &= commit != Commit::Done;
         Ok(commit)
     }
 
@@ -129,6 +148,9 @@ impl Session {
         if !self.open {
             self.run("BEGIN IMMEDIATE").await?;
             self.open = true;
+            if self.grows {
+                grow(&mut self.connection, &self.target).await?;
+            }
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! The sink.
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, Rejected, Rejection, Result, Sink, TopicPartition};
+use millrace_model::{Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, Rejected, Rejection, Result, Schema, Sink, TopicPartition};
 
 use super::config::Config;
 use super::session::{Change, Session, defect};
+use super::target::target;
 use crate::table::{Replacing, Target, no_clearing, no_deletions, no_loads, unsettled};
 use crate::table_config::Mode;
 
@@ -16,6 +17,8 @@ use crate::table_config::Mode;
 pub(super) struct SqliteSink {
     config: Config,
     target: Target,
+    /// What the target becomes when the round is committed.
+    reshaped: Option<Target>,
     session: Option<Session>,
     staged: Vec<Staged>,
 }
@@ -31,7 +34,7 @@ impl SqliteSink {
     pub(super) async fn open(config: &Config, target: Target) -> Result<Self> {
         target.columns()?;
         let session = Some(Session::open(config, &target).await?);
-        Ok(Self { config: config.clone(), target, session, staged: Vec::new() })
+        Ok(Self { config: config.clone(), target, reshaped: None, session, staged: Vec::new() })
     }
 
     fn take(&mut self) -> Result<Session> {
@@ -56,7 +59,8 @@ impl SqliteSink {
 impl Sink for SqliteSink {
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         self.staged.clear();
-        let mut session = match self.session.take() {
+        let is_as_before = self.reshaped.take().is_none();
+        let mut session = match self.session.take().filter(|_| is_as_before) {
             Some(session) => session,
             None => Session::open(&self.config, &self.target).await?,
         };
@@ -92,6 +96,23 @@ impl Sink for SqliteSink {
         Ok(())
     }
 
+    async fn reshape(&mut self, schema: &Schema) -> Result<()> {
+        if !self.staged.is_empty() {
+            return Err(unsettled());
+        }
+        let target = target(&self.target.table, schema);
+        target.columns()?;
+        let mut session = self.take()?;
+        let done = session.reshape(&target).await;
+        if done.is_ok() {
+            self.reshaped = Some(target);
+        }
+        if done.as_ref().err().is_none_or(|fault| fault.code() == Code::TargetSchema) {
+            self.session = Some(session);
+        }
+        done
+    }
+
     async fn settle(&mut self) -> Result<Vec<Rejected>> {
         let staged = std::mem::take(&mut self.staged);
         let mut session = self.take()?;
@@ -114,6 +135,11 @@ impl Sink for SqliteSink {
         }
         let mut session = self.take()?;
         let commit = session.commit(from, to).await?;
+        if commit == Commit::Done
+            && let Some(target) = self.reshaped.take()
+        {
+            self.target = target;
+        }
         self.session = Some(session);
         Ok(commit)
     }

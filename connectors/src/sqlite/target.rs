@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, FromRow, Row};
 use super::CAPABILITIES;
 use super::fault::fault;
 use super::types::{keeps, sql_type};
-use crate::table::{Existing, Kind, Misfit, Target, quoted};
+use crate::table::{Column, Existing, Kind, Misfit, Target, quoted};
 use crate::table_config::TableConfig;
 
 /// A column's declared type.
@@ -54,6 +54,29 @@ pub(super) async fn compare(connection: &mut SqliteConnection, target: &Target) 
     let (existing, unique) = read(connection, target).await?;
     target.compare(&existing, &unique, fit)?;
     Ok(existing.into_iter().filter(|column| column.required).map(|column| column.name).collect())
+}
+
+/// The same where the columns that the table lacks are going to be added.
+pub(super) async fn compare_grown(connection: &mut SqliteConnection, target: &Target) -> Result<BTreeSet<String>> {
+    let (mut existing, unique) = read(connection, target).await?;
+    let added = target.additions(&existing)?.into_iter().map(|column| {
+        let Column { name, sql_type, .. } = column;
+        Existing { name, declared: ColumnType(sql_type), required: false, has_default: false, generated: false }
+    });
+    existing.extend(added);
+    target.compare(&existing, &unique, fit)?;
+    Ok(existing.into_iter().filter(|column| column.required).map(|column| column.name).collect())
+}
+
+/// Adds the columns that the table lacks.
+pub(super) async fn grow(connection: &mut SqliteConnection, target: &Target) -> Result<()> {
+    let (existing, _) = read(connection, target).await?;
+    for Column { name, sql_type, .. } in target.additions(&existing)? {
+        let sql = format!("ALTER TABLE {} ADD COLUMN {} {sql_type}", target.name, quoted(&name));
+        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await;
+        done.map_err(|error| fault(&format!("adding a column to {}", target.name), error))?;
+    }
+    Ok(())
 }
 
 /// All that does not fit.

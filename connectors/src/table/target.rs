@@ -64,6 +64,18 @@ impl Target {
         quoted_list(self.table.keys.iter().map(String::as_str))
     }
 
+    /// Whether the column is one of the keys.
+    pub(crate) fn is_key(&self, column: &str) -> bool {
+        self.table.keys.iter().any(|key| key == column)
+    }
+
+    /// The columns of the schema that a table which exists does not have, and may be given: a key tells rows apart that are there already.
+    pub(crate) fn additions<T>(&self, existing: &[Existing<T>]) -> Result<Vec<Column>> {
+        let mut columns = self.columns()?;
+        columns.retain(|column| !self.is_key(&column.name) && existing.iter().all(|found| found.name != column.name));
+        Ok(columns)
+    }
+
     /// The statement that makes the table.
     pub(crate) fn definition(&self) -> Result<String> {
         let columns = self.columns()?.into_iter().map(|column| {

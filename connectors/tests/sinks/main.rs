@@ -3,6 +3,7 @@
 //! PostgreSQL is the server that `MILLRACE_TEST_POSTGRES` names, such as `postgresql://postgres@127.0.0.1:5432/postgres`.
 
 mod everything;
+mod growth;
 mod partitions;
 mod postgres;
 mod rows;
@@ -69,4 +70,10 @@ conformance! {
     the_last_row_of_a_key_counts_in_a_load_with_keys
     a_load_that_the_target_refuses_leaves_the_table_as_it_is
     a_crash_before_the_commit_of_the_last_end_leaves_the_table_and_the_load
+    a_column_comes_with_the_first_row_that_has_it
+    a_crash_at_any_point_before_the_commit_leaves_the_table_as_it_was
+    a_claim_undoes_a_growth_that_was_not_committed
+    a_column_that_left_the_schema_stays
+    a_schema_that_the_table_can_not_take_is_refused_and_the_former_goes_on
+    loaders_that_grow_a_table_at_once_all_go_on
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, Decimal128Array, Int32Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Decimal128Array, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field};
 use millrace_connectors::postgres::Config;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, Origin, Retry, Sink};
+use millrace_model::{Batch, Code, Commit, Fault, Offsets, Origin, Retry, Schema, Sink, TopicPartition};
 use millrace_runtime::project::Secret;
 
 use crate::rows::{append, at, batch, keys, notes, partition, records, schema, upsert};
@@ -236,4 +236,69 @@ async fn refused_credentials_and_missing_rights_are_for_an_operator() {
     assert_eq!(nowhere.code(), Code::TargetAuthentication, "{nowhere}");
     assert!(nowhere.message().contains("`database` of the connection to"), "{nowhere}");
     postgres.execute("DROP ROLE sink_nobody").await;
+}
+
+fn numbers(n: DataType, x: DataType, price: DataType, nullable: bool) -> Schema {
+    schema(vec![Field::new("n", n, nullable), Field::new("x", x, true), Field::new("price", price, true)])
+}
+
+fn wide_row(schema: &Schema) -> Batch {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from(vec![Some(1 << 40), None])),
+        Arc::new(Float64Array::from(vec![0.1, 0.2])),
+        Arc::new(Decimal128Array::from(vec![1_234_567, 1]).with_precision_and_scale(20, 2).expect("fits")),
+    ];
+    let columns = RecordBatch::try_new(Arc::clone(schema.arrow()), columns).expect("three columns");
+    Batch::new(columns, Origin::all(records(0, 2)))
+}
+
+/// An int becomes a long, a float a double, a decimal has more digits, and a column that took no null takes it.
+#[tokio::test]
+async fn types_are_widened_with_the_schema_and_a_loader_of_the_former_one_goes_on() {
+    let postgres = Postgres::new("widened").await;
+    let narrow = numbers(DataType::Int32, DataType::Float32, DataType::Decimal128(5, 2), false);
+    let wide = numbers(DataType::Int64, DataType::Float64, DataType::Decimal128(20, 2), true);
+    let mut old = postgres.config().open(&append(), &narrow).await.expect("opens");
+    let other = TopicPartition::new("orders", 1);
+    old.claim(std::slice::from_ref(&other)).await.expect("claims");
+    let mut sink = postgres.config().open(&append(), &narrow).await.expect("opens");
+    sink.claim(&[partition()]).await.expect("claims");
+    sink.reshape(&wide).await.expect("is widened");
+    assert_eq!(landed(&mut sink, &wide_row(&wide)).await, []);
+    assert_eq!(sink.commit(&Offsets::new(), &at(2)).await.expect("commits"), Commit::Done);
+
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int32Array::from(vec![7])),
+        Arc::new(Float32Array::from(vec![0.5])),
+        Arc::new(Decimal128Array::from(vec![150]).with_precision_and_scale(5, 2).expect("fits")),
+    ];
+    let columns = RecordBatch::try_new(Arc::clone(narrow.arrow()), columns).expect("three columns");
+    assert_eq!(landed(&mut old, &Batch::new(columns, Origin::all(records(0, 1)))).await, []);
+    assert_eq!(old.commit(&Offsets::new(), &Offsets::from([(other, 1)])).await.expect("commits"), Commit::Done);
+    let warehouse: &dyn Warehouse = &postgres;
+    let shown = warehouse.rows("SELECT n, x, price, pg_typeof(n) FROM notes ORDER BY n NULLS LAST").await;
+    let shown: Vec<Vec<Option<&str>>> = shown.iter().map(|row| row.iter().map(Option::as_deref).collect()).collect();
+    let row = |n, x, price| vec![n, Some(x), Some(price), Some("bigint")];
+    assert_eq!(shown, [row(Some("7"), "0.5", "1.50"), row(Some("1099511627776"), "0.1", "12345.67"), row(None, "0.2", "0.01")]);
+}
+
+#[tokio::test]
+async fn a_growth_that_the_user_has_no_right_to_says_so() {
+    let postgres = Postgres::new("ungrown").await;
+    let warehouse: &dyn Warehouse = &postgres;
+    drop(warehouse.claimed(&append(), None).await);
+    postgres
+        .execute(
+            "DROP ROLE IF EXISTS sink_reader; CREATE ROLE sink_reader LOGIN PASSWORD 'x'; GRANT USAGE ON SCHEMA sink_ungrown TO sink_reader; \
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA sink_ungrown TO sink_reader",
+        )
+        .await;
+    let config = Config { user: "sink_reader".into(), password: Some(Secret::new("x")), ..postgres.config() };
+    let mut sink = config.open(&append(), &notes()).await.expect("opens");
+    sink.claim(&[partition()]).await.expect("claims");
+    let more = schema(vec![Field::new("id", DataType::Int64, false), Field::new("more", DataType::Utf8, true)]);
+    let fault = sink.reshape(&more).await.expect_err("is not the owner");
+    assert_eq!((fault.code(), fault.retry()), (Code::TargetDenied, Retry::Operator), "{fault}");
+    drop(sink);
+    postgres.execute("DROP SCHEMA sink_ungrown CASCADE; DROP ROLE sink_reader").await;
 }

@@ -1,5 +1,7 @@
 //! What every sink must do.
 
+pub(crate) use crate::growth::*;
+
 use futures::future::join_all;
 use futures::poll;
 use millrace_connectors::TableConfig;

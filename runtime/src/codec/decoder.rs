@@ -95,6 +95,19 @@ impl Decoder {
         self.writers.insert(id, Learnt::Unreadable(reason.to_owned()));
     }
 
+    /// Why no record of that id can be decoded, if that is known of it.
+    pub fn unreadable(&self, id: u32) -> Option<&str> {
+        match self.writers.get(&id) {
+            Some(Learnt::Unreadable(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Forgets what was learnt of an id: it is to be learnt anew.
+    pub fn forget_id(&mut self, id: u32) {
+        self.writers.remove(&id);
+    }
+
     /// Forgets unknown ids when they have become many. Not when one is learnt: the others are needed until the records that
     /// they stand in are decoded.
     fn forget(&mut self) {

@@ -22,9 +22,11 @@
 //! Everything else (recursive records, durations, null alone) is refused by [`schema`], which names
 //! the field.
 
+mod compatibility;
 pub mod container;
 mod decoder;
 pub(crate) mod definitions;
+mod difference;
 mod encoder;
 mod fit;
 mod form;
@@ -39,7 +41,9 @@ mod writer;
 use millrace_model::{Code, Fault, Result, Schema};
 use serde_json::{Value, json};
 
+pub use compatibility::{are_same, reads_all};
 pub use decoder::{Decoded, Decoder};
+pub use difference::differences;
 pub use encoder::{Encoded, Encoder};
 pub(crate) use fit::misfits;
 

@@ -15,6 +15,9 @@ mod names;
 mod order;
 mod schema_files;
 mod settings;
+
+pub use fit::misfits;
+pub use names::named_after;
 mod unions;
 mod usage;
 
@@ -211,6 +214,8 @@ pub struct TypedPipeline {
     pub input: Option<(String, Schema)>,
     /// The topic that it writes and the schema to write it with.
     pub output: Option<(String, Schema)>,
+    /// Whether a file declares that schema: else it is what the steps make.
+    pub output_declared: bool,
     /// The columns that it makes the key of; without them a key is passed on as it is.
     pub key: Option<Key>,
     /// The columns of the table that it loads.

@@ -40,8 +40,9 @@ pub use place::Place;
 pub use places::Places;
 pub use reference::{json_schema, reference};
 pub use sections::{
-    ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, Include, KafkaConfig, Key, Mechanism, Millis, OnError, Output, Overlay, PathOrUrl,
-    Project, ProjectPath, PulledSchema, RegistryConfig, Scalar, SchemaOrigin, Secret, ServiceConfig, SubjectStrategy, Topic, Version,
+    ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, Include, KafkaConfig, Key, Mechanism, Millis, OnError, OnIncompatible, Output,
+    Overlay, PathOrUrl, Project, ProjectPath, PulledSchema, RegistryConfig, Scalar, SchemaChanges, SchemaOrigin, Secret, ServiceConfig,
+    SubjectStrategy, Topic, Version,
 };
 pub use variables::{Environment, process_environment};
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 mod composition;
 mod dead_letters;
+mod evolution;
 mod key;
 mod path;
 mod path_or_url;
@@ -20,6 +21,7 @@ mod version;
 
 pub use composition::{Include, Overlay};
 pub use dead_letters::{DEAD_LETTERS, DeadLetterConfig};
+pub use evolution::{OnIncompatible, SchemaChanges};
 pub use key::Key;
 pub use path::ProjectPath;
 pub use path_or_url::PathOrUrl;

@@ -4,6 +4,7 @@ mod apply;
 mod at_least_once;
 mod bad_input;
 mod commands;
+mod evolution;
 mod halt;
 mod idempotency;
 mod kill;

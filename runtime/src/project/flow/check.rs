@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use millrace_model::{Code, Schema};
-use serde_json::Value;
 
 use super::order::{Ends, order};
 use super::schema_files::SchemaFiles;
-use super::{Context, Flow, Pipeline, Problem, TypedPipeline, TypedTopic, Types, fit, names};
+use super::{Context, Flow, Pipeline, Problem, TypedPipeline, TypedTopic, Types, fit, named_after, names};
 use crate::project::document::Document;
 use crate::project::finding::{Finding, Severity};
 use crate::project::findings::Findings;
@@ -141,7 +140,8 @@ impl<C> Checker<'_, C> {
                 None => return self.fail_output(named),
             },
         };
-        let pipeline = TypedPipeline { section: named.section, input, output, key, target };
+        let output_declared = named.pipeline.output().is_some_and(|output| self.declares(output));
+        let pipeline = TypedPipeline { section: named.section, input, output, output_declared, key, target };
         self.flow.pipelines.insert(named.name.to_owned(), pipeline);
     }
 
@@ -177,7 +177,7 @@ impl<C> Checker<'_, C> {
                 declared
             }
             (Some(declared), None) => declared,
-            (None, Some(made)) => rename(&made, &output.topic),
+            (None, Some(made)) => named_after(&made, &output.topic),
             (None, None) => {
                 if !failed {
                     let problem = error(&["to"], format!("the topic `{}` has no schema", output.topic)).kind(Kind::NoSchema);
@@ -193,6 +193,10 @@ impl<C> Checker<'_, C> {
         let key = self.key(named, output, &schema);
         self.write(named, output, &schema, key.clone());
         Some((schema, key))
+    }
+
+    fn declares(&self, output: &Output) -> bool {
+        output.schema.is_some() || self.shared.declared.get(&output.topic).is_some_and(|topic| topic.schema.is_some())
     }
 
     /// The schema that a file declares for an output, if one does.
@@ -287,10 +291,3 @@ fn unknown_topic<'a>(topic: &str, known: impl Iterator<Item = &'a str>) -> Probl
 
 /// That what declares a schema is wrong, which was said.
 struct Wrong;
-
-/// Names a schema that steps made after the topic that it is for.
-fn rename(schema: &Schema, topic: &str) -> Schema {
-    let mut avro = schema.avro().clone();
-    avro["name"] = Value::String(names::record_name(topic));
-    Schema::new(avro, schema.arrow().clone())
-}

@@ -5,7 +5,7 @@ use millrace_model::Schema;
 use crate::codec;
 
 /// How `made` does not fit `declared`, a line for each column that does not.
-pub(super) fn misfits(made: &Schema, declared: &Schema) -> Vec<String> {
+pub fn misfits(made: &Schema, declared: &Schema) -> Vec<String> {
     let missing = lacking(declared, made).map(|name| format!("the schema has a column `{name}` that the pipeline does not make"));
     let extra = lacking(made, declared).map(|name| format!("the pipeline makes a column `{name}` that the schema does not have"));
     let wrong = codec::misfits(made, declared).unwrap_or_else(|fault| vec![fault.to_string()]);

@@ -1,5 +1,8 @@
 //! Which names Kafka takes.
 
+use millrace_model::Schema;
+use serde_json::Value;
+
 /// What is wrong with a topic's name, if anything (`org.apache.kafka.common.internals.Topic`).
 pub(super) fn topic_fault(name: &str) -> Option<&'static str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -23,6 +26,13 @@ pub(super) fn name_fault(name: &str) -> Option<&'static str> {
         _ if !name.chars().all(allowed) => Some("has a character other than letters, digits, `_` and `-`"),
         _ => None,
     }
+}
+
+/// The schema that steps made for `topic`, named after it.
+pub fn named_after(schema: &Schema, topic: &str) -> Schema {
+    let mut avro = schema.avro().clone();
+    avro["name"] = Value::String(record_name(topic));
+    Schema::new(avro, schema.arrow().clone())
 }
 
 /// A record name for the schema of `topic`, within what Avro takes.

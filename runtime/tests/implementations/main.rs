@@ -1,7 +1,9 @@
-//! The codec against fastavro, an implementation of Avro that shares no code with it: records that fastavro wrote (kept in
-//! `fixtures/fastavro.json`) are decoded here, and fastavro reads what is encoded here.
+//! The codec against two implementations of Avro that share no code with it, fastavro and Java's: records that fastavro wrote (kept in
+//! `fixtures/fastavro.json`) are decoded here, and fastavro reads what is encoded here; the same with Java's in `java.rs`.
 //!
-//! The second needs a Python that has fastavro: that of `MILLRACE_TEST_PYTHON`, or `python3`.
+//! Needs a Python that has fastavro: that of `MILLRACE_TEST_PYTHON`, or `python3`.
+
+mod java;
 
 use std::io::Write;
 use std::path::Path;
@@ -51,6 +53,13 @@ impl Case {
         assert_eq!(out.batch.columns().schema(), *schema.arrow(), "{}", self.name);
         out.batch.columns().clone()
     }
+}
+
+/// The records of a case, encoded here by the reader's schema.
+fn encoded(case: &Case) -> Vec<Vec<u8>> {
+    let schema = codec::schema(case.reader.clone()).expect("is carried");
+    let encoded = Encoder::new(&schema, WRITER).expect("has an encoder").encode(&case.decoded()).expect("encodes");
+    (0..encoded.len()).map(|row| encoded.value(row)[5..].to_vec()).collect()
 }
 
 fn framed(bodies: &[Vec<u8>]) -> Arc<Records> {
@@ -111,6 +120,11 @@ fn plain(array: &ArrayRef, row: usize) -> Value {
             Value::Object((0..entries.len()).map(|entry| (key(entry), plain(entries.column(1), entry))).collect())
         }
         DataType::Struct(fields) => object(fields, array.as_struct().columns(), row),
+        DataType::Union(..) => {
+            let union = array.as_union();
+            plain(union.child(union.type_id(row)), union.value_offset(row))
+        }
+        DataType::Null => Value::Null,
         _ => time(array, row),
     }
 }
@@ -164,9 +178,7 @@ fn records_that_fastavro_wrote_are_decoded() {
 fn records_that_are_encoded_here_are_read_by_fastavro() {
     let mut input = Vec::new();
     for case in cases() {
-        let schema = codec::schema(case.reader.clone()).expect("is carried");
-        let encoded = Encoder::new(&schema, WRITER).expect("has an encoder").encode(&case.decoded()).expect("encodes");
-        let records: Vec<String> = (0..encoded.len()).map(|row| hex(&encoded.value(row)[5..])).collect();
+        let records: Vec<String> = encoded(&case).iter().map(|record| hex(record)).collect();
         input.push(json!({"schema": case.reader, "records": records}));
     }
     let found = read_by_fastavro(&json!(input));
