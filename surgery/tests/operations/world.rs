@@ -220,7 +220,7 @@ fn transform() -> Transform {
         { "sql": "SELECT * FROM input" },
     ]});
     let config = serde_json::from_value(config).expect("a configuration");
-    Transform { config, input: schema(), output: schema(), key: Vec::new(), topics: Vec::new() }
+    Transform { config, input: schema(), output: schema(), output_declared: false, key: Vec::new(), topics: Vec::new() }
 }
 
 fn connection(folder: &tempfile::TempDir) -> Connection {
