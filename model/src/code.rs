@@ -66,7 +66,7 @@ codes! {
     FileDamaged = "MR0409", "A file is not what its format wants", "Put a whole file in its place under another name; what was read of it before stands.";
     FileChanged = "MR0412", "A file is another one than was read under its name", "Write new data to files of new names, or set on_change: read_again.";
     StoreUnavailable = "MR0410", "The object store can't be reached", "Check the URL, the endpoint and the network; the pipeline goes on by itself when it answers.";
-    StoreRefused = "MR0411", "The object store refused the request", "Check the connection's credentials and region, and what they may do.";
+    StoreRefused = "MR0411", "The object store refused the request", "Check the credentials and region of `store`, or of the environment, and what they may do.";
     ColumnsUnfit = "MR0420", "The columns of a source do not fit the topic's schema", "Change the query, the file or the schema as the message says.";
     CursorUnfit = "MR0421", "The cursor of a query does not order its rows", "Name columns that are never null and that together tell rows apart: `cursor: [updated_at, id]`.";
     QueryInvalid = "MR0422", "A query can't be run", "Mend `sql`, or grant the connection's user what it reads.";

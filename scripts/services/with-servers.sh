@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a command with real servers: Apache Kafka, a schema registry, PostgreSQL, MariaDB and Kafka Connect, on free ports of this machine.
+# Runs a command with real servers: Apache Kafka, a schema registry, PostgreSQL, MariaDB, Kafka Connect and object stores, on free ports of this machine.
 #
 #   with-servers.sh COMMAND ARGS...
 #
@@ -11,12 +11,13 @@
 #   MILLRACE_TEST_POSTGRES         URL of the database, with user and password
 #   MILLRACE_TEST_MYSQL            URL of the MariaDB database, with user and password
 #   MILLRACE_TEST_CONNECT          URL of Kafka Connect, which may still be starting
+#   MILLRACE_TEST_S3, _AZURE       endpoints of object stores, each with a bucket or container `millrace`
 #   MILLRACE_TEST_JAVA_KAFKA_LIBS  folder of Kafka's jars, for tests with Java clients
 #   MILLRACE_TEST_PYTHON           a Python that has what common.sh names
 # and finds `java` on its PATH.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-if [ $# = 0 ]; then sed -n '2,17p' "$0"; exit 2; fi
+if [ $# = 0 ]; then sed -n '2,18p' "$0"; exit 2; fi
 SERVICES_STATE=$(mktemp -d "${TMPDIR:-/tmp}/millrace-servers.XXXXXX")
 chmod 711 "$SERVICES_STATE" # the users postgres and mysql must come through
 export SERVICES_STATE SERVICES_RUN=$$
@@ -37,6 +38,7 @@ finish() {
   if [ -n "${command_pid:-}" ]; then kill "$command_pid" 2>/dev/null || true; fi
   wait # a server that is just starting can't be stopped yet
   "$here/connect.sh" stop >/dev/null 2>&1 || true # before its Kafka
+  "$here/objects.sh" stop >/dev/null 2>&1 || true
   for name in kafka registry postgres mariadb; do server stop "$name" >/dev/null 2>&1 & done
   wait
   if [ -n "${MILLRACE_TEST_KEEP:-}" ]; then echo "servers' logs: $SERVICES_STATE" >&2; else rm -rf "$SERVICES_STATE"; fi
@@ -59,6 +61,8 @@ start_all() {
     server start "$name" &
     pids+=($!)
   done
+  "$here/objects.sh" start & # natively in any case: they are scripts
+  pids+=($!)
   for pid in "${pids[@]}"; do wait "$pid" || die "a server did not start"; done
   "$here/connect.sh" start # natively in any case: its jars are those of the Java clients
 }
@@ -72,6 +76,8 @@ export_addresses() {
   MILLRACE_TEST_POSTGRES=$("$here/postgres.sh" url)
   MILLRACE_TEST_MYSQL=$("$here/mariadb.sh" url)
   MILLRACE_TEST_CONNECT=$("$here/connect.sh" url)
+  MILLRACE_TEST_S3=$("$here/objects.sh" s3) MILLRACE_TEST_AZURE=$("$here/objects.sh" azure)
+  export MILLRACE_TEST_S3 MILLRACE_TEST_AZURE
   MILLRACE_TEST_JAVA_KAFKA_LIBS=$("$here/kafka.sh" libs)
   MILLRACE_TEST_PYTHON=$(test_python)
   export MILLRACE_TEST_REGISTRY MILLRACE_TEST_POSTGRES MILLRACE_TEST_MYSQL MILLRACE_TEST_CONNECT MILLRACE_TEST_JAVA_KAFKA_LIBS MILLRACE_TEST_PYTHON
@@ -79,9 +85,9 @@ export_addresses() {
 
 export KAFKA_STATE=$SERVICES_STATE/kafka REGISTRY_STATE=$SERVICES_STATE/registry POSTGRES_STATE=$SERVICES_STATE/postgres
 export MARIADB_STATE=$SERVICES_STATE/mariadb MARIADB_PASSWORD=millrace
-export CONNECT_STATE=$SERVICES_STATE/connect
+export CONNECT_STATE=$SERVICES_STATE/connect OBJECTS_STATE=$SERVICES_STATE/objects
 export KAFKA_USER=alice KAFKA_PASSWORD=alice-secret POSTGRES_PASSWORD=millrace
-pick_ports KAFKA_PORT KAFKA_SASL_PORT KAFKA_CONTROLLER_PORT REGISTRY_PORT REGISTRY_MANAGEMENT_PORT POSTGRES_PORT MARIADB_PORT CONNECT_PORT
+pick_ports KAFKA_PORT KAFKA_SASL_PORT KAFKA_CONTROLLER_PORT REGISTRY_PORT REGISTRY_MANAGEMENT_PORT POSTGRES_PORT MARIADB_PORT CONNECT_PORT OBJECTS_S3_PORT OBJECTS_AZURE_PORT
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM

@@ -4,6 +4,8 @@ use millrace_runtime::project::{Millis, PathOrUrl};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::objects::ObjectStoreConfig;
+
 /// Files that are read once each, in the order of their names: on this machine, or in an object store.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -12,6 +14,10 @@ pub struct Config {
     /// A path, relative to the project's folder, or a URL (`s3://bucket/in/*.csv`, `az://container/…`, `gs://bucket/…`,
     /// `https://host/…`), or a pattern: `*` for any part of a name, `**` for any folders.
     pub path: PathOrUrl,
+    /// How the object store of a URL is reached. What it does not say, or all of it, comes from the environment, by the names that
+    /// each store's own tools know.
+    #[serde(default)]
+    pub store: Option<Box<ObjectStoreConfig>>,
     /// What the files are. Without it the extension says: `.csv`, `.ndjson` or `.jsonl`, `.json`.
     #[serde(default)]
     pub format: Option<Format>,

@@ -92,7 +92,7 @@ impl Config {
     }
 
     fn store(&self) -> Result<Store> {
-        Store::new(&self.path, None)
+        Store::new(&self.path, self.store.as_deref())
     }
 
     fn delimiter_byte(&self) -> Result<u8> {

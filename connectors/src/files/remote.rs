@@ -84,7 +84,7 @@ impl Remote {
     }
 
     fn location(&self, name: &str) -> Result<Path> {
-        Path::parse(self.key(name)).map_err(|error| objects::fault(&format!("opening {name}"), error.into()))
+        Path::parse(self.key(name)).map_err(|error| objects::fault(&format!("opening {name}"), &error.into()))
     }
 
     pub(super) async fn facts(&self, name: &str) -> Result<Option<Facts>> {
@@ -97,7 +97,7 @@ impl Remote {
         match asked {
             Ok(Err(object_store::Error::NotFound { .. })) => Ok(None),
             Ok(asked) => {
-                asked.map(|meta| Some(facts(&meta))).map_err(|error| objects::fault(&format!("asking for {}", self.name(key)), error))
+                asked.map(|meta| Some(facts(&meta))).map_err(|error| objects::fault(&format!("asking for {}", self.name(key)), &error))
             }
             Err(_) => Err(silent(&format!("asking for {}", self.name(key)))),
         }
@@ -120,7 +120,7 @@ impl Remote {
                 other => (other, 0),
             }
         };
-        let result = result.map_err(|error| error.map_or_else(|| silent(&doing), |error| opening(&doing, error)))?;
+        let result = result.map_err(|error| error.map_or_else(|| silent(&doing), |error| opening(&doing, &error)))?;
         let body = Body { stream: result.into_stream(), handle: Handle::current(), rest: Bytes::new() };
         if skip == 0 { Ok(Raw(body)) } else { skipped(Raw(body), skip, &doing).await }
     }
@@ -133,13 +133,13 @@ impl Remote {
             match timeout(SILENCE, self.store.copy(&location, &to)).await {
                 // It was moved before.
                 Ok(Err(object_store::Error::NotFound { .. })) => return Ok(()),
-                Ok(copied) => copied.map_err(|error| objects::fault(&format!("copying {name} to {to}"), error))?,
+                Ok(copied) => copied.map_err(|error| objects::fault(&format!("copying {name} to {to}"), &error))?,
                 Err(_) => return Err(silent(&format!("copying {name}"))),
             }
         }
         match timeout(SILENCE, self.store.delete(&location)).await {
             Ok(Ok(()) | Err(object_store::Error::NotFound { .. })) => Ok(()),
-            Ok(Err(error)) => Err(objects::fault(&format!("deleting {name}"), error)),
+            Ok(Err(error)) => Err(objects::fault(&format!("deleting {name}"), &error)),
             Err(_) => Err(silent(&format!("deleting {name}"))),
         }
     }
@@ -174,14 +174,14 @@ impl Remote {
 
     async fn patiently<T>(&self, doing: &str, work: impl Future<Output = object_store::Result<T>>) -> Result<T> {
         let done = timeout(SILENCE, work).await.map_err(|_| silent(doing))?;
-        done.map_err(|error| objects::fault(doing, error))
+        done.map_err(|error| objects::fault(doing, &error))
     }
 }
 
-fn opening(doing: &str, error: object_store::Error) -> Fault {
+fn opening(doing: &str, error: &object_store::Error) -> Fault {
     match error {
         object_store::Error::Precondition { .. } => {
-            Fault::passing(Code::FileUnreadable, format!("{doing} failed: the object is being replaced")).because(error)
+            Fault::passing(Code::FileUnreadable, format!("{doing} failed: the object is being replaced")).because(objects::told(error))
         }
         error => objects::fault(doing, error),
     }
@@ -216,7 +216,7 @@ impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         while self.rest.is_empty() {
             match self.handle.block_on(timeout(SILENCE, self.stream.next())) {
-                Ok(Some(bytes)) => self.rest = bytes?,
+                Ok(Some(bytes)) => self.rest = bytes.map_err(|error| Error::other(objects::told(&error)))?,
                 Ok(None) => return Ok(0),
                 Err(_) => return Err(Error::new(ErrorKind::TimedOut, "the store said nothing")),
             }

@@ -48,7 +48,7 @@ impl Store {
     pub(super) fn new(location: &PathOrUrl, connection: Option<&ObjectStoreConfig>) -> Result<Self> {
         match (location.path(), connection) {
             (Some(_), Some(_)) => {
-                let message = format!("`{}` is a path on this machine, which needs no connection", location.as_str());
+                let message = format!("`{}` is a path on this machine, which needs no `store`", location.as_str());
                 Err(Fault::operator(Code::ProjectFlow, message))
             }
             (Some(_), None) => Local::new(location.as_str()).map(Self::Local),

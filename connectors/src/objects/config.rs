@@ -7,8 +7,10 @@ use millrace_runtime::project::{ProjectPath, Scalar, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Any of them, as a connection that a URL is opened with.
-#[derive(Debug, Clone, PartialEq)]
+/// How one of them is reached.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "ObjectStore")]
 pub enum ObjectStoreConfig {
     /// For `s3://`.
     S3(S3),
@@ -84,6 +86,7 @@ pub struct Gcs {
 /// An HTTP server. A pattern of names needs one that lists its files (`WebDAV`, RFC 4918).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "HttpServer")]
 pub struct HttpServer {
     /// The user for basic authentication.
     pub username: Option<String>,
@@ -96,7 +99,7 @@ pub struct HttpServer {
 }
 
 impl ObjectStoreConfig {
-    /// The `type` of such a connection.
+    /// The key that it goes by.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::S3(_) => "s3",

@@ -6,21 +6,43 @@ use millrace_model::{Code, Fault, Retry};
 use object_store::Error;
 
 /// The fault that an error is, met while `doing` something.
-pub(crate) fn fault(doing: &str, error: Error) -> Fault {
-    let (code, retry, hint) = classify(&error);
-    Fault::new(code, retry, format!("{doing} failed{hint}")).because(error)
+pub(crate) fn fault(doing: &str, error: &Error) -> Fault {
+    let (code, retry, hint) = classify(error);
+    Fault::new(code, retry, format!("{doing} failed{hint}")).because(told(error))
+}
+
+/// What the client says, and why, without the queries of URLs: a signature is a secret.
+pub(crate) fn told(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    without_queries(&text)
+}
+
+fn without_queries(text: &str) -> String {
+    let shown = |word: &str| match word.split_once('?') {
+        Some((url, _)) if url.contains("://") => format!("{url}?***"),
+        _ => word.to_owned(),
+    };
+    text.split(' ').map(shown).collect::<Vec<_>>().join(" ")
 }
 
 fn classify(error: &Error) -> (Code, Retry, &'static str) {
     match error {
         Error::NotFound { .. } => (Code::FileUnreadable, Retry::Operator, "; check that the bucket and the name exist"),
-        Error::Unauthenticated { .. } => (Code::StoreRefused, Retry::Operator, "; mend the connection's credentials"),
+        Error::Unauthenticated { .. } => (Code::StoreRefused, Retry::Operator, "; mend the credentials of `store`, or of the environment"),
         Error::PermissionDenied { .. } => (Code::StoreRefused, Retry::Operator, "; grant these credentials the right to list and read"),
         Error::NotSupported { .. } | Error::NotImplemented { .. } => {
             (Code::FileUnreadable, Retry::Operator, "; the server does not offer this")
         }
         Error::InvalidPath { .. } => (Code::FileUnreadable, Retry::Operator, ""),
-        _ if is_refusal(error) => (Code::StoreRefused, Retry::Operator, "; mend the connection, or the URL"),
+        _ if is_refusal(error) => (Code::StoreRefused, Retry::Operator, "; mend `store`, or the URL"),
         _ => (Code::StoreUnavailable, Retry::BackOff, ""),
     }
 }
@@ -43,6 +65,12 @@ fn is_refusal(error: &Error) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_signature_is_not_told() {
+        let fault = fault("reading https://h/a", &generic("HEAD https://h/a?sig=hunter2 in 1 ms - 403: why? no"));
+        assert!(fault.to_string().ends_with("HEAD https://h/a?*** in 1 ms - 403: why? no"), "{fault}");
+    }
+
     fn generic(text: &str) -> Error {
         Error::Generic { store: "S3", source: text.into() }
     }
@@ -50,7 +78,7 @@ mod tests {
     #[test]
     fn what_passes_is_waited_for_and_what_an_operator_must_mend_halts() {
         let class = |text: &str| {
-            let fault = fault("listing s3://b", generic(text));
+            let fault = fault("listing s3://b", &generic(text));
             (fault.code(), fault.retry())
         };
         assert_eq!(class("connection refused"), (Code::StoreUnavailable, Retry::BackOff));

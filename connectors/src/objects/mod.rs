@@ -6,6 +6,6 @@ mod open;
 mod url;
 
 pub use config::{AzureBlob, Gcs, HttpServer, ObjectStoreConfig, S3};
-pub(crate) use fault::fault;
+pub(crate) use fault::{fault, told};
 pub(crate) use open::open;
 pub(crate) use url::{Scheme, StoreUrl};

@@ -22,7 +22,7 @@ const RETRIES: usize = 2;
 /// How long repetitions may take.
 const RETRYING: Duration = Duration::from_secs(10);
 
-/// The store that the URL is of, reached as the connection says, or as the environment does.
+/// The store that the URL is of, reached as `store` says, or as the environment does.
 pub(crate) fn open(url: &StoreUrl, config: Option<&ObjectStoreConfig>) -> Result<Arc<dyn ObjectStore>> {
     match (url.scheme, config) {
         (Scheme::S3, None) => s3(url, &S3::default()),
@@ -33,9 +33,7 @@ pub(crate) fn open(url: &StoreUrl, config: Option<&ObjectStoreConfig>) -> Result
         (Scheme::Gcs, Some(ObjectStoreConfig::Gcs(config))) => gcs(url, config),
         (Scheme::Http, None) => http(url, &HttpServer::default()),
         (Scheme::Http, Some(ObjectStoreConfig::Http(config))) => http(url, config),
-        (_, Some(config)) => {
-            Err(Fault::operator(Code::ProjectFlow, format!("a connection of `type: {}` can't open {}://", config.kind(), scheme(url))))
-        }
+        (_, Some(config)) => Err(Fault::operator(Code::ProjectFlow, format!("`{}` can't open {}://", config.kind(), scheme(url)))),
     }
 }
 
@@ -117,7 +115,7 @@ fn authorization(config: &HttpServer) -> Result<HeaderMap> {
         _ => return Ok(HeaderMap::new()),
     };
     let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| Fault::operator(Code::StoreRefused, "the token of the connection has a character that no header takes"))?;
+        .map_err(|_| Fault::operator(Code::StoreRefused, "the token of the store has a character that no header takes"))?;
     value.set_sensitive(true);
     Ok(HeaderMap::from_iter([(http::header::AUTHORIZATION, value)]))
 }
@@ -145,7 +143,7 @@ fn keys<K: FromStr>(options: &BTreeMap<String, Scalar>) -> Result<Vec<(K, String
 fn built<S: ObjectStore>(built: object_store::Result<S>) -> Result<Arc<dyn ObjectStore>> {
     match built {
         Ok(store) => Ok(Arc::new(store)),
-        Err(error) => Err(Fault::operator(Code::ProjectFlow, "the settings do not make a connection to the object store").because(error)),
+        Err(error) => Err(Fault::operator(Code::ProjectFlow, "the settings do not reach an object store").because(error)),
     }
 }
 
@@ -165,7 +163,7 @@ mod tests {
         let s3 = ObjectStoreConfig::S3(config);
         assert!(opened("s3://bucket/a.csv", &s3).is_ok());
         let fault = opened("gs://bucket/a.csv", &s3).expect_err("is another kind");
-        assert_eq!(fault.message(), "a connection of `type: s3` can't open gs://");
+        assert_eq!(fault.message(), "`s3` can't open gs://");
         assert!(!format!("{s3:?}").contains("hunter2"));
     }
 

@@ -49,7 +49,7 @@ impl StoreUrl {
             return Err(bad("names no bucket, container or host"));
         }
         if scheme == Scheme::Http && host.contains('@') {
-            return Err(bad("has credentials in it; put them into a connection of `type: http`"));
+            return Err(bad("has credentials in it; put them into `store: { http: … }`"));
         }
         Ok(Self { scheme, base: format!("{name}://{host}"), key: key.to_owned(), query })
     }

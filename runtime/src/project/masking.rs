@@ -75,7 +75,7 @@ const SECRETS: [&str; 11] =
 
 fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
-    SECRETS.iter().any(|word| key.contains(word)) || suggest::nearest(&key, ["password"]).is_some()
+    SECRETS.iter().any(|word| key.contains(word)) || key == "sas" || suggest::nearest(&key, ["password"]).is_some()
 }
 
 fn value_after(line: &str, colon: usize) -> Range<usize> {
@@ -141,6 +141,7 @@ mod tests {
         assert_eq!(shown(r#"{ "password":"a\"b", x: 1 }"#), r#"{ "password":*** , x: 1 }"#);
         assert_eq!(shown("{ password: hunter2, port: 1 }"), "{ password: *** , port: 1 }");
         assert_eq!(shown("sasl.password: hunter2"), "sasl.password: ***");
+        assert_eq!(shown("{ access_key: hunter2, sas: sig=hunter2 }"), "{ access_key: *** , sas: *** }");
         assert_eq!(shown("password: é"), "password: **");
     }
 
