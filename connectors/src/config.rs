@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use crate::{files, mysql, postgres, query, sqlite};
+use crate::{files, mysql, postgres, query, redshift, sqlite};
 
 /// An outside system and how it is reached. `type` says which one; the other settings are its own.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
@@ -18,6 +18,8 @@ pub enum Connection {
     Postgres(postgres::Config),
     /// A MySQL or MariaDB database.
     Mysql(mysql::Config),
+    /// An Amazon Redshift cluster, loaded by files in S3.
+    Redshift(Box<redshift::Config>),
     /// An SQLite database file.
     Sqlite(sqlite::Config),
 }
@@ -31,6 +33,7 @@ pub type Connections = BTreeMap<String, Connection>;
 enum Kind {
     Postgres,
     Mysql,
+    Redshift,
     Sqlite,
 }
 
@@ -40,6 +43,7 @@ impl Connection {
         match kind {
             Kind::Postgres => postgres::Config::deserialize(settings).map(Self::Postgres),
             Kind::Mysql => mysql::Config::deserialize(settings).map(Self::Mysql),
+            Kind::Redshift => redshift::Config::deserialize(settings).map(|config| Self::Redshift(Box::new(config))),
             Kind::Sqlite => sqlite::Config::deserialize(settings).map(Self::Sqlite),
         }
     }
@@ -116,7 +120,7 @@ mod tests {
         let sqlite = connection(r#"{"type": "sqlite", "path": "warehouse.db"}"#);
         assert!(matches!(sqlite, Ok(Connection::Sqlite(config)) if config.path.ends_with("warehouse.db")));
         let message = connection(r#"{"type": "oracle"}"#).expect_err("no such type");
-        assert!(message.starts_with("unknown variant `oracle`, expected one of `postgres`, `mysql`, `sqlite`"), "{message}");
+        assert!(message.starts_with("unknown variant `oracle`, expected one of `postgres`, `mysql`, `redshift`, `sqlite`"), "{message}");
         assert!(connection(r#"{"path": "warehouse.db"}"#).expect_err("no type").starts_with("missing field `type`"));
     }
 
@@ -125,7 +129,7 @@ mod tests {
         let schema = schemars::schema_for!(Connection);
         let types: Vec<&Value> =
             schema.as_value()["oneOf"].as_array().expect("a choice").iter().map(|one| &one["properties"]["type"]["const"]).collect();
-        assert_eq!(types, [&json!("postgres"), &json!("mysql"), &json!("sqlite")]);
+        assert_eq!(types, [&json!("postgres"), &json!("mysql"), &json!("redshift"), &json!("sqlite")]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::config::Connection;
 use crate::described::{DescribedColumn, Relation};
 use crate::table::{Column, Examined, QueryResult, partition_misfit};
 use crate::table_config::{Capabilities, TableConfig};
-use crate::{mysql, postgres, sqlite};
+use crate::{mysql, postgres, redshift, sqlite};
 
 impl Connection {
     /// What this kind of target can do.
@@ -14,6 +14,7 @@ impl Connection {
         match self {
             Self::Postgres(_) => &postgres::CAPABILITIES,
             Self::Mysql(_) => &mysql::CAPABILITIES,
+            Self::Redshift(_) => &redshift::CAPABILITIES,
             Self::Sqlite(_) => &sqlite::CAPABILITIES,
         }
     }
@@ -28,6 +29,7 @@ impl Connection {
         match self {
             Self::Postgres(config) => config.check(table, schema),
             Self::Mysql(_) => Err(mysql::Config::no_sink()),
+            Self::Redshift(config) => config.check(table, schema),
             Self::Sqlite(config) => config.check(table, schema),
         }
     }
@@ -37,6 +39,7 @@ impl Connection {
         match self {
             Self::Postgres(config) => config.open(table, schema).await,
             Self::Mysql(_) => Err(mysql::Config::no_sink()),
+            Self::Redshift(config) => config.open(table, schema).await,
             Self::Sqlite(config) => config.open(table, schema).await,
         }
     }
@@ -46,6 +49,7 @@ impl Connection {
         match self {
             Self::Postgres(config) => config.query(sql).await,
             Self::Mysql(config) => config.query(sql).await,
+            Self::Redshift(config) => config.query(sql).await,
             Self::Sqlite(config) => config.query(sql).await,
         }
     }
@@ -55,6 +59,7 @@ impl Connection {
         match self {
             Self::Postgres(config) => config.examine(table, schema).await,
             Self::Mysql(_) => Err(mysql::Config::no_sink()),
+            Self::Redshift(config) => config.examine(table, schema).await,
             Self::Sqlite(config) => config.examine(table, schema).await,
         }
     }
@@ -64,6 +69,7 @@ impl Connection {
         match self {
             Self::Postgres(config) => config.define(statements).await,
             Self::Mysql(_) => Err(mysql::Config::no_sink()),
+            Self::Redshift(config) => config.define(statements).await,
             Self::Sqlite(config) => config.define(statements).await,
         }
     }
@@ -73,6 +79,7 @@ impl Connection {
         match self {
             Self::Postgres(config) => config.drop_table(table).await,
             Self::Mysql(_) => Err(mysql::Config::no_sink()),
+            Self::Redshift(config) => config.drop_table(table).await,
             Self::Sqlite(config) => config.drop_table(table).await,
         }
     }
@@ -82,6 +89,7 @@ impl Connection {
         match self {
             Self::Postgres(config) => config.describe(relation).await,
             Self::Mysql(config) => config.describe(relation).await,
+            Self::Redshift(config) => config.describe(relation),
             Self::Sqlite(config) => config.describe(relation).await,
         }
     }

@@ -22,6 +22,7 @@ impl Connection {
         match self {
             Self::Postgres(config) => format!("postgresql://{}/{}", config.host, config.database),
             Self::Mysql(config) => format!("mysql://{}/{}", config.host, config.database),
+            Self::Redshift(config) => format!("redshift://{}/{}", config.host, config.database),
             Self::Sqlite(config) => config.path.display().to_string(),
         }
     }

@@ -9,6 +9,7 @@ pub mod mysql;
 pub mod objects;
 pub mod postgres;
 pub mod query;
+pub mod redshift;
 mod sources;
 pub mod sqlite;
 pub mod table;

@@ -53,7 +53,7 @@ fn options(config: &Config, name: &str) -> PgConnectOptions {
     options
 }
 
-fn ssl_mode(tls: Tls) -> PgSslMode {
+pub(crate) fn ssl_mode(tls: Tls) -> PgSslMode {
     match tls {
         Tls::Disable => PgSslMode::Disable,
         Tls::Prefer => PgSslMode::Prefer,

@@ -48,7 +48,7 @@ pub(super) fn query_fault(error: Error) -> Fault {
     Fault::new(code, retry, "PostgreSQL did not run the query").because(error)
 }
 
-fn classify(error: &Error) -> (Code, Retry) {
+pub(crate) fn classify(error: &Error) -> (Code, Retry) {
     match error {
         Error::Database(error) => classify_state(error.code().as_deref().unwrap_or_default()),
         // A connection that breaks in the middle of a message shows as a broken protocol.
@@ -75,7 +75,7 @@ fn classify_state(state: &str) -> (Code, Retry) {
 }
 
 /// The server's words when an error is about the rows that were sent; none when it is not.
-pub(super) fn refusal(error: &Error) -> Option<String> {
+pub(crate) fn refusal(error: &Error) -> Option<String> {
     let Error::Database(error) = error else { return None };
     let error = error.try_downcast_ref::<PgDatabaseError>()?;
     is_about_rows(error.code()).then(|| reason(error))

@@ -37,6 +37,9 @@ mod types;
 use millrace_model::{Result, Schema, Sink};
 
 pub use config::{Config, Tls};
+pub(crate) use connect::ssl_mode;
+pub(crate) use fault::{classify, refusal};
+pub(crate) use staged::{Change, Staged, rejected, within};
 
 use crate::described::{DescribedColumn, Relation};
 use crate::table::{Column, Examined, LOADING_MARKS, QueryResult};

@@ -8,7 +8,7 @@ use millrace_model::{Batch, Code, Fault, Origin, Rejected, Rejection, Result, St
 
 /// What a part of a round does to the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// Its rows come.
     Rows,
     /// The rows of its keys go.
@@ -19,14 +19,14 @@ pub(super) enum Change {
 
 /// A part of a round. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Staged {
-    pub(super) batch: Batch,
-    pub(super) change: Change,
+pub(crate) struct Staged {
+    pub(crate) batch: Batch,
+    pub(crate) change: Change,
 }
 
 impl Staged {
     /// The deletion of all rows, which the record of that origin asks for: a part of one row without columns.
-    pub(super) fn clear(origin: Origin) -> Result<Self> {
+    pub(crate) fn clear(origin: Origin) -> Result<Self> {
         let rows = RecordBatchOptions::new().with_row_count(Some(origin.len()));
         let columns = RecordBatch::try_new_with_options(ArrowSchema::empty().into(), Vec::new(), &rows)
             .map_err(|error| Fault::fatal(Code::Internal, "making a row without columns").because(error))?;
@@ -35,12 +35,12 @@ impl Staged {
 }
 
 /// How many rows the parts have.
-pub(super) fn count(staged: &[Staged]) -> usize {
+pub(crate) fn count(staged: &[Staged]) -> usize {
     staged.iter().map(|part| part.batch.len()).sum()
 }
 
 /// The rows of a range that counts through all parts, by their part.
-pub(super) fn within(staged: &[Staged], rows: Range<usize>) -> impl Iterator<Item = (&Staged, Range<usize>)> {
+pub(crate) fn within(staged: &[Staged], rows: Range<usize>) -> impl Iterator<Item = (&Staged, Range<usize>)> {
     let mut first = 0;
     staged.iter().filter_map(move |part| {
         let (from, to) = (rows.start.saturating_sub(first), rows.end.saturating_sub(first).min(part.batch.len()));
@@ -51,13 +51,13 @@ pub(super) fn within(staged: &[Staged], rows: Range<usize>) -> impl Iterator<Ite
 
 /// Rows that follow one another without a [`Change::Clear`] between them, or the number of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Segment {
+pub(crate) enum Segment {
     Rows(Range<usize>),
     Clear(usize),
 }
 
 /// A round, cut where all rows are deleted.
-pub(super) fn segments(staged: &[Staged]) -> Vec<Segment> {
+pub(crate) fn segments(staged: &[Staged]) -> Vec<Segment> {
     let (mut segments, mut from, mut row) = (Vec::new(), 0, 0);
     for part in staged {
         if part.change == Change::Clear {
@@ -72,7 +72,7 @@ pub(super) fn segments(staged: &[Staged]) -> Vec<Segment> {
 }
 
 /// What the server refused, by numbers that count through all parts.
-pub(super) fn rejected(staged: &[Staged], refused: Vec<(usize, String)>) -> Vec<Rejected> {
+pub(crate) fn rejected(staged: &[Staged], refused: Vec<(usize, String)>) -> Vec<Rejected> {
     let reject = |(row, reason): (usize, String)| {
         let (part, rows) = within(staged, row..row + 1).next()?;
         let origin = part.batch.origin();

@@ -6,11 +6,24 @@ mod everything;
 mod growth;
 mod partitions;
 mod postgres;
+mod redshift;
 mod rows;
 mod sqlite;
 mod suite;
 mod takeover;
 mod warehouse;
+
+/// The tests of the suite that hold for every target, whatever modes it has.
+macro_rules! redshift_conformance {
+    ($($test:ident)*) => {
+        mod redshift_conforms {
+            $(#[tokio::test]
+            async fn $test() {
+                crate::suite::$test(&crate::redshift::Redshift::new(stringify!($test)).await).await;
+            })*
+        }
+    };
+}
 
 macro_rules! conformance {
     ($($test:ident)*) => {
@@ -76,4 +89,26 @@ conformance! {
     a_column_that_left_the_schema_stays
     a_schema_that_the_table_can_not_take_is_refused_and_the_former_goes_on
     loaders_that_grow_a_table_at_once_all_go_on
+}
+
+// Not here: tests of what only the others have (constraints that are enforced, unique indexes, columns that fill themselves in a fixed
+// way, deletions by mirrors, replacements), and of all types, which the scripted server has not.
+redshift_conformance! {
+    rows_and_positions_become_durable_together
+    a_round_follows_another_in_the_same_sink
+    a_crash_at_any_point_before_the_commit_leaves_nothing
+    a_commit_whose_answer_was_lost_is_found_by_the_next_claim
+    a_writer_whose_positions_were_moved_is_fenced
+    one_moved_position_fences_all_of_a_commit
+    a_claim_voids_the_round_that_is_open_and_may_be_repeated
+    pipelines_have_positions_of_their_own
+    an_empty_batch_and_an_empty_round_move_positions_only
+    a_later_row_or_deletion_of_a_key_wins
+    an_append_has_no_deletions
+    a_call_that_is_dropped_voids_its_round
+    a_round_that_was_not_settled_is_not_committed
+    check_tells_the_columns_without_a_server
+    names_are_taken_as_they_are_written
+    the_first_row_of_a_key_stays_where_later_ones_are_ignored
+    a_writer_that_stands_still_keeps_no_successor_from_any_mode
 }

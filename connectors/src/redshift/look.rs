@@ -1,0 +1,58 @@
+//! What people ask of a cluster, and the making of tables.
+
+use millrace_model::Result;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Column as _, Row as _};
+
+use super::config::Config;
+use super::connect::connect;
+use super::fault::fault;
+use super::positions;
+use super::session::{execute, texts};
+use super::target::misfits;
+use crate::table::{Definition, Examined, QueryResult, Target, quoted};
+
+/// Runs SQL that reads: whatever it does is rolled back.
+pub(super) async fn query(config: &Config, sql: &str) -> Result<QueryResult> {
+    let (mut connection, doing) = (connect(config, "query").await?, "running the query");
+    execute(&mut connection, doing, "BEGIN READ ONLY").await?;
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.map_err(|error| fault(doing, error))?;
+    let columns = rows.first().map(|row| row.columns().iter().map(|column| column.name().to_owned()).collect()).unwrap_or_default();
+    let text = |row: &PgRow| (0..row.len()).map(|column| row.try_get_unchecked(column)).collect::<Result<Vec<_>, _>>();
+    let rows = rows.iter().map(text).collect::<Result<_, sqlx::Error>>().map_err(|error| fault(doing, error))?;
+    execute(&mut connection, doing, "ROLLBACK").await?;
+    Ok(QueryResult { columns, rows })
+}
+
+/// Compares the database with what a pipeline needs.
+pub(super) async fn examine(config: &Config, target: &Target) -> Result<Examined> {
+    let mut connection = connect(config, &target.table.pipeline).await?;
+    let mut examined = Examined { table: target.name.clone(), ..Examined::default() };
+    if !exists(&mut connection, positions::TABLE).await? {
+        examined.missing.push(Definition { kind: "table", name: quoted(positions::TABLE), sql: positions::DEFINITION.to_owned() });
+    }
+    if exists(&mut connection, &target.table.table).await? {
+        examined.misfits = misfits(&mut connection, target).await?;
+    } else {
+        examined.missing.push(Definition { kind: "table", name: target.name.clone(), sql: target.definition()? });
+    }
+    Ok(examined)
+}
+
+async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool> {
+    let table = table.replace('\\', "\\\\").replace('\'', "''");
+    let sql = format!(
+        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND c.relname = '{table}'"
+    );
+    Ok(!texts(connection, "looking for tables", &sql).await?.is_empty())
+}
+
+/// Runs statements in one transaction.
+pub(super) async fn define(config: &Config, statements: &[String]) -> Result<()> {
+    let (mut connection, doing) = (connect(config, "apply").await?, "defining tables");
+    execute(&mut connection, doing, "BEGIN").await?;
+    for statement in statements {
+        execute(&mut connection, doing, statement).await?;
+    }
+    execute(&mut connection, doing, "COMMIT").await.map(drop)
+}

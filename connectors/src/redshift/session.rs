@@ -1,0 +1,171 @@
+//! One session with the cluster: its stage, and the transaction of a round in it.
+
+use std::ops::Range;
+
+use arrow::datatypes::FieldRef;
+use arrow::error::ArrowError;
+use async_trait::async_trait;
+use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejection, Result, TopicPartition};
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::bucket::Bucket;
+use super::config::Config;
+use super::connect::connect;
+use super::fault::{fault, refusal};
+use super::merge::{self, Merge};
+use super::positions::{self, Positions};
+use super::rows;
+use super::target::{Loaded, compare};
+use crate::postgres::{Change, Staged, within};
+use crate::table::{Attempt, Outcome, Refused, Target, check_columns, land};
+
+/// A connection, what was read from the catalogue through it, and whether a round is open.
+pub(super) struct Session {
+    connection: PgConnection,
+    bucket: Bucket,
+    target: Target,
+    columns: Vec<Loaded>,
+    fields: Vec<FieldRef>,
+    merge: Merge,
+    positions: Positions,
+    open: bool,
+}
+
+impl Session {
+    /// Connects, makes the tables that do not exist, and compares the target with the schema.
+    pub(super) async fn open(config: &Config, target: &Target) -> Result<Self> {
+        let bucket = Bucket::open(&config.stage)?;
+        let mut connection = connect(config, &target.table.pipeline).await?;
+        let doing = format!("making table {}", target.name);
+        execute(&mut connection, &doing, positions::DEFINITION).await?;
+        execute(&mut connection, &doing, &target.definition()?).await?;
+        let columns = compare(&mut connection, target).await?;
+        let merge = Merge::of(target);
+        execute(&mut connection, "making the temporary table of a load", &merge.create).await?;
+        let fields = target.schema.arrow().fields().iter().cloned().collect();
+        let positions = Positions::of(&target.table.pipeline);
+        Ok(Self { connection, bucket, target: target.clone(), columns, fields, merge, positions, open: false })
+    }
+
+    pub(super) async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
+        if self.open {
+            self.run("ROLLBACK").await?;
+            self.open = false;
+        }
+        self.positions.claim(&mut self.connection, partitions).await
+    }
+
+    /// Sorts out the rows that can be seen not to fit.
+    pub(super) fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)> {
+        check_columns(batch.columns(), &self.target.schema)?;
+        let mut refused = Refused::default();
+        let (columns, schema) = (batch.columns(), batch.columns().schema());
+        for (field, array) in schema.fields().iter().zip(columns.columns()) {
+            let Some(loaded) = self.columns.iter().find(|loaded| loaded.name == *field.name()) else { continue };
+            if loaded.required {
+                refused.nulls(field.name(), array);
+            }
+            refused.nul_characters(field, array).map_err(defect)?;
+            rows::check(field, array, loaded.longest, &mut refused).map_err(defect)?;
+        }
+        refused.sort_out(batch).map_err(defect)
+    }
+
+    /// Brings rows into the session's stage, before the transaction: there are no savepoints, and a COPY that is refused would take all
+    /// of it along. Returns the rows that the cluster refuses, by numbers that count through all parts.
+    pub(super) async fn fill(&mut self, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
+        self.run(merge::EMPTY).await?;
+        let count = staged.iter().map(|part| part.batch.len()).sum();
+        land(&mut Fill { session: self, staged }, count).await
+    }
+
+    /// Opens the transaction and brings the stage into the target.
+    pub(super) async fn merge(&mut self) -> Result<()> {
+        self.begin().await?;
+        let doing = format!("loading {}", self.target.name);
+        for statement in self.merge.statements() {
+            execute(&mut self.connection, &doing, statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the positions and commits, or rolls back when another writer has moved them.
+    pub(super) async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
+        self.begin().await?;
+        let commit = self.positions.advance(&mut self.connection, from, to).await?;
+        self.run(if commit == Commit::Done { "COMMIT" } else { "ROLLBACK" }).await?;
+        self.open = false;
+        Ok(commit)
+    }
+
+    /// The lock comes first: what a transaction sees is what there was at its first statement after it.
+    async fn begin(&mut self) -> Result<()> {
+        if !self.open {
+            self.run("BEGIN").await?;
+            self.open = true;
+            self.run(positions::LOCK).await?;
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, sql: &str) -> Result<()> {
+        let doing = format!("loading {}", self.target.name);
+        execute(&mut self.connection, &doing, sql).await.map(drop)
+    }
+
+    fn csv(&self, staged: &[Staged], rows: Range<usize>) -> Result<Vec<u8>, ArrowError> {
+        let (mut out, mut number) = (Vec::new(), rows.start);
+        for (part, rows) in within(staged, rows) {
+            let (first, start, deleted) = (number, rows.start, part.change == Change::Deletions);
+            number += rows.len();
+            rows::write(part.batch.columns(), &self.fields, rows, |row| format!("{},{deleted}", first + row - start), &mut out)?;
+        }
+        Ok(out)
+    }
+
+    async fn copy(&mut self, rows: Vec<u8>) -> Result<Outcome> {
+        let waiting = self.bucket.put(rows).await?;
+        let sql = self.bucket.copy(&self.merge.into, &waiting);
+        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await;
+        self.bucket.delete(waiting).await;
+        match done {
+            Ok(_) => Ok(Outcome::Landed),
+            Err(error) => match refusal(&error) {
+                Some(reason) => Ok(Outcome::Refused(reason)),
+                None => Err(fault(&format!("copying rows of {}", self.target.name), error)),
+            },
+        }
+    }
+}
+
+/// Rows on their way into the stage.
+struct Fill<'a> {
+    session: &'a mut Session,
+    staged: &'a [Staged],
+}
+
+#[async_trait]
+impl Attempt for Fill<'_> {
+    async fn attempt(&mut self, rows: Range<usize>) -> Result<Outcome> {
+        let rows = self.session.csv(self.staged, rows).map_err(defect)?;
+        self.session.copy(rows).await
+    }
+}
+
+/// Runs a statement; returns how many rows it changed.
+pub(super) async fn execute(connection: &mut PgConnection, doing: &str, sql: &str) -> Result<u64> {
+    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
+    done.map(|done| done.rows_affected()).map_err(|error| fault(doing, error))
+}
+
+/// The rows that a query answers, as text.
+pub(super) async fn texts(connection: &mut PgConnection, doing: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(|error| fault(doing, error))?;
+    let text = |row: &PgRow| (0..row.len()).map(|column| row.try_get_unchecked(column)).collect::<Result<Vec<_>, _>>();
+    rows.iter().map(text).collect::<Result<_, _>>().map_err(|error| fault(doing, error))
+}
+
+fn defect(error: ArrowError) -> Fault {
+    Fault::fatal(Code::Internal, "a batch can't be read by its columns").because(error)
+}
