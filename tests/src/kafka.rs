@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseRecord, FutureProducer, Producer as _, ThreadedProducer};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
@@ -135,6 +135,19 @@ pub async fn write(brokers: &str, topic: &str, records: &[KeyAndValue<'_>]) {
         record.payload = *value;
         producer.send(record).map_err(|(error, _)| error).expect("the record is queued");
     }
+    flush(producer).await;
+}
+
+/// Writes one record with headers, and waits until it is stored.
+pub async fn write_with_headers(brokers: &str, topic: &str, value: Option<&[u8]>, headers: &[(&str, &str)]) {
+    let producer: ThreadedProducer<_> = client(brokers).set("acks", "all").create().expect("a producer");
+    let mut owned = OwnedHeaders::new();
+    for (key, value) in headers {
+        owned = owned.insert(rdkafka::message::Header { key, value: Some(*value) });
+    }
+    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(0).headers(owned);
+    record.payload = value;
+    producer.send(record).map_err(|(error, _)| error).expect("the record is queued");
     flush(producer).await;
 }
 

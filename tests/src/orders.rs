@@ -14,7 +14,12 @@ pub const LATER: &str = r#"{ "type": "record", "name": "Order", "fields": [
 
 /// Registers a schema as the one of a topic's values; returns its id.
 pub async fn register(registry: &str, topic: &str, schema: &str) -> u32 {
-    let request = Client::new().post(format!("{registry}/subjects/{topic}-value/versions")).json(&json!({ "schema": schema }));
+    register_subject(registry, &format!("{topic}-value"), schema).await
+}
+
+/// Registers a schema under a subject; returns its id.
+pub async fn register_subject(registry: &str, subject: &str, schema: &str) -> u32 {
+    let request = Client::new().post(format!("{registry}/subjects/{subject}/versions")).json(&json!({ "schema": schema }));
     let answer: Value = request.send().await.expect("the registry answers").json().await.expect("the answer is JSON");
     let id = answer["id"].as_u64().unwrap_or_else(|| panic!("the registry did not take the schema: {answer}"));
     u32::try_from(id).expect("an id has 32 bits")
@@ -35,13 +40,14 @@ pub fn later_order(schema: u32, id: &str, amount: i32) -> Vec<u8> {
     value
 }
 
-fn text(value: &mut Vec<u8>, text: &str) {
+/// Appends a text in Avro's binary encoding.
+pub fn text(value: &mut Vec<u8>, text: &str) {
     integer(value, text.len() as i64);
     value.extend_from_slice(text.as_bytes());
 }
 
-/// Zigzag, seven bits to a byte, the lowest first.
-fn integer(value: &mut Vec<u8>, number: i64) {
+/// Appends a number in Avro's binary encoding: zigzag, seven bits to a byte, the lowest first.
+pub fn integer(value: &mut Vec<u8>, number: i64) {
     let mut rest = ((number << 1) ^ (number >> 63)) as u64;
     while rest >= 0x80 {
         value.push(rest as u8 | 0x80);

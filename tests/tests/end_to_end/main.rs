@@ -3,6 +3,7 @@
 mod apply;
 mod at_least_once;
 mod bad_input;
+mod changes;
 mod coming_and_going;
 mod commands;
 mod evolution;
