@@ -41,13 +41,13 @@ impl Positions {
         for partition in partitions {
             let place = self.place(partition);
             let found = texts(connection, doing, &format!("SELECT \"position\" FROM {TABLE} WHERE {place}")).await?;
-            match found.first() {
-                Some(row) => offsets.extend(row[0].as_deref().and_then(|text| text.parse().ok()).map(|offset| (partition.clone(), offset))),
-                None => {
-                    let (pipeline, topic, number) = (&self.pipeline, literal(&partition.topic), partition.partition);
-                    let insert = format!("INSERT INTO {TABLE} (pipeline, topic, \"partition\") VALUES ({pipeline}, {topic}, {number})");
-                    execute(connection, doing, &insert).await?;
-                }
+            if let Some(row) = found.first() {
+                let offset = row[0].as_deref().and_then(|text| text.parse().ok());
+                offsets.extend(offset.map(|offset| (partition.clone(), offset)));
+            } else {
+                let (pipeline, topic, number) = (&self.pipeline, literal(&partition.topic), partition.partition);
+                let insert = format!("INSERT INTO {TABLE} (pipeline, topic, \"partition\") VALUES ({pipeline}, {topic}, {number})");
+                execute(connection, doing, &insert).await?;
             }
             let take = format!("UPDATE {TABLE} SET backend_pid = {own}, backend_start = {} WHERE {place}", literal(start.trim()));
             execute(connection, doing, &take).await?;
