@@ -37,7 +37,11 @@ fn column(schema: &Schema, name: &str) -> Result<usize> {
 /// Kafka Connect writes them.
 pub fn framed(schema: &Schema, names: &[String]) -> Result<Schema> {
     let columns = names.iter().map(|name| column(schema, name)).collect::<Result<Vec<_>>>()?;
-    key_schema(schema, &columns)
+    let mut avro = key_schema(schema, &columns)?.avro().clone();
+    let full = schema.name();
+    // Debezium's keys are records `Key` beside the record of the values.
+    avro["aliases"] = json!([full.rsplit_once('.').map_or_else(|| "Key".to_owned(), |(namespace, _)| format!("{namespace}.Key"))]);
+    codec::schema(avro)
 }
 
 /// A record of those fields, as the values have them.
