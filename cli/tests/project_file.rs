@@ -133,7 +133,9 @@ fn the_settings_of_connections_and_inputs_are_shown_in_place() {
     );
     assert_eq!(
         lines("type: sqlite", "type: sqlit"),
-        ["millrace.yaml:5:18: error[MR0102]: expected one of `postgres`, `redshift`, `sqlite`, found `sqlit` (did you mean `sqlite`?)"]
+        [
+            "millrace.yaml:5:18: error[MR0102]: expected one of `postgres`, `mysql`, `redshift`, `sqlite`, found `sqlit` (did you mean `sqlite`?)"
+        ]
     );
     assert_eq!(
         lines("http: { path: /flights }", "htpp: { path: /flights }"),

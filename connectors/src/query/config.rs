@@ -129,7 +129,11 @@ impl Config {
             let help = help.unwrap_or_else(|| format!("declare it under `connections:`, as `{name}:`"));
             Fault::operator(Code::ProjectFlow, format!("there is no connection `{name}`; {help}"))
         })?;
-        Ok(database::of(connection))
+        database::of(connection).ok_or_else(|| {
+            let message =
+                format!("the connection `{name}` can be loaded and not be read; name one to PostgreSQL, MySQL, MariaDB or SQLite");
+            Fault::operator(Code::ProjectFlow, message)
+        })
     }
 }
 

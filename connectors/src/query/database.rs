@@ -16,12 +16,13 @@ use crate::table::quoted;
 /// A database, shared with the tasks that read from it.
 pub(crate) type Shared = Arc<dyn Database>;
 
-/// The database of a connection.
-pub(super) fn of(connection: &Connection) -> Shared {
+/// The database of a connection; none where its queries can't be read.
+pub(super) fn of(connection: &Connection) -> Option<Shared> {
     match connection {
-        Connection::Postgres(config) => Arc::new(config.clone()),
-        Connection::Mysql(config) => Arc::new(config.clone()),
-        Connection::Sqlite(config) => Arc::new(config.clone()),
+        Connection::Postgres(config) => Some(Arc::new(config.clone())),
+        Connection::Mysql(config) => Some(Arc::new(config.clone())),
+        Connection::Redshift(_) => None,
+        Connection::Sqlite(config) => Some(Arc::new(config.clone())),
     }
 }
 
