@@ -78,6 +78,7 @@ codes! {
     KeyReused = "MR0418", "The Idempotency-Key was used with another request", "Give every request a key of its own; only a repetition has the same one.";
     KeyHandedOver = "MR0419", "The replica that owns the Idempotency-Key is changing", "Send again, with the same key, after the seconds of Retry-After.";
     KeysFull = "MR0423", "As many Idempotency-Keys are remembered as there is room for", "Send again later, raise idempotency.memory, shorten idempotency.window, or start more replicas.";
+    XmlInvalid = "MR0424", "The element is not a record in XML", "Mend the writer of the file.";
     // MR05..: transform.
     SqlInvalid = "MR0501", "The SQL of a step can't be used", "Mend the place that the message names.";
     SqlUnsupported = "MR0502", "The SQL needs more than one row at a time", "Use row-wise expressions; aggregates, joins and windows belong to later steps.";

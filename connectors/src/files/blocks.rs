@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use millrace_model::{Code, Fault, Rejected, Result, Schema, Stage};
-use millrace_runtime::formats::JsonDocument;
 use millrace_runtime::formats::blocks::{Block, Blocks, Bytes, Opening};
+use millrace_runtime::formats::{JsonDocument, ParquetFile, Sheet, SheetOptions, XmlDocument};
 
+use super::config::Config;
 use super::format::BlockFormat;
 use super::source::{LIMITS, Step, Taken};
 
@@ -22,13 +23,13 @@ impl BlockReader {
     pub(super) fn open(
         place: String,
         file: Box<dyn Bytes>,
-        format: BlockFormat,
+        (format, config): (BlockFormat, &Config),
         schema: &Schema,
         topic: Arc<str>,
         from: u64,
     ) -> Result<Self> {
         let opening = Opening { topic, from, limit: LIMITS.row };
-        let blocks = blocks(file, format, schema, opening).map_err(|fault| fault.at(&place))?;
+        let blocks = blocks(file, format, config, schema, opening).map_err(|fault| fault.at(&place))?;
         Ok(Self { place, blocks: Some(blocks), next: from })
     }
 
@@ -63,8 +64,23 @@ impl BlockReader {
 }
 
 /// A line for each format.
-fn blocks(file: Box<dyn Bytes>, format: BlockFormat, schema: &Schema, opening: Opening) -> Result<Box<dyn Blocks>> {
+fn blocks(file: Box<dyn Bytes>, format: BlockFormat, config: &Config, schema: &Schema, opening: Opening) -> Result<Box<dyn Blocks>> {
     match format {
-        BlockFormat::Json => Ok(Box::new(JsonDocument::open(file, schema, opening)?)),
+        BlockFormat::Json => {
+            let names: Vec<String> = config.records.iter().flat_map(|names| names.split('.')).map(str::to_owned).collect();
+            Ok(Box::new(JsonDocument::open(file, schema, &names, opening)?))
+        }
+        BlockFormat::Parquet => Ok(Box::new(ParquetFile::open(file, schema, opening)?)),
+        BlockFormat::Xml => Ok(Box::new(XmlDocument::open(file, schema, config.record_path()?, &config.null, opening)?)),
+        BlockFormat::Excel => Ok(Box::new(Sheet::open(file, schema, &sheet(config), opening)?)),
+    }
+}
+
+fn sheet(config: &Config) -> SheetOptions {
+    SheetOptions {
+        sheet: config.sheet.as_ref().map(ToString::to_string),
+        header_row: config.header_row,
+        columns: config.columns.clone(),
+        nulls: config.null.clone(),
     }
 }

@@ -1,6 +1,6 @@
 //! Which files are read, and how.
 
-use millrace_runtime::project::{Millis, PathOrUrl};
+use millrace_runtime::project::{Millis, PathOrUrl, Scalar};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -18,7 +18,8 @@ pub struct Config {
     /// each store's own tools know.
     #[serde(default)]
     pub store: Option<Box<ObjectStoreConfig>>,
-    /// What the files are. Without it the extension says: `.csv`, `.ndjson` or `.jsonl`, `.json`.
+    /// What the files are. Without it the extension says: `.csv`, `.ndjson` or `.jsonl`, `.json`, `.parquet`, `.xml`, and `.xlsx`, `.xls` or
+    /// `.ods` for `excel`.
     #[serde(default)]
     pub format: Option<Format>,
     /// How the files are compressed. Without it the extension says: `.gz`, `.zst`, `.zip`.
@@ -40,14 +41,27 @@ pub struct Config {
     /// records; `null` for none.
     #[serde(default = "manifest")]
     pub manifest: Option<String>,
-    /// Texts that stand for null in CSV, such as `NA`. An unquoted empty field is null too, where the schema allows it.
+    /// For JSON: the names, with `.` between them, that lead to the array of records, such as `data.orders`; without it the array is the document.
+    #[serde(default)]
+    pub records: Option<String>,
+    /// For XML: the element that is a record, by its name wherever it is (`order`), or by its path from the root (`shop/orders/order`).
+    #[serde(default)]
+    pub record: Option<String>,
+    /// For Excel: the sheet, by its name or by its number from 1; the first without it.
+    #[serde(default)]
+    pub sheet: Option<Scalar>,
+    /// For Excel: the number of the row with the names of the columns; the first that is not empty without it.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub header_row: Option<u32>,
+    /// Texts that stand for null in CSV, XML and Excel, such as `NA`. An unquoted empty field is null too, where the schema allows it.
     #[serde(default)]
     pub null: Vec<String>,
     /// What stands between the fields of a CSV line.
     #[serde(default = "comma")]
     #[schemars(length(equal = 1))]
     pub delimiter: char,
-    /// The names of the columns of CSV files that have no header line. Without it the first line has them.
+    /// The names of the columns of CSV files that have no header line, and of sheets without one. Without it the first line has them.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
 }
@@ -71,6 +85,12 @@ pub enum Format {
     Ndjson,
     /// A JSON array of objects, or objects one after the other.
     Json,
+    /// Parquet. Columns that the schema has not are not read.
+    Parquet,
+    /// XML; `record` names the elements that are records.
+    Xml,
+    /// A sheet of a workbook of Excel (`.xlsx`, `.xls`) or OpenDocument (`.ods`).
+    Excel,
 }
 
 /// How a file is compressed.

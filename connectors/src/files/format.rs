@@ -3,7 +3,7 @@
 //! A *line* format is read as text from a byte on. A *block* format is opened on a whole file and read by the record's number;
 //! `millrace_runtime::formats::blocks` is what it must offer, and [`BlockFormat`] and `blocks.rs` have a line for each.
 
-use millrace_model::Result;
+use millrace_model::{Code, Fault, Result};
 
 use super::compression::extension;
 use super::config::{Compression, Config, Format};
@@ -21,6 +21,9 @@ pub(super) enum Reading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BlockFormat {
     Json,
+    Parquet,
+    Xml,
+    Excel,
 }
 
 impl From<Format> for Reading {
@@ -29,6 +32,9 @@ impl From<Format> for Reading {
             Format::Csv => Self::Csv,
             Format::Ndjson => Self::Ndjson,
             Format::Json => Self::Blocks(BlockFormat::Json),
+            Format::Parquet => Self::Blocks(BlockFormat::Parquet),
+            Format::Xml => Self::Blocks(BlockFormat::Xml),
+            Format::Excel => Self::Blocks(BlockFormat::Excel),
         }
     }
 }
@@ -39,6 +45,9 @@ impl Format {
             "csv" => Some(Self::Csv),
             "ndjson" | "jsonl" => Some(Self::Ndjson),
             "json" => Some(Self::Json),
+            "parquet" => Some(Self::Parquet),
+            "xml" => Some(Self::Xml),
+            "xlsx" | "xls" | "ods" => Some(Self::Excel),
             _ => None,
         }
     }
@@ -62,6 +71,14 @@ impl Config {
         let format = extension(inner).and_then(Format::of_extension);
         let why = "its extension does not say what it is; set `format: csv`, or what it is";
         format.map(Into::into).ok_or_else(|| unreadable(name, why))
+    }
+}
+
+impl Config {
+    /// The element that is a record; XML does not say by itself.
+    pub(super) fn record_path(&self) -> Result<&str> {
+        let missing = || Fault::operator(Code::ProjectSyntax, "XML needs `record`: the name of the element that is a record, or its path");
+        self.record.as_deref().ok_or_else(missing)
     }
 }
 

@@ -7,7 +7,7 @@ use millrace_model::{Code, Fault, Position, Records, Result, Schema};
 use millrace_runtime::formats::csv::{CsvReader, Dialect};
 use millrace_runtime::formats::{JsonReader, Parsed};
 
-use super::config::{After, Compression, Config, Mode};
+use super::config::{After, Compression, Config, Format, Mode};
 use super::format::Reading;
 use super::position::At;
 use super::source::FileSource;
@@ -21,6 +21,9 @@ const REMOTELY: Duration = Duration::from_secs(30);
 impl Config {
     /// Whether files can be read by `schema`, as far as can be said without I/O.
     pub fn check(&self, schema: &Schema) -> Result<()> {
+        if self.format == Some(Format::Xml) {
+            self.record_path()?;
+        }
         self.delimiter_byte()?;
         self.store()?.check(&self.after)?;
         self.check_growing()?;

@@ -369,8 +369,8 @@ impl FileSource {
         file: impl FnOnce() -> Result<Box<dyn millrace_runtime::formats::blocks::Bytes>> + Send + 'static,
     ) -> Result<()> {
         let Reading::Blocks(format) = reading else { return Ok(()) };
-        let (place, schema, from) = (self.place(), self.schema.clone(), self.at.record);
-        let opened = on_thread(move || BlockReader::open(place, file()?, format, &schema, topic, from)).await?;
+        let (place, schema, from, config) = (self.place(), self.schema.clone(), self.at.record, self.config.clone());
+        let opened = on_thread(move || BlockReader::open(place, file()?, (format, &config), &schema, topic, from)).await?;
         self.reader = Some(Reader::Blocks(opened));
         Ok(())
     }

@@ -46,6 +46,7 @@ pub struct Config {
 /// What is read after the last row of a query.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "QueryMode")]
 pub enum Mode {
     /// The rows that come after it by the cursor: new ones, and with a column of the last change those that were changed.
     #[default]

@@ -29,9 +29,13 @@ impl std::fmt::Debug for JsonDocument {
 }
 
 impl JsonDocument {
-    /// Opens a document of records of `schema`. Records before [`Opening::from`] are scanned, not parsed.
-    pub fn open(file: Box<dyn Bytes>, schema: &Schema, opening: Opening) -> Result<Self> {
-        let scanner = Scanner { file, buffer: Vec::new(), start: 0, ended: false, in_array: false, limit: opening.limit };
+    /// Opens a document of records of `schema`: those of the document itself, or of the array that `names` lead to from it. Records before
+    /// [`Opening::from`] are scanned, not parsed.
+    pub fn open(file: Box<dyn Bytes>, schema: &Schema, names: &[String], opening: Opening) -> Result<Self> {
+        let mut scanner = Scanner { file, buffer: Vec::new(), start: 0, ended: false, in_array: false, inner: false, limit: opening.limit };
+        if !names.is_empty() {
+            scanner.descend(names)?;
+        }
         let mut document = Self { reader: JsonReader::new(schema)?, scanner, next: 0, opening };
         while document.next < document.opening.from && document.scanner.record()?.is_some() {
             document.next += 1;
@@ -105,10 +109,51 @@ struct Scanner {
     start: usize,
     ended: bool,
     in_array: bool,
+    /// Whether the array is all that is read of the document.
+    inner: bool,
     limit: usize,
 }
 
 impl Scanner {
+    /// Goes to the array that the names lead to.
+    fn descend(&mut self, names: &[String]) -> Result<()> {
+        for name in names {
+            self.member(name)?;
+        }
+        let path = names.join(".");
+        if self.peek()? != Some(b'[') {
+            return Err(damaged(&format!("there is no array at `{path}`")));
+        }
+        self.start += 1;
+        (self.in_array, self.inner) = (true, true);
+        Ok(())
+    }
+
+    /// Goes to the value of that name in the object that begins here.
+    fn member(&mut self, wanted: &str) -> Result<()> {
+        let missing = || damaged(&format!("there is no `{wanted}`"));
+        let mut opening = b'{';
+        while self.peek()? == Some(opening) {
+            self.start += 1;
+            if self.peek()? != Some(b'"') {
+                break;
+            }
+            let name = self.value()?;
+            let found = serde_json::from_slice::<String>(self.text(&name)).is_ok_and(|name| name == wanted);
+            if self.peek()? != Some(b':') {
+                break;
+            }
+            self.start += 1;
+            if found {
+                return Ok(());
+            }
+            self.peek()?;
+            self.value()?;
+            opening = b',';
+        }
+        Err(missing())
+    }
+
     fn text(&self, found: &Found) -> &[u8] {
         &self.buffer[found.start..found.end]
     }
@@ -116,6 +161,9 @@ impl Scanner {
     /// The next record; `None` at the end of the document.
     fn record(&mut self) -> Result<Option<Found>> {
         loop {
+            if self.inner && !self.in_array {
+                return Ok(None);
+            }
             match self.peek()? {
                 None if self.in_array => return Err(damaged("it ends within its array")),
                 None => return Ok(None),
@@ -262,7 +310,25 @@ mod tests {
     fn open(text: &[u8], from: u64) -> Result<JsonDocument> {
         let schema = schema(&json!([{ "name": "s", "type": "string" }]));
         let opening = Opening { topic: "file:a.json".into(), from, limit: 40 };
-        JsonDocument::open(Box::new(Cursor::new(text.to_vec())), &schema, opening)
+        JsonDocument::open(Box::new(Cursor::new(text.to_vec())), &schema, &[], opening)
+    }
+
+    #[test]
+    fn names_lead_to_the_array_of_records() {
+        let schema = schema(&json!([{ "name": "s", "type": "string" }]));
+        let open = |text: &str| {
+            let opening = Opening { topic: "file:a.json".into(), from: 0, limit: 40 };
+            let names = ["data".to_owned(), "items".to_owned()];
+            JsonDocument::open(Box::new(Cursor::new(text.as_bytes().to_vec())), &schema, &names, opening)
+        };
+        let mut document =
+            open(r#"{"n": [1, {"items": 2}], "data": {"a\"b": "]", "items": [{"s":"a"},{"s":"b"}], "more": [{"s":"c"}]}}"#).expect("opens");
+        let block = document.next(9).expect("reads").expect("has records");
+        assert_eq!(block.batch.columns().column(0).as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(document.next(9).expect("reads").is_none());
+        for text in ["", "{}", "[]", r#"{"data": 1}"#, r#"{"data": {"items": {}}}"#, r#"{"data""#] {
+            assert_eq!(open(text).err().map(|fault| fault.code()), Some(Code::FileDamaged), "{text}");
+        }
     }
 
     /// What came of each record: its text, or why there is none; and the fault at the end if there is one.

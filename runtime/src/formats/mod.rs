@@ -33,21 +33,28 @@ mod columns;
 pub mod csv;
 mod datum;
 mod documents;
+mod excel;
 mod json;
+mod numbered;
 mod original;
+mod parquet;
 mod render;
 mod rows;
 mod scalar;
 mod shape;
 #[cfg(test)]
 mod testing;
+mod xml;
 
 pub use cell::Cell;
 pub use documents::JsonDocument;
+pub use excel::{Sheet, SheetOptions};
 pub use json::JsonReader;
 pub use original::write_object;
+pub use parquet::ParquetFile;
 pub use render::render;
 pub use rows::{CellType, RowReader};
+pub use xml::XmlDocument;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,10 +1,11 @@
 //! Rows as JSON, in the form in which [`JsonReader`](super::JsonReader) reads them: bytes in base64, decimals as text so that no digit
-//! is lost, dates and times as ISO 8601 has them. A NaN or an infinity is null, for JSON has none.
+//! is lost, dates and times as ISO 8601 has them. A NaN or an infinity, for which JSON has no number, is the text that names it: no type takes
+//! it for another value.
 
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, AsArray, RecordBatch, StructArray};
-use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef};
+use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type};
 use arrow::error::ArrowError;
 use arrow_json::writer::{EncoderOptions, NullableEncoder, make_encoder};
 use arrow_json::{Encoder, EncoderFactory};
@@ -19,17 +20,23 @@ static OPTIONS: LazyLock<EncoderOptions> =
 
 /// Each row as an object. For people and patches: it is not made for speed.
 pub fn render(columns: &RecordBatch) -> Result<Vec<Value>> {
+    let mut rows = Vec::with_capacity(columns.num_rows());
+    each_row(columns, |text| rows.push(serde_json::from_slice(text))).map_err(unwritable)?;
+    rows.into_iter().map(|row| row.map_err(unwritable)).collect()
+}
+
+/// Hands out the text of each row in turn.
+pub(super) fn each_row(columns: &RecordBatch, mut take: impl FnMut(&[u8])) -> Result<(), ArrowError> {
     let rows = StructArray::from(columns.clone());
     let field = Arc::new(Field::new("row", rows.data_type().clone(), false));
-    let mut encoder = make_encoder(&field, &rows, &OPTIONS).map_err(unwritable)?;
+    let mut encoder = make_encoder(&field, &rows, &OPTIONS)?;
     let mut text = Vec::new();
-    (0..rows.len())
-        .map(|row| {
-            text.clear();
-            encoder.encode(row, &mut text);
-            serde_json::from_slice(&text).map_err(unwritable)
-        })
-        .collect()
+    for row in 0..rows.len() {
+        text.clear();
+        encoder.encode(row, &mut text);
+        take(&text);
+    }
+    Ok(())
 }
 
 fn unwritable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {
@@ -64,6 +71,14 @@ impl EncoderFactory for AsRead {
                 let decimals = array.as_primitive::<Decimal128Type>();
                 Box::new(Quoted(move |row| decimals.value_as_string(row)))
             }
+            DataType::Float32 => {
+                let floats = array.as_primitive::<Float32Type>();
+                Box::new(Floats(move |row| f64::from(floats.value(row)), move |row| floats.value(row).to_string()))
+            }
+            DataType::Float64 => {
+                let floats = array.as_primitive::<Float64Type>();
+                Box::new(Floats(move |row| floats.value(row), move |row| floats.value(row).to_string()))
+            }
             _ => return Ok(None),
         };
         Ok(Some(NullableEncoder::new(encoder, array.nulls().cloned())))
@@ -82,6 +97,17 @@ impl<F: Fn(usize) -> String> Encoder for Quoted<F> {
         out.push(b'"');
         out.extend_from_slice(self.0(row).as_bytes());
         out.push(b'"');
+    }
+}
+
+/// Numbers as they are, and as text.
+struct Floats<F, G>(F, G);
+
+impl<F: Fn(usize) -> f64, G: Fn(usize) -> String> Encoder for Floats<F, G> {
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        let text = (self.1)(row);
+        let quote: &[u8] = if (self.0)(row).is_finite() { b"" } else { b"\"" };
+        [quote, text.as_bytes(), quote].into_iter().for_each(|part| out.extend_from_slice(part));
     }
 }
 

@@ -75,7 +75,16 @@ impl RowReader {
 
     /// Reads a row of cells, in the order of the columns, for each of the records; a row that does not fit is refused alone.
     pub fn read<'a>(&self, records: &Arc<Records>, rows: impl Iterator<Item = Vec<Cell<'a>>>) -> Result<Parsed> {
-        parsed(&self.shape, &self.schema, records, rows.map(|row| self.row(row)))
+        self.read_checked(records, rows.map(Ok))
+    }
+
+    /// The same of rows of which some are no rows.
+    pub(super) fn read_checked<'a>(
+        &self,
+        records: &Arc<Records>,
+        rows: impl Iterator<Item = Result<Vec<Cell<'a>>, Problem>>,
+    ) -> Result<Parsed> {
+        parsed(&self.shape, &self.schema, records, rows.map(|row| self.row(row?)))
     }
 
     fn row<'a>(&self, cells: Vec<Cell<'a>>) -> Result<Vec<Datum<'a>>, Problem> {

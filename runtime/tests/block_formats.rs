@@ -1,0 +1,152 @@
+//! Block formats: files that other implementations wrote (scripts/fixtures/format_fixtures.py), whole and damaged.
+
+use std::io::Cursor;
+
+use millrace_model::{Code, Result, Schema};
+use millrace_runtime::codec;
+use millrace_runtime::formats::blocks::{Blocks, Opening};
+use millrace_runtime::formats::{ParquetFile, Sheet, SheetOptions, render};
+use serde_json::{Value, json};
+
+const PARQUET: &[u8] = include_bytes!("fixtures/formats/orders.parquet");
+const XLSX: &[u8] = include_bytes!("fixtures/formats/orders.xlsx");
+const XLS: &[u8] = include_bytes!("fixtures/formats/orders.xls");
+const ODS: &[u8] = include_bytes!("fixtures/formats/orders.ods");
+
+fn schema() -> Schema {
+    let fields = json!([
+        { "name": "id", "type": "long" },
+        { "name": "customer", "type": "string" },
+        { "name": "quantity", "type": "int" },
+        { "name": "price", "type": { "type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2 } },
+        { "name": "day", "type": { "type": "int", "logicalType": "date" } },
+        { "name": "at", "type": { "type": "long", "logicalType": "local-timestamp-millis" } },
+        { "name": "paid", "type": "boolean" },
+        { "name": "note", "type": ["null", "string"], "default": null },
+        { "name": "shop", "type": "string", "default": "web" },
+    ]);
+    codec::schema(json!({ "type": "record", "name": "Order", "fields": fields })).expect("a schema")
+}
+
+fn opening(from: u64) -> Opening {
+    Opening { topic: "file:orders".into(), from, limit: 10_000 }
+}
+
+fn parquet(bytes: &[u8], from: u64) -> Result<Box<dyn Blocks>> {
+    Ok(Box::new(ParquetFile::open(Box::new(Cursor::new(bytes.to_vec())), &schema(), opening(from))?))
+}
+
+fn sheet(bytes: &[u8], from: u64) -> Result<Box<dyn Blocks>> {
+    let options = SheetOptions { sheet: Some("Orders".into()), ..SheetOptions::default() };
+    Ok(Box::new(Sheet::open(Box::new(Cursor::new(bytes.to_vec())), &schema(), &options, opening(from))?))
+}
+
+/// Each record as JSON, or why it was rejected, with its original.
+#[derive(Debug, Clone, PartialEq)]
+enum Seen {
+    Row(Value),
+    Rejected(String, Value),
+}
+
+fn read(blocks: &mut dyn Blocks, rows: usize) -> Result<Vec<Seen>> {
+    let mut seen = Vec::new();
+    while let Some(block) = blocks.next(rows)? {
+        let records = block.batch.origin().records();
+        let rendered = render(block.batch.columns())?.into_iter().map(Seen::Row);
+        let good = block.batch.origin().rows().iter().copied().zip(rendered);
+        let bad = block.rejected.iter().map(|rejection| {
+            let original = records.value(rejection.record as usize).expect("has an original");
+            (rejection.record, Seen::Rejected(rejection.reason.clone(), serde_json::from_slice(original).expect("is JSON")))
+        });
+        let mut all: Vec<(u32, Seen)> = good.chain(bad).collect();
+        all.sort_by_key(|(record, _)| *record);
+        seen.extend(all.into_iter().map(|(_, seen)| seen));
+        assert_eq!(block.next, records.offsets().last().map_or(0, |&offset| offset as u64 + 1));
+    }
+    Ok(seen)
+}
+
+fn order(number: u64) -> Value {
+    json!({
+        "id": number, "customer": format!("customer {number}"), "quantity": number * 2, "price": format!("{}.{:02}", number * 1050 / 100, number * 1050 % 100),
+        "day": format!("2013-01-{number:02}"), "at": format!("2013-01-{number:02}T17:05:30"), "paid": number % 2 == 1,
+        "note": if number % 2 == 1 { Value::Null } else { format!("note {number}").into() }, "shop": "web",
+    })
+}
+
+type Open = fn(&[u8], u64) -> Result<Box<dyn Blocks>>;
+
+const FORMATS: [(&str, &[u8], Open, &str); 4] = [
+    ("parquet", PARQUET, parquet, "row 4"),
+    ("xlsx", XLSX, sheet, "sheet \"Orders\", row 5"),
+    ("xls", XLS, sheet, "sheet \"Orders\", row 5"),
+    ("ods", ODS, sheet, "sheet \"Orders\", row 5"),
+];
+
+#[test]
+fn files_of_other_writers_are_read_and_a_bad_row_is_rejected_alone() {
+    for (name, bytes, open, place) in FORMATS {
+        let seen = read(open(bytes, 0).expect("opens").as_mut(), 2).expect("reads");
+        assert_eq!(seen.len(), 5, "{name}");
+        for number in [1, 2, 3, 5] {
+            assert_eq!(seen[number - 1], Seen::Row(order(number as u64)), "{name}");
+        }
+        let Seen::Rejected(reason, original) = &seen[3] else { panic!("{name}: {:?}", seen[3]) };
+        assert_eq!(*reason, format!("{place}: quantity: expected int, found number 3000000000, which is out of range"), "{name}");
+        assert_eq!((&original["id"], &original["quantity"]), (&json!(4), &json!(3_000_000_000_u64)), "{name}");
+    }
+}
+
+#[test]
+fn reading_goes_on_from_every_record() {
+    for (name, bytes, open, _) in FORMATS {
+        let all = read(open(bytes, 0).expect("opens").as_mut(), 9).expect("reads");
+        for from in 0..=5 {
+            let seen = read(open(bytes, from).expect("opens").as_mut(), 2).expect("reads");
+            assert_eq!(seen, all[from as usize..], "{name} from {from}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_off_or_another_one_is_damaged() {
+    for (name, bytes, open, _) in FORMATS {
+        let attempts = [
+            &bytes[..bytes.len() / 2],
+            &bytes[..10],
+            b"",
+            b"PAR1",
+            b"PK\x03\x04",
+            b"id,customer\n1,a\n",
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        ];
+        for attempt in attempts {
+            let seen = open(attempt, 0).and_then(|mut blocks| read(blocks.as_mut(), 9));
+            let fault = seen.expect_err("is damaged");
+            assert_eq!(fault.code(), Code::FileDamaged, "{name}: {fault}");
+        }
+    }
+}
+
+#[test]
+fn a_column_that_is_missing_is_named() {
+    let fields = json!([{ "name": "id", "type": "long" }, { "name": "missing", "type": "string" }]);
+    let schema = codec::schema(json!({ "type": "record", "name": "Order", "fields": fields })).expect("a schema");
+    let fault = ParquetFile::open(Box::new(Cursor::new(PARQUET)), &schema, opening(0)).err().expect("does not fit");
+    assert_eq!(fault.code(), Code::ColumnsUnfit);
+    assert!(fault.message().contains("no column `missing`"), "{fault}");
+    let options = SheetOptions { sheet: Some("Orders".into()), ..SheetOptions::default() };
+    let fault = Sheet::open(Box::new(Cursor::new(XLSX)), &schema, &options, opening(0)).err().expect("does not fit");
+    assert!(fault.message().contains("the column `customer` of the sheet is not in the schema"), "{fault}");
+}
+
+#[test]
+fn a_sheet_is_chosen_by_its_name_or_its_number() {
+    let open = |sheet: &str| {
+        let options = SheetOptions { sheet: Some(sheet.into()), ..SheetOptions::default() };
+        Sheet::open(Box::new(Cursor::new(XLSX)), &schema(), &options, opening(0)).map(|_| ())
+    };
+    assert!(open("2").is_ok());
+    let fault = open("Order").expect_err("no such sheet");
+    assert!(fault.message().contains("no sheet Order; it has: Other, Orders"), "{fault}");
+}
