@@ -1,11 +1,11 @@
-//! Block formats: files that other implementations wrote (scripts/fixtures/format_fixtures.py), whole and damaged.
+//! Block formats: files that other implementations wrote (`scripts/fixtures/format_fixtures.py`), whole and damaged.
 
 use std::io::Cursor;
 
 use millrace_model::{Code, Result, Schema};
 use millrace_runtime::codec;
 use millrace_runtime::formats::blocks::{Blocks, Opening};
-use millrace_runtime::formats::{ParquetFile, Sheet, SheetOptions, render};
+use millrace_runtime::formats::{AvroFile, ParquetFile, Sheet, SheetOptions, render};
 use serde_json::{Value, json};
 
 const PARQUET: &[u8] = include_bytes!("fixtures/formats/orders.parquet");
@@ -34,6 +34,17 @@ fn opening(from: u64) -> Opening {
 
 fn parquet(bytes: &[u8], from: u64) -> Result<Box<dyn Blocks>> {
     Ok(Box::new(ParquetFile::open(Box::new(Cursor::new(bytes.to_vec())), &schema(), opening(from))?))
+}
+
+const AVRO: [&[u8]; 4] = [
+    include_bytes!("fixtures/formats/orders-null.avro"),
+    include_bytes!("fixtures/formats/orders-deflate.avro"),
+    include_bytes!("fixtures/formats/orders-snappy.avro"),
+    include_bytes!("fixtures/formats/orders-zstandard.avro"),
+];
+
+fn avro(bytes: &[u8], from: u64) -> Result<Box<dyn Blocks>> {
+    Ok(Box::new(AvroFile::open(Box::new(Cursor::new(bytes.to_vec())), &schema(), opening(from))?))
 }
 
 fn sheet(bytes: &[u8], from: u64) -> Result<Box<dyn Blocks>> {
@@ -129,14 +140,55 @@ fn a_file_that_is_cut_off_or_another_one_is_damaged() {
 }
 
 #[test]
+fn a_container_is_read_by_any_codec_and_its_schema_is_resolved() {
+    for bytes in AVRO {
+        let all = read(avro(bytes, 0).expect("opens").as_mut(), 2).expect("reads");
+        for number in [1, 2, 3, 5] {
+            assert_eq!(all[number - 1], Seen::Row(order(number as u64)));
+        }
+        let Seen::Rejected(reason, original) = &all[3] else { panic!("{:?}", all[3]) };
+        assert!(reason.starts_with("record 4: "), "{reason}");
+        assert_eq!((&original["id"], &original["customer"], &original["gone"]), (&json!(4), &Value::Null, &json!({ "a": "b" })));
+        for from in 0..=6 {
+            assert_eq!(read(avro(bytes, from).expect("opens").as_mut(), 2).expect("reads"), all[(from as usize).min(5)..]);
+        }
+    }
+}
+
+#[test]
+fn a_container_that_is_damaged_brings_what_comes_before() {
+    for bytes in AVRO {
+        for cut in 0..bytes.len() {
+            let fault = avro(&bytes[..cut], 0).and_then(|mut blocks| read(blocks.as_mut(), 1)).err();
+            assert!(fault.is_none_or(|fault| fault.code() == Code::FileDamaged), "cut off at {cut}");
+        }
+        let mut damaged = bytes.to_vec();
+        *damaged.last_mut().expect("has bytes") ^= 1;
+        let mut blocks = avro(&damaged, 0).expect("opens");
+        let first = blocks.next(100).expect("reads").expect("has records");
+        assert!(!first.batch.is_empty());
+        assert_eq!(blocks.next(100).err().map(|fault| fault.code()), Some(Code::FileDamaged));
+    }
+}
+
+#[test]
+fn a_container_whose_schema_is_another_one_is_refused_by_it() {
+    let schema =
+        codec::schema(json!({ "type": "record", "name": "Order", "fields": [{ "name": "id", "type": "string" }] })).expect("a schema");
+    let fault = AvroFile::open(Box::new(Cursor::new(AVRO[0])), &schema, opening(0)).expect_err("does not fit");
+    assert_eq!(fault.code(), Code::ColumnsUnfit);
+    assert!(fault.message().contains("field `id` is written as int and can't be read as string"), "{fault}");
+}
+
+#[test]
 fn a_column_that_is_missing_is_named() {
     let fields = json!([{ "name": "id", "type": "long" }, { "name": "missing", "type": "string" }]);
     let schema = codec::schema(json!({ "type": "record", "name": "Order", "fields": fields })).expect("a schema");
-    let fault = ParquetFile::open(Box::new(Cursor::new(PARQUET)), &schema, opening(0)).err().expect("does not fit");
+    let fault = ParquetFile::open(Box::new(Cursor::new(PARQUET)), &schema, opening(0)).expect_err("does not fit");
     assert_eq!(fault.code(), Code::ColumnsUnfit);
     assert!(fault.message().contains("no column `missing`"), "{fault}");
     let options = SheetOptions { sheet: Some("Orders".into()), ..SheetOptions::default() };
-    let fault = Sheet::open(Box::new(Cursor::new(XLSX)), &schema, &options, opening(0)).err().expect("does not fit");
+    let fault = Sheet::open(Box::new(Cursor::new(XLSX)), &schema, &options, opening(0)).expect_err("does not fit");
     assert!(fault.message().contains("the column `customer` of the sheet is not in the schema"), "{fault}");
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millrace_model::{Code, Fault, Rejected, Result, Schema, Stage};
 use millrace_runtime::formats::blocks::{Block, Blocks, Bytes, Opening};
-use millrace_runtime::formats::{JsonDocument, ParquetFile, Sheet, SheetOptions, XmlDocument};
+use millrace_runtime::formats::{AvroFile, JsonDocument, ParquetFile, Sheet, SheetOptions, XmlDocument};
 
 use super::config::Config;
 use super::format::BlockFormat;
@@ -70,6 +70,7 @@ fn blocks(file: Box<dyn Bytes>, format: BlockFormat, config: &Config, schema: &S
             let names: Vec<String> = config.records.iter().flat_map(|names| names.split('.')).map(str::to_owned).collect();
             Ok(Box::new(JsonDocument::open(file, schema, &names, opening)?))
         }
+        BlockFormat::Avro => Ok(Box::new(AvroFile::open(file, schema, opening)?)),
         BlockFormat::Parquet => Ok(Box::new(ParquetFile::open(file, schema, opening)?)),
         BlockFormat::Xml => Ok(Box::new(XmlDocument::open(file, schema, config.record_path()?, &config.null, opening)?)),
         BlockFormat::Excel => Ok(Box::new(Sheet::open(file, schema, &sheet(config), opening)?)),

@@ -18,7 +18,7 @@ pub struct Config {
     /// each store's own tools know.
     #[serde(default)]
     pub store: Option<Box<ObjectStoreConfig>>,
-    /// What the files are. Without it the extension says: `.csv`, `.ndjson` or `.jsonl`, `.json`, `.parquet`, `.xml`, and `.xlsx`, `.xls` or
+    /// What the files are. Without it the extension says: `.csv`, `.ndjson` or `.jsonl`, `.json`, `.avro`, `.parquet`, `.xml`, and `.xlsx`, `.xls` or
     /// `.ods` for `excel`.
     #[serde(default)]
     pub format: Option<Format>,
@@ -85,6 +85,8 @@ pub enum Format {
     Ndjson,
     /// A JSON array of objects, or objects one after the other.
     Json,
+    /// An Avro object container file, its blocks plain or compressed by deflate, snappy or zstandard.
+    Avro,
     /// Parquet. Columns that the schema has not are not read.
     Parquet,
     /// XML; `record` names the elements that are records.

@@ -21,6 +21,7 @@ pub(super) enum Reading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BlockFormat {
     Json,
+    Avro,
     Parquet,
     Xml,
     Excel,
@@ -32,6 +33,7 @@ impl From<Format> for Reading {
             Format::Csv => Self::Csv,
             Format::Ndjson => Self::Ndjson,
             Format::Json => Self::Blocks(BlockFormat::Json),
+            Format::Avro => Self::Blocks(BlockFormat::Avro),
             Format::Parquet => Self::Blocks(BlockFormat::Parquet),
             Format::Xml => Self::Blocks(BlockFormat::Xml),
             Format::Excel => Self::Blocks(BlockFormat::Excel),
@@ -45,6 +47,7 @@ impl Format {
             "csv" => Some(Self::Csv),
             "ndjson" | "jsonl" => Some(Self::Ndjson),
             "json" => Some(Self::Json),
+            "avro" => Some(Self::Avro),
             "parquet" => Some(Self::Parquet),
             "xml" => Some(Self::Xml),
             "xlsx" | "xls" | "ods" => Some(Self::Excel),

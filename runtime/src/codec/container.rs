@@ -30,6 +30,25 @@ pub struct Container<'a> {
     blocks: &'a [u8],
 }
 
+/// What a container's header says, for whoever reads the blocks by himself.
+#[derive(Debug, Clone)]
+pub(crate) struct Header {
+    /// The schema that the values were written with.
+    pub(crate) schema: String,
+    /// What each block ends with.
+    pub(crate) sync: [u8; SYNC],
+    /// How many bytes the header takes.
+    pub(crate) length: usize,
+    codec: Codec,
+}
+
+impl Header {
+    /// The values of a block, which may be `limit` bytes.
+    pub(crate) fn inflate(&self, block: &[u8], limit: usize) -> Result<Vec<u8>, Broken> {
+        self.codec.inflate(block, limit)
+    }
+}
+
 /// How blocks are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Codec {
@@ -65,6 +84,11 @@ impl<'a> Container<'a> {
         }
         let sync = cursor.sync()?;
         Ok(Self { schema: schema.ok_or("its header has no avro.schema")?, codec, sync, blocks: cursor.0 })
+    }
+
+    /// The header of this container, which is of so many bytes, or of their beginning.
+    pub(crate) fn header(&self, bytes: usize) -> Header {
+        Header { schema: self.schema.clone(), sync: self.sync, length: bytes - self.blocks.len(), codec: self.codec }
     }
 
     /// The schema that its values were written with.

@@ -27,6 +27,7 @@
 //! A field that is left out takes its default; without one it is null where the schema allows it, else the
 //! record is refused. A field that the schema has not is refused, as is a name that occurs twice.
 
+mod avro;
 pub mod blocks;
 mod cell;
 mod columns;
@@ -46,6 +47,7 @@ mod shape;
 mod testing;
 mod xml;
 
+pub use avro::AvroFile;
 pub use cell::Cell;
 pub use documents::JsonDocument;
 pub use excel::{Sheet, SheetOptions};
