@@ -174,10 +174,11 @@ mod tests {
     use super::*;
     use crate::config::Connection;
     use millrace_runtime::codec;
-    use serde_json::{from_value, json};
+    use serde_json::{from_str, from_value, json};
 
     fn connections() -> Connections {
-        let shop: Connection = from_value(json!({ "type": "sqlite", "path": "shop.db" })).expect("a connection");
+        // As text: `type` must come first, and the order of a JSON value's keys is not kept.
+        let shop: Connection = from_str(r#"{ "type": "sqlite", "path": "shop.db" }"#).expect("a connection");
         Connections::from([("shop".to_owned(), shop)])
     }
 
