@@ -54,8 +54,8 @@ impl EncoderFactory for Encoders {
         array: &'a dyn Array,
         options: &'a EncoderOptions,
     ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
-        Ok(match field.data_type() {
-            DataType::FixedSizeBinary(16) if is_uuid(field) => {
+        Ok(match array.data_type() {
+            DataType::FixedSizeBinary(16) if is_uuid(field_of(field, array)) => {
                 Some(NullableEncoder::new(Box::new(UuidEncoder(array.as_fixed_size_binary())), array.nulls().cloned()))
             }
             DataType::Union(branches, _) => {
@@ -64,6 +64,14 @@ impl EncoderFactory for Encoders {
             }
             _ => None,
         })
+    }
+}
+
+/// The field of `array`'s values: arrow-json gives the items of a list the field of the list.
+fn field_of<'a>(field: &'a FieldRef, array: &dyn Array) -> &'a FieldRef {
+    match field.data_type() {
+        DataType::List(item) | DataType::LargeList(item) if field.data_type() != array.data_type() => field_of(item, array),
+        _ => field,
     }
 }
 
@@ -129,6 +137,14 @@ mod tests {
         let count = Field::new("count", DataType::Int32, true);
         let array: ArrayRef = Arc::new(StructArray::from(vec![(Arc::new(id), ids), (Arc::new(count), counts)]));
         assert_eq!(json(&array, 0), r#"{"id":"11111111-1111-1111-1111-111111111111","count":null}"#);
+    }
+
+    #[test]
+    fn the_uuids_of_a_list_have_their_usual_form() {
+        let item = Field::new("item", DataType::FixedSizeBinary(16), false).with_metadata([("logicalType".into(), "uuid".into())].into());
+        let ids = FixedSizeBinaryArray::try_from_iter([[0x11_u8; 16]].into_iter()).expect("16 bytes");
+        let list = ListArray::new(Arc::new(item), OffsetBuffer::from_lengths([1]), Arc::new(ids), None);
+        assert_eq!(json(&(Arc::new(list) as ArrayRef), 0), r#"["11111111-1111-1111-1111-111111111111"]"#);
     }
 
     #[test]
