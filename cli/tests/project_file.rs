@@ -139,7 +139,7 @@ fn the_settings_of_connections_and_inputs_are_shown_in_place() {
     );
     assert_eq!(
         lines("http: { path: /flights }", "htpp: { path: /flights }"),
-        ["millrace.yaml:8:13: error[MR0102]: expected one of `http`, `files`, found `htpp` (did you mean `http`?)"]
+        ["millrace.yaml:8:13: error[MR0102]: expected one of `http`, `files`, `query`, found `htpp` (did you mean `http`?)"]
     );
     assert_eq!(
         lines("http: { path: /flights }", "http: { path: flights }"),

@@ -8,6 +8,7 @@ use millrace_runtime::formats::{AvroFile, JsonDocument, ParquetFile, Sheet, Shee
 
 use super::config::Config;
 use super::format::BlockFormat;
+use super::lines::broken_off;
 use super::source::{LIMITS, Step, Taken};
 
 /// Reads a file's records, on a thread that may block.
@@ -41,7 +42,7 @@ impl BlockReader {
     /// The next rows.
     pub(super) async fn next(&mut self) -> Result<Step> {
         let Some(mut blocks) = self.blocks.take() else {
-            return Err(Fault::fatal(Code::Internal, format!("{}: reading broke off and was not begun anew", self.place)));
+            return Err(broken_off(&self.place));
         };
         let read = tokio::task::spawn_blocking(move || {
             let block = blocks.next(LIMITS.rows);

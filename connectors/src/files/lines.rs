@@ -323,8 +323,9 @@ pub(super) fn no_rows(schema: &Schema, records: &Arc<Records>) -> Batch {
     Batch::new(columns, millrace_model::Origin::of(Arc::clone(records), Vec::<u32>::new()))
 }
 
-fn broken_off(place: &str) -> Fault {
-    Fault::fatal(Code::Internal, format!("{place}: reading broke off and was not begun anew"))
+/// A pull was dropped while a thread was reading. Nothing is lost: the file is opened anew where its position is.
+pub(super) fn broken_off(place: &str) -> Fault {
+    Fault::passing(Code::Io, format!("{place}: reading broke off; it is begun anew"))
 }
 
 async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {

@@ -78,6 +78,8 @@ pub struct FileSource {
     /// Of the version that is being read.
     facts: Option<Facts>,
     reader: Option<Reader>,
+    /// What was read and is not handed out yet, and how far that is: a pull may be dropped while it looks ahead.
+    held: Option<(Taken, At)>,
     /// What was read one step further, and how far that is.
     ahead: Option<Result<(Taken, At)>>,
     complete: bool,
@@ -95,7 +97,11 @@ impl std::fmt::Debug for FileSource {
 #[async_trait]
 impl Source for FileSource {
     async fn next(&mut self) -> Result<Option<Pulled>> {
-        match self.pull().await {
+        let pulled = self.pull().await;
+        if pulled.is_err() {
+            self.held = None;
+        }
+        match pulled {
             Err(fault) if fault.code() == Code::FileDamaged => self.end_damaged(&fault).map(Some),
             Err(fault) if fault.code() == Code::FileChanged && self.config.mode == Mode::Growing => self.pull_rotated(&fault).await,
             Err(fault) if fault.code() == Code::FileChanged && self.may_be_another() => {
@@ -121,7 +127,20 @@ impl FileSource {
     pub(super) fn new(config: Arc<Config>, store: Store, split: &str, schema: &Schema, position: Option<&Position>) -> Result<Self> {
         let at = position.map_or(Ok(At::default()), At::of)?;
         let (split, schema, durable) = (split.to_owned(), schema.clone(), at.ended);
-        Ok(Self { config, store, split, schema, at, facts: None, reader: None, ahead: None, complete: false, durable, limits: LIMITS })
+        Ok(Self {
+            config,
+            store,
+            split,
+            schema,
+            at,
+            facts: None,
+            reader: None,
+            held: None,
+            ahead: None,
+            complete: false,
+            durable,
+            limits: LIMITS,
+        })
     }
 
     fn place(&self) -> String {
@@ -136,6 +155,9 @@ impl FileSource {
     }
 
     async fn pull(&mut self) -> Result<Option<Pulled>> {
+        if self.held.is_some() {
+            return self.with_end().await;
+        }
         if self.at.ended && !self.goes_on().await? {
             if self.durable {
                 self.store.dispose(&self.split, &self.config.after).await?;
@@ -145,8 +167,9 @@ impl FileSource {
         }
         match self.step().await? {
             Some((taken, at)) => {
-                self.at = at;
-                self.with_end(taken).await.map(Some)
+                self.at = at.clone();
+                self.held = Some((taken, at));
+                self.with_end().await
             }
             None if self.at.ended => self.finished().await.map(Some),
             None => {
@@ -383,27 +406,18 @@ impl FileSource {
         self.at = if archive { at.next_part() } else { At { ended: true, ..at } };
     }
 
-    /// What was taken, and whether it was the last: that is seen by reading one step further.
-    async fn with_end(&mut self, taken: Taken) -> Result<Pulled> {
-        let before = self.at.clone();
-        let ahead = self.step().await;
-        let finished = match ahead {
-            Ok(Some(ahead)) => {
-                self.ahead = Some(Ok(ahead));
-                None
-            }
-            Ok(None) if self.at.ended => Some(self.finish().await?),
-            Ok(None) => None,
-            Err(fault) => {
-                self.ahead = Some(Err(fault));
-                None
-            }
-        };
+    /// What is held, and whether it was the last: that is seen by reading one step further.
+    async fn with_end(&mut self) -> Result<Option<Pulled>> {
+        let ahead = if self.at.ended { Ok(None) } else { self.step().await };
+        let ended = matches!(ahead, Ok(None)) && self.at.ended;
+        self.ahead = ahead.transpose();
+        let finished = if ended { Some(self.finish().await?) } else { None };
+        let Some((taken, at)) = self.held.take() else { return Ok(None) };
         if finished.is_none() {
             // Parts that were passed on the way belong to what comes after.
-            self.at = before;
+            self.at = at;
         }
-        Ok(Pulled { batch: taken.batch, rejected: taken.rejected, position: self.at.position(&self.split)?, finished })
+        Ok(Some(Pulled { batch: taken.batch, rejected: taken.rejected, position: self.at.position(&self.split)?, finished }))
     }
 
     /// The end of a file whose last rows are already out, or that has none.
