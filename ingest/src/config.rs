@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_pipeline_has_one_input_of_a_known_kind() {
-        assert_eq!(pipeline(&json!({})).expect_err("none"), "invalid length 0, expected one of `http`, `files` with its settings");
+        assert_eq!(pipeline(&json!({})).expect_err("none"), "invalid length 0, expected one of `http`, `files`, `query` with its settings");
         assert!(pipeline(&json!({ "ftp": {} })).expect_err("unknown").starts_with("unknown variant `ftp`"));
         let two = json!({ "files": { "path": "a.csv" }, "http": { "path": "/a" } });
         assert_eq!(pipeline(&two).expect_err("two"), "`http` is one input too many: a pipeline has one");
