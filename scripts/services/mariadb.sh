@@ -34,6 +34,7 @@ start() {
   if own_pid "$MARIADB_STATE/pid" "$data" >/dev/null; then return; fi
   if listens "$MARIADB_PORT"; then die "port $MARIADB_PORT is in use"; fi
   make_data
+  # shellcheck disable=SC2016 # expanded by the other shell
   as_mysql sh -c 'cat >"$1"' sh "$MARIADB_STATE/users.sql" <<X
 ALTER USER root@localhost IDENTIFIED BY '$MARIADB_PASSWORD';
 CREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY '$MARIADB_PASSWORD';
