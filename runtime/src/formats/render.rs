@@ -73,11 +73,11 @@ impl EncoderFactory for AsRead {
             }
             DataType::Float32 => {
                 let floats = array.as_primitive::<Float32Type>();
-                Box::new(Floats(move |row| f64::from(floats.value(row)), move |row| floats.value(row).to_string()))
+                Box::new(Floats(move |row| f64::from(floats.value(row)), move |row| format!("{:?}", floats.value(row))))
             }
             DataType::Float64 => {
                 let floats = array.as_primitive::<Float64Type>();
-                Box::new(Floats(move |row| floats.value(row), move |row| floats.value(row).to_string()))
+                Box::new(Floats(move |row| floats.value(row), move |row| format!("{:?}", floats.value(row))))
             }
             _ => return Ok(None),
         };
@@ -100,7 +100,7 @@ impl<F: Fn(usize) -> String> Encoder for Quoted<F> {
     }
 }
 
-/// Numbers as they are, and as text.
+/// Numbers as they are, and as text that tells them from whole numbers: `2.0`, not `2`.
 struct Floats<F, G>(F, G);
 
 impl<F: Fn(usize) -> f64, G: Fn(usize) -> String> Encoder for Floats<F, G> {
