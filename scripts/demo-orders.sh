@@ -9,16 +9,8 @@ millrace=${CARGO_TARGET_DIR:-target}/debug/millrace
 folder=$(mktemp -d "${TMPDIR:-/tmp}/millrace-orders.XXXXXX")
 project=$folder/orders
 log=$folder/millrace.log
-
-finish() {
-  local status=$?
-  trap - EXIT INT TERM
-  stop || true
-  if [ "$status" = 0 ]; then rm -rf "$folder"; else echo "the log: $log" >&2; fi
-  exit "$status"
-}
-
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+# shellcheck source=scripts/demos.sh
+. scripts/demos.sh
 
 # Runs millrace, and shows how: arguments with blanks in quotes.
 shown() {
@@ -28,32 +20,6 @@ shown() {
   done
   echo "$line"
   "$millrace" "$@"
-}
-
-stop() {
-  if [ -n "${pid:-}" ]; then
-    kill "$pid" 2>/dev/null || true
-    wait "$pid" || true
-    pid=
-  fi
-}
-
-# Waits until "$@" succeeds; for at most a minute.
-await() {
-  local what=$1 tenth
-  shift
-  for ((tenth = 0; tenth < 300; tenth++)); do
-    if "$@"; then return; fi
-    kill -0 "$pid" 2>/dev/null || { tail -n 20 "$log" >&2; die "millrace ended"; }
-    sleep 0.2
-  done
-  tail -n 20 "$log" >&2
-  die "waited a minute in vain: $what"
-}
-
-# The gateway listens after health does.
-ready() {
-  curl -fsS -o /dev/null "http://$MILLRACE_ADMIN/health/ready" 2>/dev/null && curl -sS -o /dev/null "http://$MILLRACE_HTTP/" 2>/dev/null
 }
 
 start() {

@@ -9,39 +9,13 @@ millrace=${CARGO_TARGET_DIR:-target}/debug/millrace
 folder=$(mktemp -d "${TMPDIR:-/tmp}/millrace-demo.XXXXXX")
 project=$folder/flights
 log=$folder/millrace.log
-
-finish() {
-  local status=$?
-  trap - EXIT INT TERM
-  if [ -n "${pid:-}" ]; then
-    kill "$pid" 2>/dev/null || true
-    wait "$pid" || true
-  fi
-  if [ "$status" = 0 ]; then rm -rf "$folder"; else echo "the log: $log" >&2; fi
-  exit "$status"
-}
-
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-
-# Waits until "$@" succeeds; for at most two minutes.
-await() {
-  local what=$1 half
-  shift
-  for ((half = 0; half < 240; half++)); do
-    if "$@"; then return; fi
-    kill -0 "$pid" 2>/dev/null || { tail -n 20 "$log" >&2; die "millrace ended"; }
-    sleep 0.5
-  done
-  tail -n 20 "$log" >&2
-  die "waited two minutes in vain: $what"
-}
+# shellcheck source=scripts/demos.sh
+. scripts/demos.sh
 
 # The sum of a metric over all pipelines: metric SERVICE_WHAT.
 metric() {
   curl -fsS "http://$MILLRACE_ADMIN/metrics" 2>/dev/null | awk -v name="millrace_$1" -F '[{ ]' '$1 == name { sum += $NF } END { print sum + 0 }'
 }
-
-ready() { curl -fsS -o /dev/null "http://$MILLRACE_ADMIN/health/ready" 2>/dev/null; }
 
 count() {
   loaded=$(metric loader_records_out_total)

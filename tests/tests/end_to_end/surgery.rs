@@ -93,12 +93,14 @@ async fn reject_all(servers: &Servers, project: &Project) {
     }
 }
 
-/// Replays until a replay ends by itself; the others are killed. Returns how many kills hit one at work.
+/// Replays until a replay ends by itself; the others are killed. Returns how many kills hit one at work. A kill that comes before its replay has
+/// done anything gives the next one more time, so that a slow machine gets there too.
 async fn replay_and_kill(servers: &Servers, project: &Project, warehouse: &Warehouse, mut random: SmallRng) -> usize {
     let mut seen = BTreeSet::new();
+    let (mut latest, mut before) = (2800, (0, 0));
     for number in 0.. {
         let mut replay = start(project, REPLAY);
-        let instant = if seen.len() < ENOUGH { Duration::from_millis(random.random_range(800..2800)) } else { PATIENCE };
+        let instant = if seen.len() < ENOUGH { Duration::from_millis(random.random_range(800..latest)) } else { PATIENCE };
         let waited = timeout(instant, async {
             while replay.try_wait().expect("the replay can be waited for").is_none() {
                 sleep(Duration::from_millis(20)).await;
@@ -115,6 +117,8 @@ async fn replay_and_kill(servers: &Servers, project: &Project, warehouse: &Wareh
         if done.0 + done.1 < 2 * ORDERS {
             seen.insert(done);
         }
+        latest += if done == before { 400 } else { 0 };
+        before = done;
         assert!(number < 60, "the replays come to no end");
     }
     unreachable!("the loop returns")
