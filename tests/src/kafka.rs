@@ -167,6 +167,8 @@ fn read_to_the_end(mut config: ClientConfig, topic: &str) -> Vec<Read> {
         .set("group.id", "reader")
         .set("enable.auto.commit", "false")
         .set("isolation.level", "read_committed")
+        .set("auto.offset.reset", "earliest")
+        .set("fetch.wait.max.ms", "20")
         .set("enable.partition.eof", "true");
     let consumer: BaseConsumer = config.create().expect("a consumer");
     let mut open = assign_all(&consumer, topic);
@@ -189,7 +191,7 @@ fn assign_all(consumer: &BaseConsumer, topic: &str) -> BTreeSet<i32> {
     let partitions = partitions(consumer, topic);
     let mut assignment = TopicPartitionList::new();
     for partition in &partitions {
-        assignment.add_partition_offset(topic, *partition, Offset::Beginning).expect("an offset");
+        assignment.add_partition_offset(topic, *partition, Offset::Offset(0)).expect("an offset");
     }
     consumer.assign(&assignment).expect("partitions are assigned");
     partitions

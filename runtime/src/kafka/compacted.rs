@@ -21,9 +21,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub async fn read_to_end(cluster: &Cluster, topic: &str, each: impl FnMut(&Record<'_>) + Send + 'static) -> Result<()> {
     let (cluster, topic) = (cluster.clone(), topic.to_owned());
     let read = tokio::task::spawn_blocking(move || {
-        let partitions = all_of(&cluster, &topic)?;
-        await_transactions(&cluster, &topic, &partitions)?;
-        read(&cluster, &topic, partitions, each)
+        let committed = reader(&cluster, "read_committed")?;
+        let partitions = all_of(&committed, &topic)?;
+        await_transactions(&cluster, &committed, &topic, &partitions)?;
+        read(&committed, &topic, partitions, each)
     });
     read.await.map_err(panicked)?
 }
@@ -37,8 +38,9 @@ pub async fn read_partitions_to_end(
 ) -> Result<()> {
     let (cluster, topic, partitions) = (cluster.clone(), topic.to_owned(), partitions.iter().copied().collect::<BTreeSet<_>>());
     let read = tokio::task::spawn_blocking(move || {
-        await_transactions(&cluster, &topic, &partitions)?;
-        read(&cluster, &topic, partitions, each)
+        let committed = reader(&cluster, "read_committed")?;
+        await_transactions(&cluster, &committed, &topic, &partitions)?;
+        read(&committed, &topic, partitions, each)
     });
     read.await.map_err(panicked)?
 }
@@ -47,7 +49,10 @@ pub async fn read_partitions_to_end(
 /// wait for a transaction that a killed process has left open.
 pub async fn read_now(cluster: &Cluster, topic: &str, each: impl FnMut(&Record<'_>) + Send + 'static) -> Result<()> {
     let (cluster, topic) = (cluster.clone(), topic.to_owned());
-    let read = tokio::task::spawn_blocking(move || read(&cluster, &topic, all_of(&cluster, &topic)?, each));
+    let read = tokio::task::spawn_blocking(move || {
+        let committed = reader(&cluster, "read_committed")?;
+        read(&committed, &topic, all_of(&committed, &topic)?, each)
+    });
     read.await.map_err(panicked)?
 }
 
@@ -55,20 +60,18 @@ fn panicked(error: tokio::task::JoinError) -> Fault {
     Fault::fatal(Code::Internal, "reading a topic panicked").because(error)
 }
 
-fn all_of(cluster: &Cluster, topic: &str) -> Result<BTreeSet<i32>> {
-    Ok((0..partition_count(&reader(cluster, "read_committed")?, topic)?).collect())
+fn all_of(client: &Reader, topic: &str) -> Result<BTreeSet<i32>> {
+    Ok((0..partition_count(client, topic)?).collect())
 }
 
-fn await_transactions(cluster: &Cluster, topic: &str, partitions: &BTreeSet<i32>) -> Result<()> {
+fn await_transactions(cluster: &Cluster, committed: &Reader, topic: &str, partitions: &BTreeSet<i32>) -> Result<()> {
     let uncommitted = reader(cluster, "read_uncommitted")?;
     let ends = partitions.iter().map(|&partition| Ok((partition, end(&uncommitted, topic, partition)?))).collect::<Result<Vec<_>>>()?;
-    let committed = reader(cluster, "read_committed")?;
-    ends.into_iter().try_for_each(|(partition, seen)| await_end(&committed, topic, partition, seen))
+    ends.into_iter().try_for_each(|(partition, seen)| await_end(committed, topic, partition, seen))
 }
 
-fn read(cluster: &Cluster, topic: &str, mut open: BTreeSet<i32>, mut each: impl FnMut(&Record<'_>)) -> Result<()> {
-    let committed = reader(cluster, "read_committed")?;
-    assign(&committed, topic, &open)?;
+fn read(committed: &Reader, topic: &str, mut open: BTreeSet<i32>, mut each: impl FnMut(&Record<'_>)) -> Result<()> {
+    assign(committed, topic, &open)?;
     while !open.is_empty() {
         match committed.poll(REQUEST_TIMEOUT) {
             Some(Ok(message)) => each(&record(topic, &message, &headers(&message))),
@@ -83,19 +86,23 @@ fn read(cluster: &Cluster, topic: &str, mut open: BTreeSet<i32>, mut each: impl 
 }
 
 /// A consumer of no group, assigned by hand; it tells the end of a partition.
-pub(super) fn reader(cluster: &Cluster, isolation: &str) -> Result<BaseConsumer<PlainContext>> {
+pub(super) type Reader = BaseConsumer<PlainContext>;
+
+/// Opens a reader that sees `isolation`.
+pub(super) fn reader(cluster: &Cluster, isolation: &str) -> Result<Reader> {
     let mut config = cluster.config();
     config
         .set("isolation.level", isolation)
         .set("enable.partition.eof", "true")
         .set("enable.auto.commit", "false")
         .set("fetch.wait.max.ms", "50")
+        .set("auto.offset.reset", "earliest")
         // Assigned by hand, never a member of this group: librdkafka wants a name all the same.
         .set("group.id", "millrace-reader");
     config.create_with_context(PlainContext::default()).map_err(|error| fault("opening a reader", error))
 }
 
-fn partition_count(client: &BaseConsumer<PlainContext>, topic: &str) -> Result<i32> {
+fn partition_count(client: &Reader, topic: &str) -> Result<i32> {
     let metadata = client
         .fetch_metadata(Some(topic), REQUEST_TIMEOUT)
         .map_err(|error| client.context().troubles.explain(&format!("asking for topic {topic}"), error))?;
@@ -105,13 +112,13 @@ fn partition_count(client: &BaseConsumer<PlainContext>, topic: &str) -> Result<i
     }
 }
 
-fn end(client: &BaseConsumer<PlainContext>, topic: &str, partition: i32) -> Result<i64> {
+fn end(client: &Reader, topic: &str, partition: i32) -> Result<i64> {
     let asked = client.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
     asked.map(|(_, end)| end).map_err(|error| fault(&format!("asking for the end of {topic}-{partition}"), error))
 }
 
 /// Waits until committed readers may read up to `seen`.
-fn await_end(client: &BaseConsumer<PlainContext>, topic: &str, partition: i32, seen: i64) -> Result<()> {
+fn await_end(client: &Reader, topic: &str, partition: i32, seen: i64) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while end(client, topic, partition)? < seen {
         if Instant::now() > deadline {
@@ -123,10 +130,12 @@ fn await_end(client: &BaseConsumer<PlainContext>, topic: &str, partition: i32, s
     Ok(())
 }
 
-fn assign(client: &BaseConsumer<PlainContext>, topic: &str, partitions: &BTreeSet<i32>) -> Result<()> {
+/// Begins at offset 0, or the earliest one that is still there. Not at `Beginning`: librdkafka asks for that before it has a connection,
+/// and then only again after half a second.
+fn assign(client: &Reader, topic: &str, partitions: &BTreeSet<i32>) -> Result<()> {
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for &partition in partitions {
-        list.add_partition_offset(topic, partition, Offset::Beginning).map_err(|error| fault("naming an offset", error))?;
+        list.add_partition_offset(topic, partition, Offset::Offset(0)).map_err(|error| fault("naming an offset", error))?;
     }
     client.assign(&list).map_err(|error| fault(&format!("reading topic {topic}"), error))
 }

@@ -37,8 +37,14 @@ load:
 "#;
 
 /// How many orders are written between two kills.
-const PART: usize = 300;
+const PART: usize = 3000;
 const PARTS: usize = 6;
+/// So many offsets are work, and not the markers of transactions.
+const WORK: i64 = 100;
+/// How many kills must have hit a service at work: else the test shows nothing.
+const HITS: usize = 2;
+/// What the two services read: the pipeline, and its topic.
+const INPUTS: [(&str, &str); 2] = [("passed_on", "orders"), ("all_of_them", "passed")];
 /// Kills come at an instant of so many milliseconds.
 const INSTANTS: u64 = 400;
 
@@ -66,6 +72,17 @@ impl Shop {
     async fn loaded(&self, table: &str, count: usize) {
         until(&format!("{count} rows in {table}"), PATIENCE, async || (self.warehouse.count(table).await == count as i64).then_some(()))
             .await;
+    }
+
+    /// How many offsets have come for that service.
+    async fn come(&self, service: usize) -> i64 {
+        kafka::length(&self.servers.kafka, &self.project.topic(INPUTS[service].1)).await
+    }
+
+    /// How many of them it has not committed yet.
+    async fn waiting(&self, service: usize) -> i64 {
+        let (pipeline, topic) = INPUTS[service];
+        kafka::lag(&self.servers.kafka, &format!("{}.{pipeline}", self.project.name()), &self.project.topic(topic)).await
     }
 
     async fn versions(&self, topic: &str) -> Vec<u32> {
@@ -101,15 +118,21 @@ async fn a_column_that_comes_reaches_topics_and_tables_once_whatever_is_killed()
     assert_eq!(shop.versions(&shop.project.topic("passed")).await, [1]);
 
     let later = register(&shop.servers.registry, &shop.topic, LATER).await;
+    let mut hits = 0;
     for number in 1..PARTS {
+        let victim = number % 2;
+        let before = shop.come(victim).await;
         shop.write(&part(number, first, later)).await;
+        until("the next victim has something to read", PATIENCE, async || (shop.come(victim).await > before + WORK).then_some(())).await;
         // Not a wait for something: this is the random instant.
         sleep(Duration::from_millis(random.random_range(0..INSTANTS))).await;
         if number > 1 {
-            services[number % 2].kill();
-            services[number % 2].restart();
+            services[victim].kill();
+            hits += usize::from(shop.waiting(victim).await > WORK);
+            services[victim].restart();
         }
     }
+    assert!(hits >= HITS, "only {hits} kills hit a service at work");
     for table in ["all_of_them", "newest"] {
         shop.loaded(table, PARTS * PART).await;
         let notes = shop.warehouse.rows(table, &["id", "coalesce(note, '')"]).await;

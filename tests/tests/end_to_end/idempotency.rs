@@ -1,7 +1,9 @@
 //! Two replicas of the gateway behind a balancer that sends each request anywhere, and are killed: a request with an
 //! `Idempotency-Key` is written once, and every repetition gets the first answer.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 use millrace_tests::service::Gateway;
@@ -44,7 +46,7 @@ async fn every_key_is_written_once_and_answered_alike_whichever_replica_is_kille
     }
     let gateways = [replicas[0].gateway(), replicas[1].gateway()];
     let answers = LocalSet::new().run_until(send_and_kill(&mut replicas, &gateways, seed)).await;
-    assert_eq!(answers.len(), SENDERS * REQUESTS);
+    assert!(answers.len() >= SENDERS * REQUESTS, "{} requests were answered", answers.len());
     for (key, answer) in &answers {
         for gateway in &gateways {
             assert_eq!(&post(gateway, key).await, answer, "{key} is answered as it was at first, by each replica");
@@ -60,7 +62,9 @@ async fn every_key_is_written_once_and_answered_alike_whichever_replica_is_kille
 
 /// Has all senders post while one replica after the other is killed and starts again; returns what each key was answered.
 async fn send_and_kill(replicas: &mut [Service; 2], gateways: &[Gateway; 2], seed: u64) -> BTreeMap<String, (u16, Value)> {
-    let senders: Vec<_> = (0..SENDERS).map(|sender| spawn_local(send(sender, gateways.clone(), seed))).collect();
+    let kills_are_over = Rc::new(Cell::new(false));
+    let senders: Vec<_> =
+        (0..SENDERS).map(|sender| spawn_local(send(sender, gateways.clone(), seed, Rc::clone(&kills_are_over)))).collect();
     let mut random = SmallRng::seed_from_u64(seed);
     for kill in 0..KILLS {
         sleep(Duration::from_millis(random.random_range(300..1500))).await;
@@ -69,7 +73,7 @@ async fn send_and_kill(replicas: &mut [Service; 2], gateways: &[Gateway; 2], see
         victim.restart();
         victim.ready().await;
     }
-    assert!(senders.iter().any(|sender| !sender.is_finished()), "the last kill came while requests were under way");
+    kills_are_over.set(true);
     let mut answers = BTreeMap::new();
     for sender in senders {
         answers.extend(sender.await.expect("a sender ends well"));
@@ -77,11 +81,15 @@ async fn send_and_kill(replicas: &mut [Service; 2], gateways: &[Gateway; 2], see
     answers
 }
 
-/// Posts requests one after the other, each to any replica and some twice at once, until each is answered.
-async fn send(sender: usize, gateways: [Gateway; 2], seed: u64) -> BTreeMap<String, (u16, Value)> {
+/// Posts requests one after the other, each to any replica and some twice at once, until each is answered; at least [`REQUESTS`] of them
+/// and as long as replicas are killed.
+async fn send(sender: usize, gateways: [Gateway; 2], seed: u64, kills_are_over: Rc<Cell<bool>>) -> BTreeMap<String, (u16, Value)> {
     let mut random = SmallRng::seed_from_u64(seed ^ sender as u64);
     let mut answers = BTreeMap::new();
-    for request in 0..REQUESTS {
+    for request in 0.. {
+        if request >= REQUESTS && kills_are_over.get() {
+            break;
+        }
         let key = format!("{sender}-{request}");
         let (first, second) = (&gateways[random.random_range(0..2)], &gateways[random.random_range(0..2)]);
         let answer = if random.random_bool(0.3) {

@@ -1,6 +1,7 @@
 //! A replay that is killed again and again brings each letter to its end once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::process::Child;
 use std::time::Duration;
 
 use millrace_tests::command::{said, start};
@@ -11,7 +12,7 @@ use millrace_tests::{Project, Servers, Service, until};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const ORDERS: usize = 80;
@@ -20,6 +21,8 @@ const KEYS: usize = 7;
 const HITS: usize = 3;
 /// And after so many a replay may run to its end.
 const ENOUGH: usize = 7;
+/// Kills come at an instant of so many milliseconds.
+const INSTANTS: u64 = 300;
 
 const PIPELINES: &str = r#"
 topics:
@@ -93,33 +96,37 @@ async fn reject_all(servers: &Servers, project: &Project) {
     }
 }
 
-/// Replays until a replay ends by itself; the others are killed. Returns how many kills hit one at work. A kill that comes before its replay has
-/// done anything gives the next one more time, so that a slow machine gets there too.
+/// Replays until a replay ends by itself; the others are killed, most of them at a random instant after they have brought a letter to its
+/// end. Returns how many of those were killed before all was done.
 async fn replay_and_kill(servers: &Servers, project: &Project, warehouse: &Warehouse, mut random: SmallRng) -> usize {
-    let mut seen = BTreeSet::new();
-    let (mut latest, mut before) = (2800, (0, 0));
+    let (mut hits, mut before) = (0, 0);
     for number in 0.. {
         let mut replay = start(project, REPLAY);
-        let instant = if seen.len() < ENOUGH { Duration::from_millis(random.random_range(800..latest)) } else { PATIENCE };
-        let waited = timeout(instant, async {
-            while replay.try_wait().expect("the replay can be waited for").is_none() {
-                sleep(Duration::from_millis(20)).await;
-            }
-        });
-        if waited.await.is_ok() && replay.wait().expect("it has ended").success() {
-            return seen.len();
+        let done = async || kafka::read(&servers.kafka, &project.topic("clean")).await.len() + warehouse.count("orders").await as usize;
+        if hits >= ENOUGH {
+            until("a replay that is left alone ends", PATIENCE, async || has_ended(&mut replay).then_some(())).await;
+        } else if random.random_bool(0.8) {
+            let at_work = async || (done().await > before || has_ended(&mut replay)).then_some(());
+            until("a replay is at work", PATIENCE, at_work).await;
+        }
+        // Not a wait for something: this is the random instant.
+        let instant = Duration::from_millis(random.random_range(0..INSTANTS));
+        sleep(instant).await;
+        if has_ended(&mut replay) && replay.wait().expect("it has ended").success() {
+            return hits;
         }
         // One that ended badly met the transaction of the one before it; it is replayed again all the same.
         replay.kill().ok();
         replay.wait().expect("it has ended");
-        let done = (kafka::read(&servers.kafka, &project.topic("clean")).await.len(), warehouse.count("orders").await as usize);
-        println!("killed replay {number} after {instant:?}: {done:?} of {ORDERS}");
-        if done.0 + done.1 < 2 * ORDERS {
-            seen.insert(done);
-        }
-        latest += if done == before { 400 } else { 0 };
-        before = done;
+        let now = done().await;
+        println!("killed replay {number}, {instant:?} later: {now} of {}", 2 * ORDERS);
+        hits += usize::from(before < now && now < 2 * ORDERS);
+        before = now;
         assert!(number < 60, "the replays come to no end");
     }
     unreachable!("the loop returns")
+}
+
+fn has_ended(replay: &mut Child) -> bool {
+    replay.try_wait().expect("the replay can be waited for").is_some()
 }
