@@ -13,102 +13,106 @@ mod suite;
 mod takeover;
 mod warehouse;
 
-/// The tests of the suite that hold for every target, whatever modes it has.
-macro_rules! redshift_conformance {
-    ($($test:ident)*) => {
-        mod redshift_conforms {
-            $(#[tokio::test]
-            async fn $test() {
-                crate::suite::$test(&crate::redshift::Redshift::new(stringify!($test)).await).await;
-            })*
+/// Runs tests of the suite against a store, which `$new` makes for a test of that name.
+macro_rules! run {
+    ($new:expr; $($test:ident)*) => {
+        $(#[tokio::test]
+        async fn $test() {
+            crate::suite::$test(&$new(stringify!($test)).await).await;
+        })*
+    };
+}
+
+/// What holds for every target, in the modes that it has.
+macro_rules! every_target {
+    ($new:expr) => {
+        run! { $new;
+            rows_and_positions_become_durable_together
+            a_round_follows_another_in_the_same_sink
+            a_crash_at_any_point_before_the_commit_leaves_nothing
+            a_commit_whose_answer_was_lost_is_found_by_the_next_claim
+            a_writer_whose_positions_were_moved_is_fenced
+            one_moved_position_fences_all_of_a_commit
+            a_claim_voids_the_round_that_is_open_and_may_be_repeated
+            pipelines_have_positions_of_their_own
+            an_empty_batch_and_an_empty_round_move_positions_only
+            a_later_row_or_deletion_of_a_key_wins
+            an_append_has_no_deletions
+            a_call_that_is_dropped_voids_its_round
+            a_round_that_was_not_settled_is_not_committed
+            every_type_and_its_null_arrive
+            writers_that_start_at_once_make_the_tables_once
+            check_tells_the_columns_without_a_server
+            the_types_of_avro_have_columns
+            names_are_taken_as_they_are_written
+            the_first_row_of_a_key_stays_where_later_ones_are_ignored
+            a_column_that_a_row_lacks_is_left_as_it_is
+            a_table_that_is_cleared_keeps_only_what_comes_after
+            rows_of_ten_megabytes_arrive
+            as_many_columns_arrive_as_the_target_takes_and_one_more_is_refused_by_check
+            a_writer_that_stands_still_keeps_no_successor_from_any_mode
+            a_column_comes_with_the_first_row_that_has_it
+            a_column_that_left_the_schema_stays
+            loaders_that_grow_a_table_at_once_all_go_on
         }
     };
 }
 
-macro_rules! conformance {
-    ($($test:ident)*) => {
-        mod sqlite_conforms {
-            $(#[tokio::test]
-            async fn $test() {
-                crate::suite::$test(&crate::warehouse::Sqlite::new()).await;
-            })*
-        }
-
-        mod postgres_conforms {
-            $(#[tokio::test]
-            async fn $test() {
-                crate::suite::$test(&crate::warehouse::Postgres::new(stringify!($test)).await).await;
-            })*
+/// What holds for every table of SQL besides: it has constraints, a catalogue, and definitions that are part of a transaction.
+macro_rules! every_table {
+    ($new:expr) => {
+        every_target! { $new }
+        run! { $new;
+            a_refused_row_is_rejected_alone
+            a_rejection_names_the_column_and_gives_the_reason
+            a_batch_that_is_refused_whole_still_moves_positions
+            refused_rows_among_many_are_all_found
+            a_refused_row_does_not_hide_the_earlier_one_of_its_key
+            a_table_that_does_not_fit_is_refused_with_what_to_do
+            columns_that_fill_themselves_may_stand_beside_those_of_the_schema
+            a_query_shows_columns_without_rows_and_changes_nothing
+            a_refused_row_leaves_its_key_to_the_next_one
+            a_row_that_is_there_may_lack_what_the_target_requires
+            a_load_takes_the_place_of_all_rows_when_it_has_ended_everywhere
+            a_load_that_begins_voids_what_came_before_it_and_never_ended
+            the_last_row_of_a_key_counts_in_a_load_with_keys
+            a_load_that_the_target_refuses_leaves_the_table_as_it_is
+            a_crash_before_the_commit_of_the_last_end_leaves_the_table_and_the_load
+            a_crash_at_any_point_before_the_commit_leaves_the_table_as_it_was
+            a_claim_undoes_a_growth_that_was_not_committed
+            a_schema_that_the_table_can_not_take_is_refused_and_the_former_goes_on
         }
     };
 }
 
-conformance! {
-    rows_and_positions_become_durable_together
-    a_round_follows_another_in_the_same_sink
-    a_crash_at_any_point_before_the_commit_leaves_nothing
-    a_commit_whose_answer_was_lost_is_found_by_the_next_claim
-    a_writer_whose_positions_were_moved_is_fenced
-    one_moved_position_fences_all_of_a_commit
-    a_claim_voids_the_round_that_is_open_and_may_be_repeated
-    pipelines_have_positions_of_their_own
-    an_empty_batch_and_an_empty_round_move_positions_only
-    a_refused_row_is_rejected_alone
-    a_rejection_names_the_column_and_gives_the_reason
-    a_batch_that_is_refused_whole_still_moves_positions
-    refused_rows_among_many_are_all_found
-    a_later_row_or_deletion_of_a_key_wins
-    a_refused_row_does_not_hide_the_earlier_one_of_its_key
-    an_append_has_no_deletions
-    a_call_that_is_dropped_voids_its_round
-    a_round_that_was_not_settled_is_not_committed
-    every_type_and_its_null_arrive
-    a_table_that_does_not_fit_is_refused_with_what_to_do
-    columns_that_fill_themselves_may_stand_beside_those_of_the_schema
-    writers_that_start_at_once_make_the_tables_once
-    check_tells_the_columns_without_a_server
-    the_types_of_avro_have_columns
-    a_query_shows_columns_without_rows_and_changes_nothing
-    names_are_taken_as_they_are_written
-    the_first_row_of_a_key_stays_where_later_ones_are_ignored
-    a_refused_row_leaves_its_key_to_the_next_one
-    a_column_that_a_row_lacks_is_left_as_it_is
-    a_row_that_is_there_may_lack_what_the_target_requires
-    a_table_that_is_cleared_keeps_only_what_comes_after
-    rows_of_ten_megabytes_arrive
-    as_many_columns_arrive_as_the_target_takes_and_one_more_is_refused_by_check
-    a_writer_that_stands_still_keeps_no_successor_from_any_mode
-    a_load_takes_the_place_of_all_rows_when_it_has_ended_everywhere
-    a_load_that_begins_voids_what_came_before_it_and_never_ended
-    the_last_row_of_a_key_counts_in_a_load_with_keys
-    a_load_that_the_target_refuses_leaves_the_table_as_it_is
-    a_crash_before_the_commit_of_the_last_end_leaves_the_table_and_the_load
-    a_column_comes_with_the_first_row_that_has_it
-    a_crash_at_any_point_before_the_commit_leaves_the_table_as_it_was
-    a_claim_undoes_a_growth_that_was_not_committed
-    a_column_that_left_the_schema_stays
-    a_schema_that_the_table_can_not_take_is_refused_and_the_former_goes_on
-    loaders_that_grow_a_table_at_once_all_go_on
+mod sqlite_conforms {
+    every_table! { crate::warehouse::Sqlite::of }
+}
+
+mod postgres_conforms {
+    every_table! { crate::warehouse::Postgres::new }
 }
 
 // Not here: tests of what only the others have (constraints that are enforced, unique indexes, columns that fill themselves in a fixed
 // way, deletions by mirrors, replacements), and of all types, which the scripted server has not.
-redshift_conformance! {
-    rows_and_positions_become_durable_together
-    a_round_follows_another_in_the_same_sink
-    a_crash_at_any_point_before_the_commit_leaves_nothing
-    a_commit_whose_answer_was_lost_is_found_by_the_next_claim
-    a_writer_whose_positions_were_moved_is_fenced
-    one_moved_position_fences_all_of_a_commit
-    a_claim_voids_the_round_that_is_open_and_may_be_repeated
-    pipelines_have_positions_of_their_own
-    an_empty_batch_and_an_empty_round_move_positions_only
-    a_later_row_or_deletion_of_a_key_wins
-    an_append_has_no_deletions
-    a_call_that_is_dropped_voids_its_round
-    a_round_that_was_not_settled_is_not_committed
-    check_tells_the_columns_without_a_server
-    names_are_taken_as_they_are_written
-    the_first_row_of_a_key_stays_where_later_ones_are_ignored
-    a_writer_that_stands_still_keeps_no_successor_from_any_mode
+mod redshift_conforms {
+    run! { crate::redshift::Redshift::new;
+        rows_and_positions_become_durable_together
+        a_round_follows_another_in_the_same_sink
+        a_crash_at_any_point_before_the_commit_leaves_nothing
+        a_commit_whose_answer_was_lost_is_found_by_the_next_claim
+        a_writer_whose_positions_were_moved_is_fenced
+        one_moved_position_fences_all_of_a_commit
+        a_claim_voids_the_round_that_is_open_and_may_be_repeated
+        pipelines_have_positions_of_their_own
+        an_empty_batch_and_an_empty_round_move_positions_only
+        a_later_row_or_deletion_of_a_key_wins
+        an_append_has_no_deletions
+        a_call_that_is_dropped_voids_its_round
+        a_round_that_was_not_settled_is_not_committed
+        check_tells_the_columns_without_a_server
+        names_are_taken_as_they_are_written
+        the_first_row_of_a_key_stays_where_later_ones_are_ignored
+        a_writer_that_stands_still_keeps_no_successor_from_any_mode
+    }
 }

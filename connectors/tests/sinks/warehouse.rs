@@ -1,10 +1,11 @@
 //! The stores that the suite runs against.
 
+use std::future::{Ready, ready};
 use std::path::Path;
 
 use async_trait::async_trait;
-use millrace_connectors::{Connection, postgres, sqlite};
-use millrace_model::{Sink, TopicPartition};
+use millrace_connectors::{Connection, TableConfig, postgres, sqlite};
+use millrace_model::{Result, Schema, Sink, TopicPartition};
 use millrace_runtime::project::{ProjectPath, Secret};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -21,8 +22,31 @@ pub(crate) type Rows = Vec<Vec<Option<String>>>;
 pub(crate) trait Warehouse: Send + Sync {
     fn connection(&self) -> Connection;
 
-    /// Runs SQL beside the sink.
-    async fn execute(&self, sql: &str);
+    /// Runs SQL beside the sink, where the store takes any.
+    async fn execute(&self, sql: &str) {
+        panic!("this store does not run {sql}");
+    }
+
+    /// The table as the suite has it, with what this store wants of it beside.
+    fn table(&self, table: &TableConfig) -> TableConfig {
+        table.clone()
+    }
+
+    /// The values of columns of the table of notes, its rows in the order of their `id`.
+    async fn values(&self, columns: &[&str]) -> Rows {
+        let sql = format!("SELECT {} FROM notes ORDER BY id", columns.join(", "));
+        self.connection().query(&sql).await.expect("the query runs").rows
+    }
+
+    /// The values of all columns of the schema, likewise.
+    async fn all_values(&self, _schema: &Schema) -> Rows {
+        self.values(&["*"]).await
+    }
+
+    /// Removes the table of notes and all positions.
+    async fn clean(&self) {
+        self.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
+    }
 
     /// What [`everything::batch`] looks like when a query shows it.
     ///
@@ -43,14 +67,29 @@ impl dyn Warehouse + '_ {
 
     /// The rows of the table of notes, as `id note`.
     pub(crate) async fn notes(&self) -> Vec<String> {
-        let rows = self.rows("SELECT id, note FROM notes ORDER BY id, note").await;
+        let mut rows = self.values(&["id", "note"]).await;
+        let id = |row: &Vec<Option<String>>| row[0].as_deref().and_then(|id| id.parse::<i64>().ok());
+        rows.sort_by(|row, other| id(row).cmp(&id(other)).then_with(|| row[1].cmp(&other[1])));
         let shown = |row: &Vec<Option<String>>| row.iter().map(|value| value.as_deref().unwrap_or("null")).collect::<Vec<_>>().join(" ");
         rows.iter().map(shown).collect()
     }
 
+    /// Those of the tables whose modes the target has; the others are told.
+    pub(crate) fn able<const N: usize>(&self, tables: [TableConfig; N]) -> Vec<TableConfig> {
+        let able = self.connection().capabilities();
+        let (tables, skipped): (Vec<_>, Vec<_>) = tables.into_iter().partition(|table| able.has(table.mode));
+        skipped.iter().for_each(|table| println!("{} has no mode: {}", able.name, table.mode));
+        tables
+    }
+
+    /// A sink of the table.
+    pub(crate) async fn open(&self, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
+        self.connection().open(&self.table(table), schema).await
+    }
+
     /// A sink of the table of notes that has claimed its partition, which must stand at `offset`.
-    pub(crate) async fn claimed(&self, table: &millrace_connectors::TableConfig, offset: Option<i64>) -> Box<dyn Sink> {
-        let mut sink = self.connection().open(table, &rows::notes()).await.expect("opens");
+    pub(crate) async fn claimed(&self, table: &TableConfig, offset: Option<i64>) -> Box<dyn Sink> {
+        let mut sink = self.open(table, &rows::notes()).await.expect("opens");
         let claimed = sink.claim(&[rows::partition()]).await.expect("claims");
         assert_eq!(claimed.get(&rows::partition()).copied(), offset);
         sink
@@ -63,6 +102,11 @@ pub(crate) struct Sqlite(TempDir);
 impl Sqlite {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    /// For a test, which has a folder of its own whatever it is called.
+    pub(crate) fn of(_test: &str) -> Ready<Self> {
+        ready(Self::new())
     }
 
     /// The folder that it is in.
