@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use millrace_model::{Edge, LoadBound, Records, Rejection, Result, Schema, Sink};
+use millrace_model::{Code, Edge, LoadBound, Records, Rejection, Result, Schema, Sink};
 use millrace_runtime::input::{Change, Input};
 use millrace_runtime::registry::Registry;
 
@@ -55,8 +55,8 @@ impl Reading {
         self.intake.schema()
     }
 
-    /// Learns the schemas that the records were written with. A turn that comes back is to be answered by [`Reading::follow`] or
-    /// [`Reading::decline`], and this to be called again.
+    /// Learns the schemas that the records were written with. A turn that comes back is to be answered by [`Reading::turn`] or
+    /// [`Reading::answer`], and this to be called again.
     pub async fn learn(&mut self, registry: &Registry, records: &Records) -> Result<Option<Turn>> {
         while let Some(change) = self.input.learn(registry, records).await? {
             match Intake::new(&self.pipeline, change.schema()) {
@@ -67,23 +67,30 @@ impl Reading {
         Ok(None)
     }
 
-    /// Reads by the turn's schema from here on; the table takes its rows.
-    pub fn follow(&mut self, turn: Turn) -> Result<()> {
+    /// Makes the table take the turn's rows, in the transaction of the round that begins now, and answers the turn by whether it can.
+    pub async fn turn(&mut self, turn: Turn, sink: &mut dyn Sink) -> Result<()> {
+        let is_as_before = turn.table_schema().arrow() == self.table_schema().arrow();
+        let reshaped = if is_as_before { Ok(()) } else { sink.reshape(turn.table_schema()).await };
+        self.answer(turn, reshaped)
+    }
+
+    /// Reads by the turn's schema from here on, or goes on as before if the table can't take its rows ([`Code::TargetSchema`]).
+    pub fn answer(&mut self, turn: Turn, fits: Result<()>) -> Result<()> {
+        match fits {
+            Ok(()) => self.follow(turn),
+            Err(fault) if fault.code() == Code::TargetSchema => self.input.decline(&turn.change, fault.message()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn follow(&mut self, turn: Turn) -> Result<()> {
         self.input.follow(turn.change)?;
         self.intake = turn.intake;
         Ok(())
     }
 
-    /// Goes on as before, since the table can't take the turn's rows for that reason.
-    pub fn decline(&mut self, turn: &Turn, reason: &str) -> Result<()> {
-        self.input.decline(&turn.change, reason)
-    }
-
-    /// Decodes the records. Changes of the schema that were not asked for by [`Reading::learn`] before are not followed.
+    /// Decodes the records, whose schemas have all been learnt. The registry is asked for those of their keys.
     pub async fn read(&mut self, records: &Arc<Records>, registry: &Registry) -> Result<Read> {
-        while let Some(turn) = self.learn(registry, records).await? {
-            self.decline(&turn, "the table is left as it is")?;
-        }
         let decoded = self.input.decode(records)?;
         let now = jiff::Timestamp::now().as_microsecond();
         let taken = self.intake.take(records, decoded.batch, decoded.tombstones, registry, now).await?;

@@ -159,20 +159,9 @@ impl Worker<'_> {
     async fn learn(&mut self, records: &Records) -> Result<()> {
         while let Some(turn) = self.reading.learn(self.registry, records).await? {
             self.commit().await?;
-            match self.reshape(turn.table_schema()).await {
-                Ok(()) => self.reading.follow(turn)?,
-                Err(fault) if fault.code() == Code::TargetSchema => self.reading.decline(&turn, fault.message())?,
-                Err(fault) => return Err(fault),
-            }
+            self.reading.turn(turn, &mut *self.sink).await?;
         }
         Ok(())
-    }
-
-    async fn reshape(&mut self, table: &Schema) -> Result<()> {
-        if table.arrow() == self.reading.table_schema().arrow() {
-            return Ok(());
-        }
-        self.sink.reshape(table).await
     }
 
     async fn commit(&mut self) -> Result<()> {

@@ -75,7 +75,7 @@ enum Rehearsal<'a> {
     Topic,
     Ingest(Box<Reread>, Output<'a>),
     Transform(Box<Steps>, Output<'a>),
-    Load(Box<Reading>),
+    Load(&'a Load, Box<Reading>),
 }
 
 /// What records must fit to be written.
@@ -102,10 +102,10 @@ impl<'a> Rehearsal<'a> {
         Ok(Self::Transform(Box::new(Steps::compile(transform)?), output))
     }
 
-    fn load(load: &Load) -> Result<Self> {
+    fn load(load: &'a Load) -> Result<Self> {
         let reading = Reading::new(&load.config, &load.schema)?;
         load.connection.check(&load.table, reading.table_schema())?;
-        Ok(Self::Load(Box::new(reading)))
+        Ok(Self::Load(load, Box::new(reading)))
     }
 
     async fn play(&mut self, theatre: &Theatre, letter: &DeadLetter, to: &str) -> Result<Rehearsed> {
@@ -118,21 +118,7 @@ impl<'a> Rehearsal<'a> {
                 output.fitted(Played { batch: parsed.batch, tombstone: false, rejected: refused })?
             }
             Self::Transform(steps, output) => output.fitted(through(steps, theatre, &records).await?)?,
-            Self::Load(reading) => {
-                let read = reading.read(&records, &theatre.registry).await?;
-                let undecoded = read.undecoded.into_iter().map(|rejection| (Stage::Decode, rejection));
-                let unfit = read.unfit.into_iter().map(|rejection| (Stage::Write, rejection));
-                let rejected = undecoded.chain(unfit).collect();
-                let tombstone = read.parts.iter().any(|part| part.action != Action::Write);
-                let row = read.parts.into_iter().find(|part| part.action == Action::Write).map(|part| part.batch);
-                let none = || {
-                    Batch::new(
-                        RecordBatch::new_empty(Arc::clone(reading.table_schema().arrow())),
-                        Origin::of(Arc::clone(&records), Vec::<u32>::new()),
-                    )
-                };
-                Played { batch: row.unwrap_or_else(none), tombstone, rejected }
-            }
+            Self::Load(load, reading) => loaded(load, reading, theatre, &records).await?,
         };
         played.told(to)
     }
@@ -151,6 +137,24 @@ async fn through(steps: &mut Steps, theatre: &Theatre, records: &Arc<Records>) -
     let each = |(stage, rejections): (Stage, Vec<Rejection>)| rejections.into_iter().map(move |rejection| (stage.clone(), rejection));
     let rejected = stepped.rejected.into_iter().flat_map(each).collect();
     Ok(Played { batch: stepped.batch, tombstone: !stepped.tombstones.is_empty(), rejected })
+}
+
+async fn loaded(load: &Load, reading: &mut Reading, theatre: &Theatre, records: &Arc<Records>) -> Result<Played> {
+    while let Some(turn) = reading.learn(&theatre.registry, records).await? {
+        let fits = load.connection.check(&load.table, turn.table_schema());
+        reading.answer(turn, fits.map(drop))?;
+    }
+    let read = reading.read(records, &theatre.registry).await?;
+    let undecoded = read.undecoded.into_iter().map(|rejection| (Stage::Decode, rejection));
+    let unfit = read.unfit.into_iter().map(|rejection| (Stage::Write, rejection));
+    let rejected = undecoded.chain(unfit).collect();
+    let tombstone = read.parts.iter().any(|part| part.action != Action::Write);
+    let row = read.parts.into_iter().find(|part| part.action == Action::Write).map(|part| part.batch);
+    let none = || {
+        let columns = RecordBatch::new_empty(Arc::clone(reading.table_schema().arrow()));
+        Batch::new(columns, Origin::of(Arc::clone(records), Vec::<u32>::new()))
+    };
+    Ok(Played { batch: row.unwrap_or_else(none), tombstone, rejected })
 }
 
 impl Output<'_> {

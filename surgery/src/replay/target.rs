@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use millrace_loader::reading::Reading;
 use millrace_loader::service::Load;
-use millrace_model::{Code, Commit, Fault, Offsets, Records, Rejection, Result, Sink, Stage, TopicPartition};
+use millrace_model::{Code, Commit, Fault, Offsets, Records, Rejection, Result, Schema, Sink, Stage, TopicPartition};
 use millrace_runtime::dead_letters::{DeadLetter, Identity, Resolution};
 use millrace_runtime::kafka::{Producer, groups};
 use millrace_runtime::registry::Registry;
@@ -24,6 +24,8 @@ pub(super) struct Target {
     registry: Registry,
     reading: Reading,
     sink: Box<dyn Sink>,
+    /// What the table's rows are, by what was committed.
+    committed: Schema,
     producer: Producer,
     /// The letters' positions as they were found.
     from: Offsets,
@@ -34,8 +36,10 @@ pub(super) struct Target {
 impl Target {
     pub(super) async fn open(theatre: &Theatre, load: &Load, producer: Producer) -> Result<Self> {
         let reading = Reading::new(&load.config, &load.schema)?;
-        let sink = load.connection.open(&load.table, reading.table_schema()).await?;
-        Ok(Self { registry: theatre.registry.clone(), reading, sink, producer, from: Offsets::new(), to: Offsets::new() })
+        let committed = reading.table_schema().clone();
+        let sink = load.connection.open(&load.table, &committed).await?;
+        let registry = theatre.registry.clone();
+        Ok(Self { registry, reading, sink, committed, producer, from: Offsets::new(), to: Offsets::new() })
     }
 
     /// Takes the letters' positions over, and plans where they will be: at their letters, or beyond where they were.
@@ -45,6 +49,18 @@ impl Target {
         let after = |position: &TopicPartition| self.from.get(position).map_or(0, |at| at + 1);
         self.to =
             positions.into_iter().zip(letters).map(|(position, letter)| (position.clone(), after(&position).max(made(letter)))).collect();
+        Ok(())
+    }
+
+    /// Follows the schemas that the records were written with, as the service does: the table gets their columns in the transaction of
+    /// their rows. What an attempt before had made of the table and did not commit, the claim has undone.
+    async fn turn(&mut self, records: &Records) -> Result<()> {
+        if self.reading.table_schema().arrow() != self.committed.arrow() {
+            self.sink.reshape(self.reading.table_schema()).await?;
+        }
+        while let Some(turn) = self.reading.learn(&self.registry, records).await? {
+            self.reading.turn(turn, &mut *self.sink).await?;
+        }
         Ok(())
     }
 }
@@ -70,6 +86,7 @@ impl Destination for Target {
 
     async fn attempt(&mut self, letters: &[DeadLetter], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
         self.claim(letters).await?;
+        self.turn(records).await?;
         let read = self.reading.read(records, &self.registry).await?;
         let refused = read.stage(&mut *self.sink).await?;
         let settled = self.sink.settle().await?;
@@ -81,7 +98,10 @@ impl Destination for Target {
 
     async fn commit(&mut self, marks: &[(Identity, Resolution)]) -> Result<()> {
         match self.sink.commit(&self.from, &self.to).await? {
-            Commit::Done => self.mark(marks).await,
+            Commit::Done => {
+                self.committed = self.reading.table_schema().clone();
+                self.mark(marks).await
+            }
             Commit::Fenced => {
                 let message = "another replay has loaded some of these letters meanwhile; replay again what is left";
                 Err(Fault::passing(Code::TargetFenced, message))

@@ -5,7 +5,7 @@ use millrace_surgery::patch::Patch;
 use millrace_surgery::replay::{Orders, Rehearsed, Way, rehearse};
 use serde_json::{Value, json};
 
-use crate::world::{CLEAN, RAW, World, order, orders, patched};
+use crate::world::{CLEAN, RAW, World, later_schema, order, orders, patched};
 
 fn validate() -> Stage {
     Stage::Step("0:validate".into())
@@ -115,6 +115,30 @@ async fn a_row_that_the_table_refuses_again_leaves_the_others_and_no_trace() {
     let value = Some(Patch::Replace(order(2, "cid", 2.0).to_string().into_bytes()));
     world.replay(&Orders { patch: value, ..orders() }).await;
     assert_eq!(world.ids_in_the_table().await, [1, 2, 3], "JSON becomes Avro of the topic");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_a_later_schema_brings_its_new_column_into_the_table() {
+    let world = World::start().await;
+    let value = world.avro(&order(1, "ann", 1.0)).await;
+    let mut later = order(2, "bob", 2.0);
+    later["city"] = "Oslo".into();
+    let later = world.avro_of(&later_schema(), &later).await;
+    // The first attempt has both a refusal and the new column: what it made of the table is undone, and made again.
+    for (offset, value) in [(1, &value), (2, &later), (3, &b"\x00\x00".to_vec())] {
+        world.reject("shop.table", Stage::Decode, offset, None, Some(value));
+    }
+    world.pass(9).await;
+    let letters = world.letters().await.into_iter().map(|letter| letter.letter).collect();
+    let played = rehearse(&world.theatre, letters, &orders()).await.expect("rehearses");
+    assert_eq!(shown(&played[1].1)[0]["city"], "Oslo", "a rehearsal follows too");
+    let mut told = world.replay(&orders()).await;
+    told.sort();
+    assert_eq!(told, [(1, "replayed to orders".into()), (2, "replayed to orders".into()), (3, "rejected at decode: MR0310".into())]);
+    assert_eq!(world.column_of_the_table("city").await, [None, Some("Oslo".into())]);
+    world.reject("shop.table", Stage::Decode, 4, None, Some(&later));
+    world.replay(&orders()).await;
+    assert_eq!(world.column_of_the_table("city").await, [None, Some("Oslo".into()), Some("Oslo".into())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,10 +35,25 @@ pub(crate) struct World {
 
 /// Orders: `id`, `customer`, `amount`, and a note.
 pub(crate) fn schema() -> Schema {
-    let fields = json!([
-        { "name": "id", "type": "long" }, { "name": "customer", "type": "string" }, { "name": "amount", "type": "double" },
-        { "name": "note", "type": ["null", "string"], "default": null },
-    ]);
+    of_fields(fields())
+}
+
+/// Their next version, which has a column `city` too.
+pub(crate) fn later_schema() -> Schema {
+    let city = json!({ "name": "city", "type": ["null", "string"], "default": null });
+    of_fields(fields().into_iter().chain([city]).collect())
+}
+
+fn fields() -> Vec<Value> {
+    vec![
+        json!({ "name": "id", "type": "long" }),
+        json!({ "name": "customer", "type": "string" }),
+        json!({ "name": "amount", "type": "double" }),
+        json!({ "name": "note", "type": ["null", "string"], "default": null }),
+    ]
+}
+
+fn of_fields(fields: Vec<Value>) -> Schema {
     codec::schema(json!({ "type": "record", "name": "Order", "fields": fields })).expect("a schema")
 }
 
@@ -66,10 +81,15 @@ impl World {
 
     /// The order as framed Avro.
     pub(crate) async fn avro(&self, order: &Value) -> Vec<u8> {
-        let id = self.theatre.registry.register(&format!("{RAW}-value"), &schema()).await.expect("registers");
-        let parsed = JsonReader::new(&schema()).expect("a reader").read(&records(RAW, 0, None, Some(order.to_string().as_bytes())));
+        self.avro_of(&schema(), order).await
+    }
+
+    /// The order as framed Avro of a version of the schema.
+    pub(crate) async fn avro_of(&self, schema: &Schema, order: &Value) -> Vec<u8> {
+        let id = self.theatre.registry.register(&format!("{RAW}-value"), schema).await.expect("registers");
+        let parsed = JsonReader::new(schema).expect("a reader").read(&records(RAW, 0, None, Some(order.to_string().as_bytes())));
         let columns = parsed.expect("reads").batch.columns().clone();
-        Encoder::new(&schema(), id).expect("an encoder").encode(&columns).expect("encodes").value(0).to_vec()
+        Encoder::new(schema, id).expect("an encoder").encode(&columns).expect("encodes").value(0).to_vec()
     }
 
     /// A letter of `pipeline` for the record at `offset` of its source.
@@ -139,8 +159,13 @@ impl World {
 
     /// The ids in the table.
     pub(crate) async fn ids_in_the_table(&self) -> Vec<i64> {
-        let answer = connection(&self.folder).query("SELECT id FROM orders ORDER BY id").await.expect("asks");
-        answer.rows.iter().map(|row| row[0].as_deref().expect("an id").parse().expect("a number")).collect()
+        self.column_of_the_table("id").await.into_iter().map(|id| id.expect("an id").parse().expect("a number")).collect()
+    }
+
+    /// What the table has in a column, in the order of its ids.
+    pub(crate) async fn column_of_the_table(&self, column: &str) -> Vec<Option<String>> {
+        let answer = connection(&self.folder).query(&format!("SELECT {column} FROM orders ORDER BY id")).await.expect("asks");
+        answer.rows.into_iter().map(|mut row| row.remove(0)).collect()
     }
 
     pub(crate) fn other_table(&self) -> std::path::PathBuf {
