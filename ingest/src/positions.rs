@@ -9,13 +9,8 @@ use std::sync::mpsc::channel;
 use millrace_model::{Code, Fault, Result};
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Cluster, Outgoing, Producer, compacted};
+pub use millrace_runtime::own_topics::{ASSIGNMENTS, POSITIONS};
 use serde::Serialize;
-
-/// The compacted topic of positions.
-pub const POSITIONS: &str = "millrace.positions";
-
-/// The topic whose partitions stand for shares of the work. It has no records: a consumer group divides its partitions.
-pub const ASSIGNMENTS: &str = "millrace.assignments";
 
 /// How many shares the work of a pull pipeline is cut into, and so how many instances can take part.
 const SHARES: i32 = 12;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use millrace_connectors::{Connection, Relation};
 use millrace_model::{Code, Fault, Result};
 use millrace_runtime::kafka::{Cluster, topics};
+use millrace_runtime::own_topics::is_own;
 
 /// What someone named: `topic:NAME`, `table:NAME` or `table:CONNECTION/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +59,8 @@ impl Destroy {
     /// [`Code::ProjectFlow`], for an operator, when it does not say which connection, or names what exactly-once rests on.
     pub fn resolve(&self, connections: &[&str]) -> Result<Doomed> {
         match self {
-            Self::Topic(topic) if is_own(topic) => {
-                let message = format!("the topic {topic} holds how far pipelines have come: without it records would be lost or doubled");
+            Self::Topic(topic) if is_own(topic) || topic.starts_with("__") => {
+                let message = format!("the topic {topic} holds what has been done: without it records would be lost or doubled");
                 Err(Fault::operator(Code::ProjectFlow, message))
             }
             Self::Topic(topic) => Ok(Doomed::Topic(topic.clone())),
@@ -69,10 +70,6 @@ impl Destroy {
             }
         }
     }
-}
-
-fn is_own(topic: &str) -> bool {
-    matches!(topic, "millrace.positions" | "millrace.assignments" | "millrace.idempotency") || topic.starts_with("__")
 }
 
 fn chosen(wanted: Option<&str>, connections: &[&str]) -> Result<String> {
@@ -130,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_exactly_once_rests_on_is_not_destroyed() {
-        for topic in ["millrace.positions", "__consumer_offsets"] {
+        for topic in ["millrace.positions", "millrace.gateways", "millrace.dead-letters.resolved", "__consumer_offsets"] {
             assert!(Destroy::Topic(topic.into()).resolve(&[]).is_err(), "{topic}");
         }
     }

@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod kafka;
 pub mod keys;
 pub mod output;
+pub mod own_topics;
 pub mod pipeline;
 pub mod project;
 pub mod registry;

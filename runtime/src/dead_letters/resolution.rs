@@ -16,9 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{DeadLetter, Identity};
 use crate::kafka::topics::{self, Declared};
 use crate::kafka::{Cluster, Outgoing, Producer, compacted};
-
-/// The compacted topic of the marks.
-pub const RESOLVED: &str = "millrace.dead-letters.resolved";
+pub use crate::own_topics::RESOLVED;
 
 /// What settled a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,6 +26,8 @@ use futures::future::try_join_all;
 use millrace_model::{Code, Fault, Result, TopicPartition};
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Producer, Revoked, Subscription};
+use millrace_runtime::own_topics::GATEWAYS;
+pub use millrace_runtime::own_topics::IDEMPOTENCY;
 use millrace_runtime::pipeline::Pipeline;
 use millrace_runtime::registry::Registry;
 use tokio::sync::{mpsc, watch};
@@ -41,12 +43,9 @@ use super::gateway::GRACE;
 use super::writing::Writing;
 use crate::service::Ingest;
 
-/// The compacted topic of idempotency keys and what was answered to them.
-pub const IDEMPOTENCY: &str = "millrace.idempotency";
-
 /// The topics that the gateway keeps for idempotency keys, the first with so many partitions.
 pub fn key_topics(partitions: i32) -> [Declared; 2] {
-    [Declared::compacted(IDEMPOTENCY, partitions), Declared::compacted(owners::GATEWAYS, 1)]
+    [Declared::compacted(IDEMPOTENCY, partitions), Declared::compacted(GATEWAYS, 1)]
 }
 
 /// How many requests wait for one partition; further senders wait for a place.

@@ -9,11 +9,9 @@ use std::time::Instant;
 
 use millrace_model::{Code, Fault, Result};
 use millrace_runtime::kafka::{Cluster, Outgoing, Producer, compacted};
+use millrace_runtime::own_topics::GATEWAYS;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
-
-/// The compacted topic of owners' addresses, by `<project>.<pipeline>/<partition>`.
-pub(super) const GATEWAYS: &str = "millrace.gateways";
 
 /// An owner's record.
 #[derive(Debug, Serialize, Deserialize)]

@@ -3,13 +3,15 @@
 use millrace_model::Schema;
 use serde_json::Value;
 
+use crate::own_topics::is_own;
+
 /// What is wrong with a topic's name, if anything (`org.apache.kafka.common.internals.Topic`).
 pub(super) fn topic_fault(name: &str) -> Option<&'static str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match name {
         "" => Some("is empty"),
         "." | ".." => Some("is not allowed"),
-        "millrace.positions" | "millrace.assignments" => Some("is of Millrace's own"),
+        _ if is_own(name) => Some("is of Millrace's own"),
         _ if name.starts_with("__") => Some("is of Kafka's own"),
         _ if name.len() > 249 => Some("is longer than 249 characters"),
         _ if !name.chars().all(allowed) => Some("has a character other than letters, digits, `.`, `_` and `-`"),
@@ -52,6 +54,10 @@ mod tests {
         assert!(topic_fault(&"x".repeat(250)).is_some());
         assert!(topic_fault("..").is_some());
         assert!(topic_fault("__consumer_offsets").is_some());
+        assert_eq!(topic_fault("millrace.dead-letters"), None);
+        for own in ["millrace.positions", "millrace.idempotency", "millrace.gateways", "millrace.dead-letters.resolved"] {
+            assert_eq!(topic_fault(own), Some("is of Millrace's own"));
+        }
         assert!(name_fault("a.b").is_some());
         assert_eq!(name_fault("flights_api"), None);
     }
