@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{Field, Schema as ArrowSchema};
+use arrow::array::BooleanArray;
 use arrow::error::ArrowError;
 use millrace_connectors::Mode;
 use millrace_model::{Batch, Code, Fault, LoadBound, Origin, Records, Rejection, Result, Schema};
@@ -35,6 +33,15 @@ pub(crate) struct Taken {
     pub(crate) bounds: Vec<LoadBound>,
     /// The records that do nothing because they can't.
     pub(crate) rejected: Vec<Rejection>,
+}
+
+/// Decoded records with the bounds of whole loads taken out.
+struct Bounded {
+    batch: Batch,
+    tombstones: Vec<u32>,
+    bounds: Vec<LoadBound>,
+    /// The records whose headers name no load.
+    unnamed: Vec<Rejection>,
 }
 
 /// The schema of the rows that records bring: their own, or that of the rows which changes are about.
@@ -75,7 +82,8 @@ impl Intake {
         registry: &Registry,
         now: i64,
     ) -> Result<Taken> {
-        let (mut parts, mut rejected) = (Vec::new(), Vec::new());
+        let Bounded { batch, tombstones, bounds, unnamed } = self.bounded(records, batch, tombstones)?;
+        let (mut parts, mut rejected) = (Vec::new(), unnamed);
         let tombstones = match &self.mirror {
             None => {
                 self.write(&batch, &[], now, &mut parts, &mut rejected)?;
@@ -92,24 +100,39 @@ impl Intake {
                 deletions
             }
         };
-        let (bounds, unnamed) = if self.mode == Mode::Replace { loads::bounds(records) } else { Default::default() };
-        rejected.extend(unnamed);
-        let is_row = |record: &u32| self.mode != Mode::Replace || !loads::is_bound(records, *record);
-        let tombstones: Vec<u32> = tombstones.into_iter().filter(is_row).collect();
         if !tombstones.is_empty() {
             let deleted = self.deletions.keys(records, &tombstones, registry).await?;
             rejected.extend(deleted.rejected);
             for keys in deleted.keys {
-                parts.push(Part::new(Action::Delete, self.keys(&keys).map_err(defect)?));
+                self.delete(&keys, &mut parts, &mut rejected)?;
             }
         }
         Ok(Taken { parts: interleaved(parts), bounds, rejected })
     }
 
+    /// Where a table is replaced: the bounds of its loads, and the records without those that say nothing else, or name no load.
+    fn bounded(&self, records: &Arc<Records>, batch: Batch, tombstones: Vec<u32>) -> Result<Bounded> {
+        if self.mode != Mode::Replace {
+            return Ok(Bounded { batch, tombstones, bounds: Vec::new(), unnamed: Vec::new() });
+        }
+        let (bounds, mut unnamed) = loads::bounds(records);
+        // What could not be decoded is rejected for that.
+        unnamed.retain(|unnamed| [batch.origin().rows(), &tombstones].iter().any(|rows| rows.binary_search(&unnamed.record).is_ok()));
+        let tombstones = tombstones.into_iter().filter(|&record| !loads::is_bound(records, record)).collect();
+        let is_unnamed = |record: &u32| unnamed.iter().any(|unnamed| unnamed.record == *record);
+        let batch = if unnamed.is_empty() {
+            batch
+        } else {
+            let named: BooleanArray = batch.origin().rows().iter().map(|record| Some(!is_unnamed(record))).collect();
+            batch.filter(&named).map_err(defect)?
+        };
+        Ok(Bounded { batch, tombstones, bounds, unnamed })
+    }
+
     fn change(&self, change: Change, now: i64, parts: &mut Vec<Part>, rejected: &mut Vec<Rejection>) -> Result<()> {
         match change {
             Change::Write { rows, lacking } => self.write(&rows, &lacking, now, parts, rejected)?,
-            Change::Delete(keys) => parts.push(Part::new(Action::Delete, self.keys(&keys).map_err(defect)?)),
+            Change::Delete(keys) => self.delete(&keys, parts, rejected)?,
             Change::Clear(records) => parts.push(Part::new(Action::Clear, records)),
         }
         Ok(())
@@ -122,15 +145,11 @@ impl Intake {
         Ok(())
     }
 
-    /// Keys under the names, and of the types, that the table has for them.
-    fn keys(&self, keys: &Batch) -> Result<Batch, ArrowError> {
-        let (mut fields, mut arrays) = (Vec::<Field>::new(), Vec::<ArrayRef>::new());
-        for (name, array) in self.keys.iter().zip(keys.columns().columns()) {
-            let field = self.mapping.schema().arrow().field_with_name(name)?;
-            arrays.push(cast(array, field.data_type())?);
-            fields.push(field.clone());
-        }
-        Ok(Batch::new(RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), arrays)?, keys.origin().clone()))
+    fn delete(&self, keys: &Batch, parts: &mut Vec<Part>, rejected: &mut Vec<Rejection>) -> Result<()> {
+        let (keys, refused) = self.mapping.keys(&self.keys, keys).map_err(defect)?;
+        parts.push(Part::new(Action::Delete, keys));
+        rejected.extend(refused);
+        Ok(())
     }
 }
 
@@ -143,3 +162,6 @@ pub(crate) fn unfit(misfits: Vec<Misfit>) -> Fault {
 fn defect(error: ArrowError) -> Fault {
     Fault::fatal(Code::Internal, "keys can't be brought into the table's columns").because(error)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,22 +8,21 @@ use millrace_model::{Code, Edge, Header, LoadBound, Origin, Records, Rejection};
 const BEGIN: &str = "millrace.load.begin";
 const END: &str = "millrace.load.end";
 
-/// The bounds that records have, in their order, and the records whose headers name no load.
+/// The bounds that records have, in their order, and the records of which a header names no load: those bound none.
 pub(crate) fn bounds(records: &Arc<Records>) -> (Vec<LoadBound>, Vec<Rejection>) {
     let (mut bounds, mut rejected) = (Vec::new(), Vec::new());
     if !records.has_headers() {
         return (bounds, rejected);
     }
     for record in 0..records.len() as u32 {
-        for (edge, header) in edges(records.headers(record as usize)) {
-            match name(header) {
-                Some(load) => {
-                    let origin = Origin::of(Arc::clone(records), vec![record]);
-                    // How many partitions the topic has is asked for when a load ends.
-                    bounds.push(LoadBound { edge, load: load.into(), origin, partitions: i32::MAX });
-                }
-                None => rejected.push(Rejection::new(record, Code::ChangeInvalid, format!("the header {} names no load", header.key))),
-            }
+        let named = edges(records.headers(record as usize)).map(|(edge, header)| name(header).map(|load| (edge, load)).ok_or(header));
+        match named.collect::<Result<Vec<_>, _>>() {
+            // How many partitions the topic has is asked for when a load ends.
+            Ok(named) => bounds.extend(named.into_iter().map(|(edge, load)| {
+                let origin = Origin::of(Arc::clone(records), vec![record]);
+                LoadBound { edge, load: load.into(), origin, partitions: i32::MAX }
+            })),
+            Err(header) => rejected.push(Rejection::new(record, Code::ChangeInvalid, format!("the header {} names no load", header.key))),
         }
     }
     (bounds, rejected)
@@ -79,7 +78,8 @@ mod tests {
 
     #[test]
     fn a_bound_that_names_no_load_is_rejected() {
-        let (bounds, rejected) = bounds(&records(&[&[(END, "")], &[(BEGIN, "a")]]));
-        assert_eq!((bounds.len(), rejected.len(), rejected[0].record), (1, 1, 0));
+        let (bounds, rejected) = bounds(&records(&[&[(END, ""), (BEGIN, "")], &[(BEGIN, "a")], &[(BEGIN, "b"), (END, "")]]));
+        let rejected: Vec<u32> = rejected.iter().map(|rejection| rejection.record).collect();
+        assert_eq!((bounds.len(), rejected), (1, vec![0, 2]));
     }
 }

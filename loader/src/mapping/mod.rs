@@ -3,6 +3,7 @@
 //! Where nothing is asked for, batches pass as they are.
 
 mod defaults;
+mod keys;
 mod metadata;
 mod plan;
 mod source;
