@@ -35,13 +35,13 @@ pub(crate) struct World {
 
 /// Orders: `id`, `customer`, `amount`, and a note.
 pub(crate) fn schema() -> Schema {
-    of_fields(fields())
+    of_fields(&fields())
 }
 
 /// Their next version, which has a column `city` too.
 pub(crate) fn later_schema() -> Schema {
     let city = json!({ "name": "city", "type": ["null", "string"], "default": null });
-    of_fields(fields().into_iter().chain([city]).collect())
+    of_fields(&fields().into_iter().chain([city]).collect::<Vec<_>>())
 }
 
 fn fields() -> Vec<Value> {
@@ -53,7 +53,7 @@ fn fields() -> Vec<Value> {
     ]
 }
 
-fn of_fields(fields: Vec<Value>) -> Schema {
+fn of_fields(fields: &[Value]) -> Schema {
     codec::schema(json!({ "type": "record", "name": "Order", "fields": fields })).expect("a schema")
 }
 
