@@ -151,6 +151,8 @@ mod tests {
         assert!(refused(json!({ "path": "https://h/a.csv", "after": "delete" })).contains("left where they are"));
         assert!(refused(json!({ "path": "s3://b/*.csv", "after": { "move": "s3://c/done" } })).contains("the same place"));
         assert!(refused(json!({ "path": "in/*.csv", "after": { "move": "s3://c/done" } })).contains("a folder of this machine"));
+        assert!(refused(json!({ "path": "in/**/*.csv", "after": { "move": "in/done" } })).contains("read again"));
+        assert!(refused(json!({ "path": "s3://b/in/*.csv", "after": { "move": "s3://b/in/" } })).contains("read again"));
         assert!(refused(json!({ "path": "in/[", "delimiter": "," })).contains("pattern"));
         assert!(refused(json!({ "path": "in/a", "delimiter": "→" })).contains("ASCII"));
     }

@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_secs(2);
 /// The files that a pattern names.
 #[derive(Debug, Clone)]
 pub(super) struct Local {
-    pattern: String,
+    pub(super) pattern: String,
 }
 
 impl Local {

@@ -10,6 +10,7 @@ mod format;
 mod lines;
 mod listing;
 mod local;
+mod moving;
 mod position;
 mod remote;
 mod rows;

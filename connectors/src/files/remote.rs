@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::config::After;
+use super::moving;
 use super::store::{Facts, Found, Raw};
 use crate::objects::{self, ObjectStoreConfig, Scheme, StoreUrl};
 
@@ -130,6 +131,10 @@ impl Remote {
         let location = self.location(name)?;
         if let After::Move(folder) = after {
             let to = self.target(self.key(name), folder.as_str())?;
+            if to == location {
+                let message = format!("{name} was read, and can't be moved to {}: it is there", folder.as_str());
+                return Err(Fault::operator(Code::FileUnreadable, message));
+            }
             match timeout(SILENCE, self.store.copy(&location, &to)).await {
                 // It was moved before.
                 Ok(Err(object_store::Error::NotFound { .. })) => return Ok(()),
@@ -164,7 +169,10 @@ impl Remote {
                 Err(Fault::operator(Code::ProjectSyntax, "files of an HTTP server are left where they are: leave `after` out"))
             }
             After::Delete => Ok(()),
-            After::Move(folder) => self.target("a", folder.as_str()).map(|_| ()),
+            After::Move(folder) => {
+                self.target("a", folder.as_str())?;
+                moving::check(&self.url.key, &StoreUrl::parse(folder.as_str())?.key, folder.as_str())
+            }
         }
     }
 
@@ -249,6 +257,18 @@ mod tests {
         assert!(matches("s3://b/in/*.csv", "in/a.csv"));
         assert!(!matches("s3://b/in/*.csv", "in/2013/a.csv"));
         assert!(matches("s3://b/in/**/*.csv", "in/2013/a.csv"));
+    }
+
+    #[tokio::test]
+    async fn an_object_is_never_moved_onto_itself() {
+        let store = Arc::new(object_store::memory::InMemory::new());
+        let remote = Remote { store: store.clone(), ..remote("s3://b/in/*.csv") };
+        let place = Path::from("in/a.csv");
+        store.put(&place, "s".into()).await.expect("puts");
+        let after = After::Move(millrace_runtime::project::PathOrUrl::new("s3://b/in"));
+        let fault = remote.dispose("s3://b/in/a.csv", &after).await.expect_err("is there");
+        assert!(fault.message().contains("it is there"), "{fault}");
+        assert!(store.head(&place).await.is_ok());
     }
 
     #[test]

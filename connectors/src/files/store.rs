@@ -8,6 +8,7 @@ use millrace_model::{Code, Fault, Result};
 use super::after;
 use super::config::After;
 use super::local::Local;
+use super::moving;
 use super::remote::Remote;
 use crate::objects::ObjectStoreConfig;
 use millrace_runtime::project::PathOrUrl;
@@ -64,7 +65,8 @@ impl Store {
                 let message = format!("files of this machine can't be moved to {}: name a folder of this machine", folder.as_str());
                 Err(Fault::operator(Code::ProjectSyntax, message))
             }
-            (Self::Local(_), _) => Ok(()),
+            (Self::Local(local), After::Move(folder)) => moving::check(&local.pattern, folder.as_str(), folder.as_str()),
+            (Self::Local(_), After::Keep | After::Delete) => Ok(()),
         }
     }
 
