@@ -11,7 +11,7 @@ fn schema() -> Schema {
     codec::schema(json!({"type": "record", "name": "Row", "fields": fields})).expect("is a schema")
 }
 
-fn intake(settings: Value) -> Intake {
+fn intake(settings: &Value) -> Intake {
     let mut pipeline = json!({"from": "t", "to": {"connection": "w", "table": "t"}});
     pipeline.as_object_mut().expect("settings").extend(settings.as_object().expect("settings").clone());
     Intake::new(&from_value(pipeline).expect("reads"), &schema()).expect("fits")
@@ -22,8 +22,11 @@ fn registry() -> Registry {
     Registry::new(&RegistryConfig { url: "http://127.0.0.1:1".to_owned(), ..RegistryConfig::default() }).expect("a client")
 }
 
-/// Records with a key, a value and headers each, and the batch of those that have values.
-fn records(of: &[(Option<&[u8]>, Option<Value>, &[(&str, &str)])]) -> (Arc<Records>, Batch, Vec<u32>) {
+/// A record: its key, its value, its headers.
+type Sent<'a> = (Option<&'a [u8]>, Option<Value>, &'a [(&'a str, &'a str)]);
+
+/// Records, and the batch of those that have values.
+fn records(of: &[Sent<'_>]) -> (Arc<Records>, Batch, Vec<u32>) {
     let mut records = RecordsBuilder::new("t".into(), of.len());
     for ((key, value, headers), offset) in of.iter().zip(0..) {
         let headers: Vec<Header> =
@@ -47,22 +50,27 @@ async fn told(
     (parts, taken.rejected.iter().map(|rejection| (rejection.record, rejection.code)).collect())
 }
 
-fn row() -> Option<Value> {
-    Some(json!({"id": "a", "n": 1}))
+fn row() -> Value {
+    json!({"id": "a", "n": 1})
 }
 
 #[tokio::test]
 async fn a_record_whose_bounds_name_no_load_is_rejected_once_and_not_loaded() {
     let bad = [("millrace.load.begin", ""), ("millrace.load.end", "")];
-    let taken = records(&[(None, row(), &[]), (None, row(), &bad), (None, row(), &[("millrace.load.end", "a")]), (None, None, &bad)]);
-    let (parts, rejected) = told(&mut intake(json!({"mode": "replace"})), taken).await;
+    let taken = records(&[
+        (None, Some(row()), &[]),
+        (None, Some(row()), &bad),
+        (None, Some(row()), &[("millrace.load.end", "a")]),
+        (None, None, &bad),
+    ]);
+    let (parts, rejected) = told(&mut intake(&json!({"mode": "replace"})), taken).await;
     assert_eq!(parts, [(Action::Write, vec![0, 2])]);
     assert_eq!(rejected, [(1, Code::ChangeInvalid), (3, Code::ChangeInvalid)]);
 }
 
 #[tokio::test]
 async fn the_default_of_a_key_column_names_the_row_to_delete_too() {
-    let mut intake = intake(json!({"mode": "mirror", "envelope": "flat", "keys": ["id"], "defaults": {"id": "none"}}));
+    let mut intake = intake(&json!({"mode": "mirror", "envelope": "flat", "keys": ["id"], "defaults": {"id": "none"}}));
     let deletes = [("millrace.op", "d")];
     let taken = records(&[(None, Some(json!({"id": null, "n": null})), &deletes), (None, Some(json!({"id": "a", "n": 1})), &deletes)]);
     let taken = intake.take(&taken.0, taken.1, taken.2, &registry(), 0).await.expect("takes");
@@ -78,7 +86,7 @@ async fn the_default_of_a_key_column_names_the_row_to_delete_too() {
 async fn a_tombstone_whose_key_is_no_text_is_rejected_alone_where_the_table_has_keys_as_text() {
     let settings = json!({"mode": "upsert", "keys": ["k"], "columns": ["*", {"name": "k", "metadata": "key_text"}]});
     let taken = records(&[(Some(b"a"), None, &[]), (Some(b"\xff"), None, &[])]);
-    let (parts, rejected) = told(&mut intake(settings), taken).await;
+    let (parts, rejected) = told(&mut intake(&settings), taken).await;
     assert_eq!(parts, [(Action::Delete, vec![0])]);
     assert_eq!(rejected, [(1, Code::KeyMissing)]);
 }
