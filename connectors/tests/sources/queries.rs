@@ -4,10 +4,10 @@ use millrace_connectors::SourceConfig;
 use millrace_model::{Code, Fault, Position, Retry, Schema, Source};
 use millrace_runtime::codec;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _};
+use sqlx::{ConnectOptions, Connection as _};
 
 use crate::places::{Database, Mysql, Postgres, Sqlite, source};
-use crate::rows::{assert_nothing, orders, pull, seen, take};
+use crate::rows::{assert_nothing, fault, orders, pull, seen, take};
 
 /// `id`, and when it was changed.
 fn changes() -> Schema {
@@ -91,12 +91,8 @@ async fn rows_with_one_cursor_are_an_operators_matter() {
     for database in databases("twins").await {
         change(&*database, &[(1, 1), (1, 1)]).await;
         let mut source = opened(&*database, &json!({}), None).await;
-        let fault = loop {
-            match source.next().await {
-                Ok(pulled) => assert!(pulled.is_none_or(|pulled| seen(&pulled).is_empty())),
-                Err(fault) => break fault,
-            }
-        };
+        let (fault, pulled) = fault(source.as_mut()).await;
+        assert!(pulled.iter().all(|pulled| seen(pulled).is_empty()));
         assert_eq!((fault.code(), fault.retry()), (Code::CursorUnfit, Retry::Operator), "{fault}");
         assert!(fault.message().contains("[changed, id]"), "{fault}");
     }
@@ -170,7 +166,7 @@ async fn a_row_that_is_committed_late_comes_in_its_place() {
     let mut transaction = late.begin().await.expect("begins");
     sqlx::raw_sql("INSERT INTO changes DEFAULT VALUES").execute(&mut *transaction).await.expect("inserts 1");
     postgres.execute("INSERT INTO changes DEFAULT VALUES").await;
-    let mut source = opened(&postgres, &json!({ "cursor": "id", "delay": "300ms" }), None).await;
+    let mut source = opened(&postgres, &json!({ "cursor": "id", "delay": "3s" }), None).await;
     assert_nothing(source.as_mut()).await;
     transaction.commit().await.expect("commits");
     assert_eq!(take(source.as_mut(), 2).await.0, orders([1, 2]));
@@ -185,23 +181,14 @@ async fn a_session_that_ends_in_mid_result_is_passing_trouble_and_reading_goes_o
     let (first, positions) = take(source.as_mut(), 100).await;
     assert_eq!(first, orders(1..=100));
     let mut other = postgres.options.connect().await.expect("connects");
-    let end =
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millrace query source' AND query LIKE '%FETCH%'";
-    sqlx::raw_sql(AssertSqlSafe(end)).execute(&mut other).await.expect("ends it");
-    let mut last = positions[0].1.clone();
-    let mut count = 100;
-    let fault = loop {
-        match source.next().await {
-            Ok(Some(pulled)) => {
-                count += pulled.batch.len();
-                last = pulled.position;
-            }
-            Ok(None) => {}
-            Err(fault) => break fault,
-        }
-    };
+    // The open cursor holds a lock on its table; other tests have sessions of their own.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'changes'::regclass AND pid <> pg_backend_pid()";
+    assert_eq!(sqlx::raw_sql(end).fetch_all(&mut other).await.expect("ends it").len(), 1, "sessions that read the table");
+    let (fault, pulled) = fault(source.as_mut()).await;
+    let count = 100 + pulled.iter().map(|pulled| pulled.batch.len()).sum::<usize>();
+    let last = pulled.last().map_or(&positions[0].1, |pulled| &pulled.position);
     assert_eq!((fault.code(), fault.retry()), (Code::TargetUnavailable, Retry::BackOff), "{fault}");
-    let mut again = opened(&postgres, &more, Some(&last)).await;
+    let mut again = opened(&postgres, &more, Some(last)).await;
     let next = count as i64 + 1;
     assert_eq!(take(again.as_mut(), 20_000 - count).await.0, orders(next..=20_000));
 }

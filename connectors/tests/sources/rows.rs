@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use millrace_model::{Position, Pulled, Schema, Source};
+use millrace_model::{Fault, Position, Pulled, Schema, Source};
 use millrace_runtime::codec;
 use serde_json::json;
 
 /// How long anything may take to come.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// `id` and `customer`.
 pub(crate) fn schema() -> Schema {
@@ -63,9 +63,23 @@ pub(crate) async fn take(source: &mut dyn Source, count: usize) -> (Vec<Seen>, V
     (all, positions)
 }
 
-/// That a source has nothing more at present.
+/// Pulls until the source fails; its fault, and what came before it.
+pub(crate) async fn fault(source: &mut dyn Source) -> (Fault, Vec<Pulled>) {
+    let (started, mut all) = (Instant::now(), Vec::new());
+    loop {
+        match source.next().await {
+            Ok(Some(pulled)) => all.push(pulled),
+            Ok(None) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(fault) => return (fault, all),
+        }
+        assert!(started.elapsed() < DEADLINE, "nothing failed");
+    }
+}
+
+/// That a source has nothing more, however often it looks: the pauses let it look again.
 pub(crate) async fn assert_nothing(source: &mut dyn Source) {
     for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(8)).await;
         if let Some(pulled) = source.next().await.expect("pulls") {
             assert_eq!(seen(&pulled), []);
         }

@@ -1,9 +1,11 @@
 //! What every source must do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
 
 use crate::places::Place;
-use crate::rows::{Seen, assert_nothing, orders, pull, take};
+use crate::rows::{DEADLINE, Seen, assert_nothing, orders, pull, take};
 
 pub(crate) async fn records_come_in_order_and_each_once(place: &dyn Place) {
     place.put((0..25).map(|id| (id, Some("c")))).await;
@@ -60,12 +62,18 @@ pub(crate) async fn a_bad_record_is_rejected_alone_with_its_original(place: &dyn
 pub(crate) async fn a_pull_that_is_dropped_loses_nothing(place: &dyn Place) {
     place.put((0..25).map(|id| (id, Some("c")))).await;
     let mut source = place.open(None).await;
-    let (mut all, mut patience) = (Vec::new(), Duration::from_micros(100));
+    let (mut all, mut patience, started) = (Vec::new(), Duration::from_micros(100), Instant::now());
     while all.len() < 25 {
-        match tokio::time::timeout(patience, source.next()).await {
+        // A pull that is dropped at its first wait, and then one after some time.
+        let pulled = match source.next().now_or_never() {
+            Some(pulled) => Ok(pulled),
+            None => tokio::time::timeout(patience, source.next()).await,
+        };
+        match pulled {
             Ok(pulled) => all.extend(pulled.expect("pulls").iter().flat_map(crate::rows::seen)),
             Err(_) => patience *= 2,
         }
+        assert!(started.elapsed() < DEADLINE, "a dropped pull lost what it had: {all:?}");
     }
     assert_eq!(all, orders(0..25));
     assert_nothing(source.as_mut()).await;

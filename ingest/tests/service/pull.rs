@@ -146,7 +146,7 @@ async fn a_broker_that_goes_away_and_comes_back_loses_and_doubles_nothing() {
     world.await_ids(0..10).await;
     world.stop_broker().await;
     append(&folder.join("a.csv"), "10,c,x\n");
-    service.await_state("in", |state| !matches!(state, State::Starting)).await;
+    service.await_state("in", |state| matches!(state, State::Waiting { .. })).await;
     world.start_broker().await;
     world.await_ids(0..=10).await;
     service.stop().await;

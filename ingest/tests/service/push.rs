@@ -133,7 +133,9 @@ async fn a_request_waits_while_the_broker_is_away() {
     assert_eq!(answer(service.post(order(1))).await.0, 200);
     world.stop_broker().await;
     let waiting = tokio::spawn(answer(service.post(order(2))));
+    // Not a wait for something: so long the request is not answered.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(!waiting.is_finished(), "the request waits");
     world.start_broker().await;
     assert_eq!(waiting.await.expect("ends").0, 200);
     world.await_ids([1, 2]).await;

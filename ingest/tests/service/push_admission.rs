@@ -1,5 +1,7 @@
 //! Who is let in, and how much.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -33,11 +35,13 @@ async fn more_than_the_rate_is_told_when_to_come_again() {
     let world = World::start().await;
     let service = gateway(&world, &json!({ "rate": { "requests_per_second": 1 } })).await;
     assert_eq!(answer(service.post(ORDER)).await.0, 200);
+    let asked = Instant::now();
     let refused = loop {
         let response = service.post("[]").send().await.expect("answers");
         if response.status() != 200 {
             break response;
         }
+        assert!(asked.elapsed() < Duration::from_secs(20), "requests one after the other come at less than the rate or without one");
     };
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().expect("text")), (429, "1"));
     service.stop().await;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::world::{Service, World, answer, ingest};
+use crate::world::{Service, World, answer, ingest, until};
 
 fn order(id: i64) -> String {
     json!({ "id": id, "customer": "c" }).to_string()
@@ -20,12 +20,11 @@ async fn replica(world: &World, instance: &str, http: &Value) -> Service {
 
 /// Posts until somebody owns the key's partition.
 async fn post(service: &Service, key: &str, body: &str) -> (u16, Value) {
-    loop {
+    until(&format!("{key} is owned"), async || {
         let (status, said) = answer(service.post(body.to_owned()).header("idempotency-key", key)).await;
-        if said["error"]["code"] != "MR0419" {
-            return (status, said);
-        }
-    }
+        (said["error"]["code"] != "MR0419").then_some((status, said))
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,12 +64,13 @@ async fn a_key_is_one_key_whichever_replica_it_comes_to_and_when_one_has_gone() 
     let world = World::start().await;
     let closed = json!({ "api_keys": ["secret"] });
     let replicas = [replica(&world, "one", &closed).await, replica(&world, "two", &closed).await];
-    let keyed = async |service: &Service, id: i64| loop {
-        let request = service.post(order(id)).header("idempotency-key", format!("key-{id}")).header("x-api-key", "secret");
-        let (status, said) = answer(request).await;
-        if status != 503 {
-            return (status, said);
-        }
+    let keyed = async |service: &Service, id: i64| {
+        until(&format!("key-{id} is answered"), async || {
+            let request = service.post(order(id)).header("idempotency-key", format!("key-{id}")).header("x-api-key", "secret");
+            let (status, said) = answer(request).await;
+            (status != 503).then_some((status, said))
+        })
+        .await
     };
     let first = join_all((0..40).map(|id| keyed(&replicas[id as usize % 2], id))).await;
     assert!(first.iter().all(|(status, said)| *status == 200 && said["accepted"] == 1), "{first:?}");

@@ -12,7 +12,7 @@ use arrow::datatypes::Int64Type;
 use millrace_connectors::Connections;
 use millrace_devkit::{broker, registry};
 use millrace_ingest::{Ingest, Progress, Running};
-use millrace_model::{Batch, Header, Record, RecordsBuilder, Schema};
+use millrace_model::{Batch, Code, Header, Record, RecordsBuilder, Schema};
 use millrace_runtime::codec::{self, Decoder};
 use millrace_runtime::dead_letters::{self, DeadLetter};
 use millrace_runtime::kafka::topics::Declared;
@@ -134,8 +134,9 @@ impl World {
         let (sender, receiver) = channel();
         let read =
             compacted::read_to_end(&self.cluster("reader"), TOPIC, move |record| sender.send(owned(record)).unwrap_or_default()).await;
-        if read.is_err() {
-            return Vec::new();
+        match read {
+            Err(fault) if fault.code() == Code::KafkaTopicMissing => return Vec::new(),
+            read => read.expect("reads"),
         }
         self.decoded(receiver.into_iter().collect()).await
     }
@@ -256,6 +257,18 @@ impl Service {
             assert!(started.elapsed() < DEADLINE, "{state:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(started.elapsed() < DEADLINE, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
