@@ -63,14 +63,60 @@ end_own() {
   rm -f "$1"
 }
 
-# Independent writers, readers and validators of what Millrace reads and writes, for the tests' Python.
+# Waits for at most $1 seconds until $2, the server whose process id is in file $3 and whose command line holds $4, serves: until the
+# command that follows succeeds. Its logs are beside the file.
+await_server() {
+  local patience=$1 what=$2 pid=$3 mark=$4 tenth folder
+  folder=$(dirname "$pid")
+  shift 4
+  for ((tenth = 0; tenth < patience * 10; tenth++)); do
+    if "$@" 2>/dev/null; then return; fi
+    if [ "$tenth" -gt 50 ] && ! own_pid "$pid" "$mark" >/dev/null; then
+      tail -n 20 "$folder"/*.log >&2
+      die "$what ended while it started; its logs are in $folder"
+    fi
+    sleep 0.1
+  done
+  die "$what does not serve after $patience s; its logs are in $folder"
+}
+
+# Fetches the jars of the Maven project $1, with what follows as further arguments, into folder $2, once for each state of the files $1 and $0.
+fetch_jars() {
+  local pom=$1 folder=$2
+  shift 2
+  if cat "$pom" "$0" | cmp -s - "$folder/.complete"; then return; fi
+  need mvn
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  mvn -B -q -ntp -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$folder" "$@" >"$folder.log" 2>&1 ||
+    { cat "$folder.log" >&2; die "the jars of $pom can't be fetched"; }
+}
+
+# Says that the jars in folder $2 are those of $1, with all that was added to them.
+jars_are_complete() { cat "$1" "$0" >"$2/.complete"; }
+
+# The settings of a Java server that has it log into file $1.
+log_to() {
+  cat <<X
+rootLogger.level = info
+rootLogger.appenderRef.f.ref = f
+appender.f.type = File
+appender.f.name = f
+appender.f.fileName = $1
+appender.f.append = false
+appender.f.layout.type = PatternLayout
+appender.f.layout.pattern = [%d] %p %m (%c)%n
+X
+}
+
+# Independent writers, readers and validators of what Millrace reads and writes, and an object store, for the tests' Python.
 # shellcheck disable=SC2034 # used by setup.sh
-PYTHON_PACKAGES=('fastavro>=1.9,<2' 'cloudevents>=2,<3' 'openapi-spec-validator>=0.7,<1')
+PYTHON_PACKAGES=('fastavro>=1.9,<2' 'cloudevents>=2,<3' 'openapi-spec-validator>=0.7,<1' 'moto[server,s3]>=5.2,<6')
 
 # The Python that has them: the system's, or the tests' own.
 test_python() {
   local candidate
   for candidate in python3 "$SERVICES_CACHE/python/bin/python"; do
-    if "$candidate" -c 'import fastavro, cloudevents.core, openapi_spec_validator' 2>/dev/null; then echo "$candidate"; return; fi
+    if "$candidate" -c 'import fastavro, cloudevents.core, openapi_spec_validator, moto.server' 2>/dev/null; then echo "$candidate"; return; fi
   done
 }

@@ -18,21 +18,16 @@ config=$CONNECT_STATE/worker.properties
 # What the worker itself has must not be in a plug-in: with a Jackson of its own the JDBC sink ends with "BlackbirdModule not a subtype".
 plugin() {
   local name=$1 excluded=kafka-clients,connect-api,connect-json,slf4j-api,lz4-java,snappy-java,zstd-jni
-  local folder=$plugins/$name
-  if cmp -s "$here/connect-pom.xml" "$folder/.complete"; then return; fi
   excluded+=,ojdbc11,mssql-jdbc,mysql-connector-j,mariadb-java-client
   if [ "$name" != apicurio-converter ]; then excluded+=,jackson-core,jackson-databind,jackson-annotations; fi
-  rm -rf "$folder"
-  mkdir -p "$folder"
-  mvn -B -q -ntp -f "$here/connect-pom.xml" -P "$name" dependency:copy-dependencies -DincludeScope=runtime \
-    -DoutputDirectory="$folder" -DexcludeArtifactIds="$excluded" >"$folder.log" 2>&1 || { cat "$folder.log" >&2; die "$name can't be fetched"; }
+  fetch_jars "$here/connect-pom.xml" "$plugins/$name" -P "$name" -DexcludeArtifactIds="$excluded"
 }
-
-complete() { cp "$here/connect-pom.xml" "$plugins/$1/.complete"; }
 
 # The converter's jar does not say that it is one; with this beside it Connect need not look into every class of every jar.
 say_converter() {
-  python3 - "$plugins/apicurio-converter/manifest.jar" <<'X'
+  local manifest=$plugins/apicurio-converter/manifest.jar
+  if [ -f "$manifest" ]; then return; fi
+  python3 - "$manifest" <<'X'
 import sys, zipfile
 with zipfile.ZipFile(sys.argv[1], "w") as jar:
     jar.writestr("META-INF/services/org.apache.kafka.connect.storage.Converter", "io.apicurio.registry.utils.converter.AvroConverter\n")
@@ -40,13 +35,14 @@ X
 }
 
 install() {
-  need mvn
   need python3
   "$here/kafka.sh" install
   local name
-  for name in debezium-postgres debezium-jdbc apicurio-converter; do plugin "$name"; done
-  say_converter
-  for name in debezium-postgres debezium-jdbc apicurio-converter; do complete "$name"; done
+  for name in debezium-postgres debezium-jdbc apicurio-converter; do
+    plugin "$name"
+    if [ "$name" = apicurio-converter ]; then say_converter; fi
+    jars_are_complete "$here/connect-pom.xml" "$plugins/$name"
+  done
 }
 
 write_config() {
@@ -71,16 +67,7 @@ connector.client.config.override.policy=All
 scheduled.rebalance.max.delay.ms=0
 topic.creation.enable=true
 X
-  cat >"$CONNECT_STATE/log4j2.properties" <<X
-rootLogger.level = info
-rootLogger.appenderRef.f.ref = f
-appender.f.type = File
-appender.f.name = f
-appender.f.fileName = $CONNECT_STATE/connect.log
-appender.f.append = false
-appender.f.layout.type = PatternLayout
-appender.f.layout.pattern = [%d] %p %m (%c)%n
-X
+  log_to "$CONNECT_STATE/connect.log" >"$CONNECT_STATE/log4j2.properties"
 }
 
 start() {

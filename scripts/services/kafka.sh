@@ -23,13 +23,8 @@ config=$KAFKA_STATE/server.properties
 : "${KAFKA_SEEN_AS:=$KAFKA_STATE}" "${KAFKA_DATA:=$KAFKA_STATE/data}" "${KAFKA_LISTEN:=127.0.0.1}"
 
 install() {
-  if cmp -s "$here/kafka-pom.xml" "$libs/.complete"; then return; fi
-  need mvn
-  rm -rf "$libs"
-  mkdir -p "$libs"
-  mvn -B -q -ntp -f "$here/kafka-pom.xml" -Dkafka.version="$KAFKA_VERSION" dependency:copy-dependencies \
-    -DincludeScope=runtime -DoutputDirectory="$libs" >"$libs.log" 2>&1 || { cat "$libs.log" >&2; die "Kafka can't be fetched"; }
-  cp "$here/kafka-pom.xml" "$libs/.complete"
+  fetch_jars "$here/kafka-pom.xml" "$libs" -Dkafka.version="$KAFKA_VERSION"
+  jars_are_complete "$here/kafka-pom.xml" "$libs"
 }
 
 tool() {
@@ -89,16 +84,7 @@ listener.name.sasl_ssl.plain.sasl.jaas.config=$login.plain.PlainLoginModule requ
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=$login.scram.ScramLoginModule required;
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=$login.scram.ScramLoginModule required;
 X
-  cat >"$KAFKA_STATE/log4j2.properties" <<X
-rootLogger.level = info
-rootLogger.appenderRef.f.ref = f
-appender.f.type = File
-appender.f.name = f
-appender.f.fileName = $KAFKA_STATE/server.log
-appender.f.append = false
-appender.f.layout.type = PatternLayout
-appender.f.layout.pattern = [%d] %p %m (%c)%n
-X
+  log_to "$KAFKA_STATE/server.log" >"$KAFKA_STATE/log4j2.properties"
 }
 
 prepare() {
@@ -133,19 +119,6 @@ launch() {
   echo $! >"$KAFKA_STATE/pid"
 }
 
-wait_until_it_serves() {
-  local tenth
-  for ((tenth = 0; tenth < 900; tenth++)); do
-    if grep -qs 'Kafka Server started' "$KAFKA_STATE/server.log"; then return; fi
-    if [ "$tenth" -gt 5 ] && ! own_pid "$KAFKA_STATE/pid" "$config" >/dev/null; then
-      tail -n 20 "$KAFKA_STATE/stdout.log" >&2
-      die "Kafka ended while it started; see $KAFKA_STATE/server.log"
-    fi
-    sleep 0.1
-  done
-  die "Kafka does not serve after 90 s; see $KAFKA_STATE/server.log"
-}
-
 start() {
   if own_pid "$KAFKA_STATE/pid" "$config" >/dev/null; then return; fi
   install
@@ -158,7 +131,7 @@ start() {
   prepare
   format
   launch
-  wait_until_it_serves
+  await_server 90 Kafka "$KAFKA_STATE/pid" "$config" grep -q 'Kafka Server started' "$KAFKA_STATE/server.log"
 }
 
 stop() {

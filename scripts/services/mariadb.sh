@@ -46,13 +46,7 @@ X
     --bind-address=127.0.0.1 --port="$MARIADB_PORT" --init-file="$MARIADB_STATE/users.sql" --default-time-zone=+05:30 \
     --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=64M --max-connections=200 --skip-name-resolve \
     >"$MARIADB_STATE/server.log" 2>&1 &
-  local tenth
-  for ((tenth = 0; tenth < 600; tenth++)); do
-    if serves; then return; fi
-    sleep 0.1
-  done
-  tail -n 20 "$MARIADB_STATE/server.log" >&2
-  die "MariaDB does not start"
+  await_server 60 MariaDB "$MARIADB_STATE/pid" "$data" serves
 }
 
 stop() { end_own "$MARIADB_STATE/pid" "$data"; }

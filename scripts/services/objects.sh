@@ -5,48 +5,30 @@
 #   objects.sh install | start | stop
 #   objects.sh s3 | azure      print its endpoint
 #
-# Data is in memory and under $OBJECTS_STATE. Environment: OBJECTS_S3_PORT OBJECTS_AZURE_PORT OBJECTS_STATE
+# Data is in memory and under $OBJECTS_STATE. Environment: OBJECTS_S3_PORT OBJECTS_AZURE_PORT OBJECTS_STATE AZURITE_VERSION
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/services/common.sh
 . "$here/common.sh"
-: "${OBJECTS_S3_PORT:=19090}" "${OBJECTS_AZURE_PORT:=19100}" "${OBJECTS_STATE:=$SERVICES_STATE/objects}"
-azurite=$SERVICES_CACHE/azurite/node_modules/azurite/dist/src/blob/main.js
+: "${AZURITE_VERSION:=3.35.0}" "${OBJECTS_S3_PORT:=19090}" "${OBJECTS_AZURE_PORT:=19100}" "${OBJECTS_STATE:=$SERVICES_STATE/objects}"
+azurite_folder=$SERVICES_CACHE/azurite-$AZURITE_VERSION
+azurite=$azurite_folder/node_modules/azurite/dist/src/blob/main.js
 s3=http://127.0.0.1:$OBJECTS_S3_PORT
 azure=http://127.0.0.1:$OBJECTS_AZURE_PORT/devstoreaccount1
 
-python_with_moto() {
-  local candidate
-  for candidate in python3 "$SERVICES_CACHE/python/bin/python"; do
-    if "$candidate" -c 'import moto.server' 2>/dev/null; then echo "$candidate"; return; fi
-  done
-}
-
 install() {
-  if [ -z "$(python_with_moto)" ]; then
-    [ -d "$SERVICES_CACHE/python" ] || python3 -m venv "$SERVICES_CACHE/python"
-    "$SERVICES_CACHE/python/bin/pip" install -q 'moto[server,s3]>=5.2,<6'
-  fi
+  [ -n "$(test_python)" ] || die "the tests' Python is missing; scripts/setup.sh test installs it"
   if [ ! -f "$azurite" ]; then
     need npm
-    mkdir -p "$SERVICES_CACHE/azurite"
-    npm install --silent --no-fund --no-audit --prefix "$SERVICES_CACHE/azurite" azurite@3.35.0
+    mkdir -p "$azurite_folder"
+    npm install --silent --no-fund --no-audit --prefix "$azurite_folder" "azurite@$AZURITE_VERSION"
   fi
-}
-
-await() {
-  local tenth
-  for ((tenth = 0; tenth < 600; tenth++)); do
-    if listens "$1"; then return; fi
-    sleep 0.1
-  done
-  die "nothing listens on port $1 after 60 s; see $OBJECTS_STATE"
 }
 
 start_s3() {
-  setsid "$(python_with_moto)" -m moto.server -H 127.0.0.1 -p "$OBJECTS_S3_PORT" >"$OBJECTS_STATE/s3.log" 2>&1 </dev/null &
+  setsid "$(test_python)" -m moto.server -H 127.0.0.1 -p "$OBJECTS_S3_PORT" >"$OBJECTS_STATE/s3.log" 2>&1 </dev/null &
   echo $! >"$OBJECTS_STATE/s3.pid"
-  await "$OBJECTS_S3_PORT"
+  await_server 60 moto "$OBJECTS_STATE/s3.pid" moto.server listens "$OBJECTS_S3_PORT"
   curl -fsS -o /dev/null -X PUT -H 'Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request' "$s3/millrace"
 }
 
@@ -55,7 +37,7 @@ start_azure() {
   setsid node "$azurite" --silent --skipApiVersionCheck --blobHost 127.0.0.1 --blobPort "$OBJECTS_AZURE_PORT" --inMemoryPersistence \
     >"$OBJECTS_STATE/azure.log" 2>&1 </dev/null &
   echo $! >"$OBJECTS_STATE/azure.pid"
-  await "$OBJECTS_AZURE_PORT"
+  await_server 60 Azurite "$OBJECTS_STATE/azure.pid" azurite listens "$OBJECTS_AZURE_PORT"
   make_container
 }
 
@@ -77,8 +59,13 @@ PYTHON
 }
 
 start() {
+  if own_pid "$OBJECTS_STATE/s3.pid" moto.server >/dev/null; then return; fi
   need curl
   install
+  local port
+  for port in "$OBJECTS_S3_PORT" "$OBJECTS_AZURE_PORT"; do
+    if listens "$port"; then die "port $port is in use"; fi
+  done
   mkdir -p "$OBJECTS_STATE"
   start_s3
   start_azure

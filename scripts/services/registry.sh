@@ -36,19 +36,6 @@ launch() {
   echo $! >"$REGISTRY_STATE/pid"
 }
 
-wait_until_it_serves() {
-  local tenth
-  for ((tenth = 0; tenth < 900; tenth++)); do
-    if curl -fsS -o /dev/null "$url/subjects" 2>/dev/null; then return; fi
-    if [ ! -d "/proc/$(cat "$REGISTRY_STATE/pid")" ]; then
-      tail -n 20 "$REGISTRY_STATE/registry.log" >&2
-      die "the registry ended while it started"
-    fi
-    sleep 0.1
-  done
-  die "the registry does not serve after 90 s; see $REGISTRY_STATE/registry.log"
-}
-
 # Confluent's own registry checks compatibility unless told otherwise; this one does not.
 check_compatibility() {
   curl -fsS -o /dev/null -X PUT -H 'Content-Type: application/json' -d '{"compatibility":"BACKWARD"}' "$url/config"
@@ -62,7 +49,7 @@ start() {
   if listens "$REGISTRY_PORT"; then die "port $REGISTRY_PORT is in use"; fi
   mkdir -p "$REGISTRY_STATE"
   launch
-  wait_until_it_serves
+  await_server 90 'the registry' "$REGISTRY_STATE/pid" "$app" curl -fsS -o /dev/null "$url/subjects"
   check_compatibility
 }
 

@@ -37,6 +37,10 @@ finish() {
   trap - EXIT INT TERM
   if [ -n "${command_pid:-}" ]; then kill "$command_pid" 2>/dev/null || true; fi
   wait # a server that is just starting can't be stopped yet
+  if [ "$status" != 0 ] && [ -f "$CONNECT_STATE/pid" ] && [ ! -d "/proc/$(cat "$CONNECT_STATE/pid")" ]; then
+    echo "Kafka Connect has ended by itself:" >&2
+    tail -n 30 "$CONNECT_STATE"/*.log >&2
+  fi
   "$here/connect.sh" stop >/dev/null 2>&1 || true # before its Kafka
   "$here/objects.sh" stop >/dev/null 2>&1 || true
   for name in kafka registry postgres mariadb; do server stop "$name" >/dev/null 2>&1 & done
