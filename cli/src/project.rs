@@ -13,7 +13,7 @@ use millrace_model::Schema;
 use millrace_runtime::kafka::Cluster;
 use millrace_runtime::kafka::topics::Declared;
 use millrace_runtime::project::flow::TypedPipeline;
-use millrace_runtime::project::{self, Checked, Environment, Findings, Flow, Key, Location, process_environment};
+use millrace_runtime::project::{self, Checked, Environment, Findings, Flow, Key, Location, OnError, process_environment};
 use millrace_runtime::registry::{Registry, Subjects};
 use millrace_surgery::{Route, Theatre};
 use millrace_transform::service::Transform;
@@ -127,6 +127,13 @@ impl Loaded {
         let transform = transform.iter().map(|(name, pipeline)| ("transform", &**name, &*pipeline.dead_letters.topic));
         let load = load.iter().map(|(name, pipeline)| ("load", &**name, &*pipeline.dead_letters.topic));
         ingest.chain(transform).chain(load)
+    }
+
+    /// The section and name of each pipeline that parks keys.
+    pub(crate) fn parking_pipelines(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let transform = self.project.transform.iter().map(|(name, pipeline)| ("transform", &**name, pipeline.on_error));
+        let load = self.project.load.iter().map(|(name, pipeline)| ("load", &**name, pipeline.on_error));
+        transform.chain(load).filter(|(_, _, on_error)| *on_error == OnError::ParkKey).map(|(section, name, _)| (section, name))
     }
 
     /// The paths that records can be sent to by HTTP.

@@ -6,6 +6,7 @@ use millrace_ingest::{key_topics, own_topics};
 use millrace_provision::{Path, Wanted, WantedSubject, WantedTable, WantedTopic};
 use millrace_runtime::kafka::topics::{Declared, Operation};
 use millrace_runtime::keys::KeyFormat;
+use millrace_runtime::parking;
 use millrace_runtime::project::flow::TypedPipeline;
 use millrace_runtime::registry::{Part, Subjects};
 
@@ -33,6 +34,9 @@ impl Loaded {
         }
         for (section, name, letters) in self.dead_letter_pipelines() {
             topics.add(self.declared(letters), &path([section, name]), &[Operation::Write]);
+        }
+        for (section, name) in self.parking_pipelines() {
+            topics.add(parking::own_topic(), &path([section, name, "on_error"]), &[Operation::Read, Operation::Write]);
         }
         let mut kept = |kept: [Declared; 2]| {
             kept.into_iter().for_each(|topic| topics.add(topic, &path(["ingest"]), &[Operation::Read, Operation::Write]));

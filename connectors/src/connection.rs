@@ -19,6 +19,11 @@ impl Connection {
         }
     }
 
+    /// Whether it keeps parked keys beside its positions (`on_error: park_key`).
+    pub const fn parks(&self) -> bool {
+        false
+    }
+
     /// Why the table can't have the partitions that it is to have, and what to do about it.
     pub fn partition_misfit(&self, table: &TableConfig, schema: &Schema) -> Option<String> {
         partition_misfit(table, schema, self.capabilities())

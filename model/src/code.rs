@@ -108,6 +108,8 @@ codes! {
     NotReplayable = "MR0804", "A dead letter can't be replayed", "Do what the message says, or discard the letter.";
     PatchUnfit = "MR0805", "A patched record does not fit its schema", "Change the patch as the message says.";
     LetterFileInvalid = "MR0806", "A file of dead letters can't be read", "Give a file or folder that `millrace dead-letters export` wrote; mend the line that the message names.";
+    ParkedFull = "MR0807", "More records wait behind rejected ones of their keys than may", "Replay or discard dead letters that many records wait for (`millrace dead-letters list`), or raise `parked`; the pipeline looks again each minute.";
+    ParkedLost = "MR0808", "A record that waits behind a rejected one is not to be found", "The topic millrace.parked was changed or deleted: put it back. Where that can't be, set `on_error: dead_letter` to go on without what is lost.";
     // MR09..: the machine itself.
     Internal = "MR0901", "A defect in Millrace", "Please report it with this message.";
     Io = "MR0902", "The operating system refused an operation", "See the cause.";

@@ -10,6 +10,7 @@ pub mod kafka;
 pub mod keys;
 pub mod output;
 pub mod own_topics;
+pub mod parking;
 pub mod pipeline;
 pub mod project;
 pub mod registry;

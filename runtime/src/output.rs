@@ -51,9 +51,21 @@ impl Writer {
 
     /// Sends the rows of `batch`, and tombstones for the records of those indices (ascending), all in the order of the records.
     pub fn write(&self, producer: &Producer, batch: &Batch, tombstones: &[u32], trace: &BatchTrace) -> Result<Written> {
+        self.write_through(producer, batch, tombstones, trace, Open)
+    }
+
+    /// The same of the records that `gate` lets through.
+    pub fn write_through(
+        &self,
+        producer: &Producer,
+        batch: &Batch,
+        tombstones: &[u32],
+        trace: &BatchTrace,
+        gate: impl Gate,
+    ) -> Result<Written> {
         let values = self.values.encode(batch.columns())?;
         let keys = self.keys.encode(batch.columns())?;
-        let mut pass = Pass { writer: self, producer, records: batch.origin().records(), trace, written: Written::default() };
+        let mut pass = Pass { writer: self, producer, records: batch.origin().records(), trace, gate, written: Written::default() };
         let mut tombstones = tombstones.iter().copied().peekable();
         for (row, &record) in batch.origin().rows().iter().enumerate() {
             while let Some(tombstone) = tombstones.next_if(|&tombstone| tombstone < record) {
@@ -66,22 +78,43 @@ impl Writer {
     }
 }
 
+/// Says, record by record, which ones are written.
+pub trait Gate {
+    /// Whether the record is to be left out.
+    fn holds(&self, record: u32) -> bool;
+
+    /// The record was rejected.
+    fn rejected(&mut self, record: u32);
+}
+
+/// Lets every record through.
+struct Open;
+
+impl Gate for Open {
+    fn holds(&self, _: u32) -> bool {
+        false
+    }
+
+    fn rejected(&mut self, _: u32) {}
+}
+
 /// One batch on its way out.
-struct Pass<'a> {
+struct Pass<'a, G> {
     writer: &'a Writer,
     producer: &'a Producer,
     records: &'a Records,
     trace: &'a BatchTrace,
+    gate: G,
     written: Written,
 }
 
-impl Pass<'_> {
+impl<G: Gate> Pass<'_, G> {
     fn row(&mut self, record: u32, key: RowKey<'_>, value: &[u8]) -> Result<()> {
         match key {
             RowKey::Kept => self.send(record, self.records.key(record as usize), Some(value)),
             RowKey::Made(key) => self.send(record, Some(key), Some(value)),
             RowKey::Missing => {
-                self.written.rejected.push(Rejection::new(record, Code::KeyInvalid, "the key's column is null"));
+                self.reject(record, Code::KeyInvalid, "the key's column is null");
                 Ok(())
             }
         }
@@ -93,11 +126,19 @@ impl Pass<'_> {
             return self.send(record, self.records.key(record as usize), None);
         }
         let reason = "a record without a value has no columns to make the pipeline's key of";
-        self.written.rejected.push(Rejection::new(record, Code::TombstoneRefused, reason));
+        self.reject(record, Code::TombstoneRefused, reason);
         Ok(())
     }
 
+    fn reject(&mut self, record: u32, code: Code, reason: impl Into<String>) {
+        self.gate.rejected(record);
+        self.written.rejected.push(Rejection::new(record, code, reason));
+    }
+
     fn send(&mut self, record: u32, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<()> {
+        if self.gate.holds(record) {
+            return Ok(());
+        }
         let row = record as usize;
         let traceparent = self.trace.outgoing(record);
         let outgoing = Outgoing {
@@ -116,7 +157,7 @@ impl Pass<'_> {
             }
             // It was not queued: the transaction is as it was.
             Err(fault) if fault.code() == Code::KafkaTooLarge => {
-                self.written.rejected.push(Rejection::new(record, Code::KafkaTooLarge, too_large(key, value)));
+                self.reject(record, Code::KafkaTooLarge, too_large(key, value));
                 Ok(())
             }
             Err(fault) => Err(fault),

@@ -15,7 +15,10 @@ pub const GATEWAYS: &str = "millrace.gateways";
 /// The compacted topic of the marks of settled dead letters. Without them every settled letter would wait again.
 pub const RESOLVED: &str = "millrace.dead-letters.resolved";
 
+/// The compacted topic of the records that wait behind rejected ones of their keys.
+pub const PARKED: &str = "millrace.parked";
+
 /// Whether a topic is one of them.
 pub fn is_own(topic: &str) -> bool {
-    [POSITIONS, ASSIGNMENTS, IDEMPOTENCY, GATEWAYS, RESOLVED].contains(&topic)
+    [POSITIONS, ASSIGNMENTS, IDEMPOTENCY, GATEWAYS, RESOLVED, PARKED].contains(&topic)
 }

@@ -92,7 +92,7 @@ mod tests {
 
     fn letter(topic: &str, offset: i64) -> Letter {
         let record = Record { topic, partition: 0, offset, timestamp: 0, key: None, value: None, headers: &[] };
-        Letter { letter: DeadLetter::of(&record), resolution: None }
+        Letter { letter: DeadLetter::of(&record), resolution: None, behind: 0 }
     }
 
     fn id(text: &str) -> LetterId {

@@ -79,7 +79,7 @@ mod tests {
         ];
         let letter = |offset, key, value| {
             let record = Record { topic: "dead", partition: 3, offset, timestamp: 17, key, value, headers: &headers };
-            Letter { letter: DeadLetter::of(&record), resolution: None }
+            Letter { letter: DeadLetter::of(&record), resolution: None, behind: 0 }
         };
         vec![letter(1, Some(b"k"), Some(b"\x00\xff")), letter(2, None, Some(b"{\"a\":1}")), letter(3, Some(b""), None)]
     }

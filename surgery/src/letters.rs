@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use millrace_model::{Code, Fault, Result};
 use millrace_runtime::dead_letters::{self, DeadLetter, Resolution, once_each};
 use millrace_runtime::kafka::{Cluster, topics};
+use millrace_runtime::parking;
+use millrace_runtime::parking::entry::Parked;
 
 /// A dead letter, and its mark when it is settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct Letter {
     pub letter: DeadLetter,
     /// What settled it; `None` while it waits.
     pub resolution: Option<Resolution>,
+    /// How many later records of its key wait until it is settled (`on_error: park_key`).
+    pub behind: u64,
 }
 
 /// Which topics are read.
@@ -39,11 +43,19 @@ pub async fn read(cluster: &Cluster, wanted: &Topics) -> Result<Vec<Letter>> {
 /// The same letters with their marks.
 pub async fn with_marks(cluster: &Cluster, letters: Vec<DeadLetter>) -> Result<Vec<Letter>> {
     let marks = dead_letters::resolutions_now(cluster).await?;
+    let behind = parking::behind(&parking::read_now(cluster).await?);
     let marked = letters.into_iter().map(|letter| {
         let resolution = marks.of(&letter).cloned();
-        Letter { letter, resolution }
+        let behind = record_of(&letter).and_then(|record| behind.get(&record)).copied().unwrap_or_default();
+        Letter { letter, resolution, behind }
     });
     Ok(marked.collect())
+}
+
+/// Where the letter's record stood, if it was read from a topic.
+fn record_of(letter: &DeadLetter) -> Option<Parked> {
+    let [pipeline, topic] = ["pipeline", "topic"].map(|name| letter.said(name).to_owned());
+    Some(Parked { pipeline, topic, partition: letter.partition()?, offset: letter.offset()? })
 }
 
 async fn existing(cluster: &Cluster, wanted: &Topics) -> Result<Vec<String>> {

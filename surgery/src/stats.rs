@@ -29,6 +29,8 @@ pub struct Count {
     pub letters: u64,
     /// Those that nobody has settled.
     pub waiting: u64,
+    /// Later records of their keys that wait behind them.
+    pub behind: u64,
     /// Bytes of their keys and values, those left out because they were too large included.
     pub bytes: u64,
 }
@@ -36,10 +38,11 @@ pub struct Count {
 /// The counts of letters, by kind.
 pub fn count(letters: &[Letter]) -> BTreeMap<Kind, Count> {
     let mut counts: BTreeMap<Kind, Count> = BTreeMap::new();
-    for Letter { letter, resolution } in letters {
+    for Letter { letter, resolution, behind } in letters {
         let count = counts.entry(kind(letter)).or_default();
         count.letters += 1;
         count.waiting += u64::from(resolution.is_none());
+        count.behind += behind;
         count.bytes += bytes(letter);
     }
     counts
@@ -79,7 +82,7 @@ mod tests {
             reason: String::new(),
             to: String::new(),
         };
-        Letter { letter: DeadLetter::of(&record), resolution: settled.then_some(mark) }
+        Letter { letter: DeadLetter::of(&record), resolution: settled.then_some(mark), behind: 2 }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The project-file section of this service.
 
-use millrace_runtime::project::{DeadLetterConfig, Delivery, Millis, OnError, OnIncompatible, Output, Scalar, SchemaChanges};
+use millrace_runtime::project::{DeadLetterConfig, Delivery, Millis, OnError, OnIncompatible, Output, ParkedConfig, Scalar, SchemaChanges};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -35,6 +35,9 @@ pub struct Pipeline {
     /// What becomes of such a record.
     #[serde(default)]
     pub on_error: OnError,
+    /// How much may wait behind such records, with `on_error: park_key`.
+    #[serde(default)]
+    pub parked: ParkedConfig,
     /// What a crash may do to the output.
     #[serde(default)]
     pub delivery: Delivery,

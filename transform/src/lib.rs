@@ -2,6 +2,7 @@
 
 mod chain;
 pub mod config;
+mod parking;
 pub mod passage;
 pub mod service;
 pub mod steps;

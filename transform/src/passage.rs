@@ -1,9 +1,12 @@
 //! The way of records through a pipeline: decoded, taken through the steps, encoded. What the service does with the records of its
 //! topic, and a replay with those of dead letters.
 
+mod in_line;
+
 use std::sync::Arc;
 
 use millrace_model::{Batch, Code, Fault, Records, Rejection, Result, Retry, Schema, Stage};
+use millrace_runtime::codec::Decoded;
 use millrace_runtime::input::{Change, Input};
 use millrace_runtime::kafka::Producer;
 use millrace_runtime::output::Writer;
@@ -68,6 +71,10 @@ impl Steps {
     /// Takes the records through decoding and the steps.
     pub fn apply(&mut self, records: &Arc<Records>) -> Result<Stepped> {
         let decoded = self.input.decode(records)?;
+        self.step(decoded)
+    }
+
+    fn step(&self, decoded: Decoded) -> Result<Stepped> {
         let mut rejected = vec![(Stage::Decode, decoded.rejected)];
         let entering = decoded.batch.len();
         let (batch, refused) = self.chain.apply(decoded.batch)?;

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use millrace_model::{Fault, Offsets, Records, Rejection, Result, Retry, Schema, Stage};
+use millrace_runtime::dead_letters::Marks;
 use millrace_runtime::kafka::topics::{self, Declared};
-use millrace_runtime::kafka::{Cluster, Consumer, Event, Producer, Revoked, Subscription};
+use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Producer, Revoked, Subscription};
 use millrace_runtime::pipeline::{Pipeline, until};
 use millrace_runtime::project::Delivery;
 use millrace_runtime::registry::Registry;
@@ -21,6 +22,7 @@ use millrace_runtime::telemetry::{BatchTrace, Outcome, Tally};
 use tracing::Instrument as _;
 
 use crate::config;
+use crate::parking::Lot;
 use crate::passage::Passage;
 
 /// A transform pipeline, checked and ready to run.
@@ -49,8 +51,10 @@ pub async fn run(transform: &Transform, cluster: &Cluster, registry: &Registry, 
     let consumer = Consumer::subscribe(cluster, &subscription)?;
     let mut worker = Worker {
         pipeline,
+        cluster,
         registry,
         passage,
+        lot: Lot::open(transform, cluster, &pipeline.id).await?,
         rejecter: Rejecter::new(&pipeline.id, &transform.config.dead_letters, transform.config.on_error),
         transaction: Transaction::new(producer, transform.config.delivery),
         consumer,
@@ -74,8 +78,11 @@ fn open_producer(transform: &Transform, cluster: &Cluster, pipeline: &Pipeline) 
 /// One run of a pipeline.
 struct Worker<'a> {
     pipeline: &'a Pipeline,
+    cluster: &'a Cluster,
     registry: &'a Registry,
     passage: Passage,
+    /// Parked keys, where the pipeline parks them.
+    lot: Option<Lot>,
     rejecter: Rejecter,
     transaction: Transaction,
     consumer: Consumer,
@@ -89,6 +96,7 @@ impl Worker<'_> {
                 biased;
                 () = self.pipeline.shutdown.requested() => return self.commit(),
                 () = until(due) => self.commit()?,
+                marks = Lot::marks(&mut self.lot) => self.release(&marks?).await?,
                 event = self.consumer.next() => self.take(event?).await?,
             }
         }
@@ -97,16 +105,40 @@ impl Worker<'_> {
     async fn take(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Records(records) => self.process(&records).await,
-            Event::Assigned(assigned) => {
-                assigned.resume();
-                Ok(())
-            }
+            Event::Assigned(assigned) => self.assign(assigned).await,
             Event::Revoked(revoked) if revoked.lost => Err(Revoked::lost_fault()),
             Event::Revoked(revoked) => {
                 self.commit()?;
-                revoked.partitions.iter().for_each(|partition| self.pipeline.metrics.forget_lag(&partition.topic, partition.partition));
+                for partition in &revoked.partitions {
+                    self.pipeline.metrics.forget_lag(&partition.topic, partition.partition);
+                    self.lot.iter_mut().for_each(|lot| lot.give_up(partition));
+                }
                 Ok(())
             }
+        }
+    }
+
+    async fn assign(&mut self, assigned: Assigned) -> Result<()> {
+        match &mut self.lot {
+            None => assigned.resume(),
+            Some(lot) => {
+                let released = lot.take_over(self.cluster, &self.pipeline.id, assigned).await?;
+                self.go_on(released).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn release(&mut self, marks: &Marks) -> Result<()> {
+        let released = self.lot.as_mut().and_then(|lot| lot.parking.release(marks));
+        self.go_on(released).await
+    }
+
+    /// Takes on what waited behind a settled dead letter.
+    async fn go_on(&mut self, released: Option<Arc<Records>>) -> Result<()> {
+        match released {
+            Some(records) => self.process(&records).await,
+            None => Ok(()),
         }
     }
 
@@ -122,7 +154,10 @@ impl Worker<'_> {
         self.transaction.begin()?;
         let rejected = self.pass(records, &mut trace)?;
         self.reject(records, rejected, &mut trace)?;
-        self.transaction.cover(records, trace);
+        match &mut self.lot {
+            None => self.transaction.cover(records, trace),
+            Some(lot) => self.transaction.cover_to(lot.cover(records), trace),
+        }
         tracing::debug!(records = records.len(), "transformed");
         self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
         Ok(())
@@ -132,7 +167,14 @@ impl Worker<'_> {
     fn pass(&mut self, records: &Arc<Records>, trace: &mut BatchTrace) -> Result<Vec<(Stage, Vec<Rejection>)>> {
         let Transaction { producer, tally, .. } = &mut self.transaction;
         tally.read(records);
-        let passed = self.passage.pass(records, producer, trace)?;
+        let passed = match &mut self.lot {
+            None => self.passage.pass(records, producer, trace)?,
+            Some(lot) => {
+                let (passed, line) = self.passage.pass_in_line(records, producer, trace, lot.parking.keys())?;
+                lot.parking.hold_back(producer, records, &line)?;
+                passed
+            }
+        };
         producer.poll();
         tally.filtered(passed.filtered);
         tally.written(passed.records, passed.bytes);
@@ -146,6 +188,9 @@ impl Worker<'_> {
 
     fn commit(&mut self) -> Result<()> {
         let started = Instant::now();
+        if let Some(lot) = self.lot.as_mut().filter(|_| self.transaction.began.is_some()) {
+            lot.parking.let_go(&mut self.transaction.producer)?;
+        }
         let Some(offsets) = self.transaction.commit(&self.consumer)? else { return Ok(()) };
         self.transaction.tally.commit(&self.pipeline.metrics);
         self.rejecter.committed(&self.pipeline.metrics);
@@ -183,6 +228,12 @@ impl Transaction {
     /// The records are all written or rejected.
     fn cover(&mut self, records: &Records, trace: BatchTrace) {
         records.advance(&mut self.offsets);
+        self.traces.push(trace);
+    }
+
+    /// The same where records may have waited, so that they say nothing of how far the partitions have been read.
+    fn cover_to(&mut self, offsets: &Offsets, trace: BatchTrace) {
+        self.offsets.clone_from(offsets);
         self.traces.push(trace);
     }
 

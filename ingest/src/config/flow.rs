@@ -3,7 +3,7 @@
 use millrace_connectors::Connection;
 use millrace_model::{Code, Schema};
 use millrace_runtime::project::flow::{self, Claim, Context, Problem, Sharing, Types};
-use millrace_runtime::project::{Delivery, Output};
+use millrace_runtime::project::{Delivery, OnError, Output};
 
 use super::{Http, Input, Pipeline};
 
@@ -18,6 +18,10 @@ impl flow::Pipeline<Connection> for Pipeline {
 
     fn delivery(&self) -> Delivery {
         self.delivery
+    }
+
+    fn on_error(&self) -> OnError {
+        self.on_error
     }
 
     fn claims(&self, _: &Context<'_, Connection>) -> Vec<Claim> {

@@ -2,8 +2,8 @@
 
 use millrace_connectors::{Column, Connection, Mode, TableConfig};
 use millrace_model::{Code, Fault, Schema};
-use millrace_runtime::project::Kind;
 use millrace_runtime::project::flow::{self, Claim, Context, Problem, Sharing, TargetColumn, Types};
+use millrace_runtime::project::{Kind, OnError};
 
 use super::{Envelope, Nested, Pipeline};
 use crate::intake;
@@ -16,6 +16,10 @@ impl flow::Pipeline<Connection> for Pipeline {
 
     fn dead_letters(&self) -> &str {
         &self.dead_letters.topic
+    }
+
+    fn on_error(&self) -> OnError {
+        self.on_error
     }
 
     fn connections(&self) -> Vec<&str> {
@@ -66,6 +70,10 @@ impl Pipeline {
             let modes = able.modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", ");
             let problem = Problem::error(Code::ProjectFlow, &["mode"], format!("{} can't be loaded in `mode: {}`", able.name, self.mode));
             return problem.kind(Kind::Mode).help(format!("it can in {modes}")).into();
+        }
+        if self.on_error == OnError::ParkKey && !connection.parks() {
+            let problem = Problem::error(Code::ProjectFlow, &["on_error"], format!("{} can't keep parked keys", able.name));
+            return problem.kind(Kind::Settings).expected("`dead_letter` or `halt`".to_owned()).into();
         }
         if let Some(misfit) = connection.partition_misfit(table, schema) {
             return Problem::error(Code::ProjectFlow, &["partition_by"], misfit).kind(Kind::Target).into();

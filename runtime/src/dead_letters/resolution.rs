@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
 
 use jiff::Timestamp;
-use millrace_model::{Code, Fault, Record, Result};
+use millrace_model::{Code, Fault, Record, Records, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{DeadLetter, Identity};
@@ -62,9 +62,24 @@ fn record_of(identity: Identity) -> RecordPlace {
 impl Marks {
     /// What has settled a letter.
     pub fn of(&self, letter: &DeadLetter) -> Option<&Resolution> {
-        let mark = self.0.get(&record_of(letter.identity()))?;
-        let is_news = mark.rejected_at.is_some_and(|rejected_at| letter.at().is_some_and(|at| at > rejected_at));
+        self.of_record(&record_of(letter.identity()), letter.at())
+    }
+
+    fn of_record(&self, record: &RecordPlace, at: Option<Timestamp>) -> Option<&Resolution> {
+        let mark = self.0.get(record)?;
+        let is_news = mark.rejected_at.is_some_and(|rejected_at| at.is_some_and(|at| at > rejected_at));
         (!is_news).then_some(mark)
+    }
+
+    /// Whether the letter of a record is settled that `pipeline` rejected at `at`.
+    pub fn settles(&self, pipeline: &str, topic: &str, partition: i32, offset: i64, at: Option<Timestamp>) -> bool {
+        let record = [pipeline.to_owned(), topic.to_owned(), partition.to_string(), offset.to_string()];
+        self.of_record(&record, at).is_some()
+    }
+
+    /// The marks that records of their topic are.
+    pub fn in_records(records: &Records) -> Self {
+        newest((0..records.len()).map(|row| entry(&records.record(row))))
     }
 
     /// A letter of that identity has been settled.

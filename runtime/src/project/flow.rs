@@ -6,13 +6,14 @@ use millrace_model::{Code, Schema};
 
 use super::finding::Finding;
 use super::kind::Kind;
-use super::sections::{Delivery, Key, Output, Scalar};
+use super::sections::{Delivery, Key, OnError, Output, Scalar};
 
 mod check;
 mod fit;
 mod keys;
 mod names;
 mod order;
+mod parking;
 mod schema_files;
 mod settings;
 
@@ -41,6 +42,11 @@ pub trait Pipeline<C> {
     /// What a crash may do to the output.
     fn delivery(&self) -> Delivery {
         Delivery::ExactlyOnce
+    }
+
+    /// What becomes of a record that can't be processed.
+    fn on_error(&self) -> OnError {
+        OnError::DeadLetter
     }
 
     /// What it takes for itself, or shares with care, such as a path of the push gateway or a table.

@@ -41,8 +41,8 @@ pub use places::Places;
 pub use reference::{json_schema, reference};
 pub use sections::{
     ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, Include, KafkaConfig, Key, Mechanism, Millis, OnError, OnIncompatible, Output,
-    Overlay, PathOrUrl, Project, ProjectPath, PulledSchema, RegistryConfig, Scalar, SchemaChanges, SchemaOrigin, Secret, ServiceConfig,
-    SubjectStrategy, Topic, Version,
+    Overlay, ParkedConfig, PathOrUrl, Project, ProjectPath, PulledSchema, RegistryConfig, Scalar, SchemaChanges, SchemaOrigin, Secret,
+    ServiceConfig, SubjectStrategy, Topic, Version,
 };
 pub use variables::{Environment, process_environment};
 

@@ -10,6 +10,7 @@ mod composition;
 mod dead_letters;
 mod evolution;
 mod key;
+mod parked;
 mod path;
 mod path_or_url;
 mod pulled;
@@ -23,6 +24,7 @@ pub use composition::{Include, Overlay};
 pub use dead_letters::{DEAD_LETTERS, DeadLetterConfig};
 pub use evolution::{OnIncompatible, SchemaChanges};
 pub use key::Key;
+pub use parked::ParkedConfig;
 pub use path::ProjectPath;
 pub use path_or_url::PathOrUrl;
 pub(super) use path_or_url::is_url;
@@ -270,6 +272,9 @@ pub enum OnError {
     /// It is kept in the dead-letter topic, and the rest goes on.
     #[default]
     DeadLetter,
+    /// It is kept in the dead-letter topic, and later records of its key wait behind it, in order, until its dead letter is replayed or
+    /// discarded. Records without a key wait for nobody. For pipelines that read topics, with `delivery: exactly_once`.
+    ParkKey,
     /// The pipeline stops at it and waits for an operator.
     Halt,
 }

@@ -1,5 +1,6 @@
 //! Letters in a development broker, replayed into topics and a table of this machine.
 
 mod chosen;
+mod parked;
 mod replayed;
 mod world;

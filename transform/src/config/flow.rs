@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millrace_model::{Code, Schema};
 use millrace_runtime::project::flow::{self, Context, Problem, Types};
-use millrace_runtime::project::{Delivery, Kind, Output};
+use millrace_runtime::project::{Delivery, Kind, OnError, Output};
 
 use super::{Pipeline, StepConfig};
 use crate::steps::{StepError, compile, doubtful};
@@ -27,6 +27,10 @@ impl<C> flow::Pipeline<C> for Pipeline {
 
     fn delivery(&self) -> Delivery {
         self.delivery
+    }
+
+    fn on_error(&self) -> OnError {
+        self.on_error
     }
 
     fn types(&self, _: &Context<'_, C>, input: Option<&Schema>) -> Types {

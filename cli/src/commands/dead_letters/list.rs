@@ -29,12 +29,15 @@ pub(super) async fn execute(project: &Project, filter: &Filter, settled: &Settle
 fn listing(letters: &[Letter], names: Names, settled: &Settled) -> comfy_table::Table {
     let with_marks = settled.all || settled.resolved;
     let mut header = vec!["id", "pipeline", "record", "stage", "code", "why"];
+    let is_waited_for = letters.iter().any(|letter| letter.behind > 0);
+    header.extend(is_waited_for.then_some("behind it"));
     header.extend(with_marks.then_some("settled"));
     let mut table = table(header);
-    for Letter { letter, resolution } in letters {
+    for Letter { letter, resolution, behind } in letters {
         let said = |name: &str| plain(letter.said(name));
         let record = format!("{}-{}:{}", said("topic"), said("partition"), said("offset"));
         let mut row = vec![names.of(letter), said("pipeline"), record, said("stage"), said("code"), said("message")];
+        row.extend(is_waited_for.then(|| behind.to_string()));
         row.extend(with_marks.then(|| resolution.as_ref().map(told).unwrap_or_default()));
         table.add_row(row);
     }
@@ -53,12 +56,12 @@ pub(super) fn told(resolution: &Resolution) -> String {
 }
 
 fn facts(letter: &Letter, names: Names) -> Value {
-    let Letter { letter, resolution } = letter;
+    let Letter { letter, resolution, behind } = letter;
     let said = |name: &str| letter.said(name).to_owned();
     let mut facts = json!({
         "id": names.of(letter), "dead_letter_topic": letter.place.topic, "pipeline": said("pipeline"), "stage": said("stage"),
         "code": said("code"), "message": said("message"), "topic": said("topic"), "partition": said("partition"),
-        "offset": said("offset"), "at": letter.at().map(|at| at.to_string()),
+        "offset": said("offset"), "at": letter.at().map(|at| at.to_string()), "behind": behind,
     });
     if let Some(resolution) = resolution {
         facts["resolved"] = json!(resolution);

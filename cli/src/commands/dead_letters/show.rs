@@ -27,6 +27,9 @@ pub(super) async fn execute(project: &Project, wanted: &LetterId, topics: &[Stri
     if let Some(resolution) = &found.resolution {
         line("settled", &list::told(resolution));
     }
+    if found.behind > 0 {
+        line("behind it", &format!("{} later records of its key wait until it is replayed or discarded", found.behind));
+    }
     line("key", &inspector.render(letter.key.as_deref()).await?.to_string());
     for header in letter.original_headers() {
         let value = header.value.as_deref().map(String::from_utf8_lossy).unwrap_or_default();

@@ -17,13 +17,13 @@ pub(super) async fn execute(project: &Project, filter: &Filter, as_json: bool) -
             println!(
                 "{}",
                 json!({ "pipeline": kind.pipeline, "code": kind.code, "stage": kind.stage, "hour": kind.hour,
-                "letters": count.letters, "waiting": count.waiting, "bytes": count.bytes })
+                "letters": count.letters, "waiting": count.waiting, "behind": count.behind, "bytes": count.bytes })
             );
         }
         return Ok(());
     }
-    let mut table = table(["pipeline", "code", "stage", "hour", "letters", "waiting", "bytes"]);
-    for (kind, Count { letters, waiting, bytes }) in &counts {
+    let mut table = table(["pipeline", "code", "stage", "hour", "letters", "waiting", "behind", "bytes"]);
+    for (kind, Count { letters, waiting, behind, bytes }) in &counts {
         let Kind { pipeline, code, stage, hour } = kind;
         table.add_row([
             plain(pipeline),
@@ -32,6 +32,7 @@ pub(super) async fn execute(project: &Project, filter: &Filter, as_json: bool) -
             hour.clone(),
             letters.to_string(),
             waiting.to_string(),
+            behind.to_string(),
             bytes.to_string(),
         ]);
     }

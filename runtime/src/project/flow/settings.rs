@@ -21,6 +21,7 @@ impl<C> Checker<'_, C> {
         self.unique_names(pipelines);
         self.claims(pipelines);
         self.dead_letters(pipelines);
+        self.parking(pipelines);
     }
 
     fn project_name(&mut self) {

@@ -1,0 +1,153 @@
+//! A transform that parks keys, in this process, and what releases them.
+
+use std::time::Duration;
+
+use millrace_runtime::kafka::{Outgoing, Producer};
+use millrace_runtime::parking;
+use millrace_runtime::pipeline::{Pipeline, Running};
+use millrace_runtime::project::{OnError, ParkedConfig};
+use millrace_runtime::service::{Health, Shutdown};
+use millrace_surgery::Route;
+use millrace_surgery::discard::discard;
+use millrace_transform::service::{self, Transform};
+
+use crate::world::{CLEAN, RAW, World, order, patched};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+struct Service {
+    shutdown: Shutdown,
+    health: Health,
+    running: Running,
+}
+
+impl Service {
+    fn start(world: &World, transform: &Transform) -> Self {
+        let (health, shutdown) = (Health::new(), Shutdown::new());
+        let pipeline = Pipeline::new("transform", "shop", "clean", &health, &shutdown);
+        let (transform, cluster, registry) = (transform.clone(), world.theatre.cluster.clone(), world.theatre.registry.clone());
+        let work = async move |pipeline: &Pipeline| service::run(&transform, &cluster, &registry, pipeline).await;
+        Self { running: pipeline.spawn(work).expect("starts"), shutdown, health }
+    }
+
+    async fn stop(self) {
+        self.shutdown.request();
+        self.running.ended().await;
+    }
+}
+
+fn parking_transform(world: &World) -> Transform {
+    let Some(Route::Transform(transform)) = world.theatre.routes.get("shop.clean") else { panic!("a transform") };
+    let mut transform = transform.clone();
+    transform.config.on_error = OnError::ParkKey;
+    *transform
+}
+
+async fn publish(world: &World, orders: &[(i64, &str, f64)]) {
+    let mut producer = Producer::idempotent(&world.theatre.cluster).expect("a producer");
+    let topic = producer.topic(RAW).expect("a topic");
+    for (id, customer, amount) in orders {
+        let value = world.avro(&order(*id, customer, *amount)).await;
+        producer.send(topic, &Outgoing { key: Some(customer.as_bytes()), value: Some(&value), ..Outgoing::default() }).expect("sends");
+    }
+    producer.drain().expect("delivers");
+}
+
+async fn clean_ids(world: &World) -> Vec<i64> {
+    world.orders_in(CLEAN).await.iter().map(|(_, order)| order["id"].as_i64().expect("an id")).collect()
+}
+
+async fn until_clean(world: &World, ids: &[i64]) {
+    let seen = tokio::time::timeout(PATIENCE, async {
+        while clean_ids(world).await != ids {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(seen.await.is_ok(), "expected {ids:?}, found {:?}", clean_ids(world).await);
+}
+
+/// The open letters: the offset of each one's record, and how many wait behind it.
+async fn open(world: &World) -> Vec<(i64, u64)> {
+    let open = world.letters().await.into_iter().filter(|letter| letter.resolution.is_none());
+    open.map(|letter| (letter.letter.offset().expect("an offset"), letter.behind)).collect()
+}
+
+async fn until_open(world: &World, letters: &[(i64, u64)]) {
+    let seen = tokio::time::timeout(PATIENCE, async {
+        while open(world).await != letters {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(seen.await.is_ok(), "expected {letters:?}, found {:?}", open(world).await);
+}
+
+async fn discard_all(world: &World) {
+    let open: Vec<_> = world.letters().await.into_iter().filter(|letter| letter.resolution.is_none()).map(|letter| letter.letter).collect();
+    discard(&world.theatre, open, "ann", "for the test").await.expect("discards");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn later_records_of_a_parked_key_wait_and_go_on_in_order_when_its_letter_is_settled() {
+    let world = World::start().await;
+    let transform = parking_transform(&world);
+    let service = Service::start(&world, &transform);
+    publish(&world, &[(0, "ann", 1.0), (1, "ann", -1.0), (2, "bob", 1.0), (3, "ann", 1.0), (4, "ann", -1.0), (5, "ann", 1.0)]).await;
+    until_clean(&world, &[0, 2]).await;
+    until_open(&world, &[(1, 3)]).await;
+    publish(&world, &[(6, "ann", 1.0), (7, "bob", 1.0)]).await;
+    until_clean(&world, &[0, 2, 7]).await;
+    until_open(&world, &[(1, 4)]).await;
+
+    world.replay(&patched("amount = abs(amount)")).await;
+    until_clean(&world, &[0, 2, 7, 1, 3]).await;
+    until_open(&world, &[(4, 2)]).await;
+
+    service.stop().await;
+    publish(&world, &[(8, "ann", 1.0)]).await;
+    let service = Service::start(&world, &transform);
+    until_open(&world, &[(4, 3)]).await;
+    assert_eq!(clean_ids(&world).await, [0, 2, 7, 1, 3], "what waits is found again after a start");
+
+    discard_all(&world).await;
+    until_clean(&world, &[0, 2, 7, 1, 3, 5, 6, 8]).await;
+    publish(&world, &[(9, "ann", 1.0)]).await;
+    until_clean(&world, &[0, 2, 7, 1, 3, 5, 6, 8, 9]).await;
+    service.stop().await;
+    assert_eq!(parking::read_now(&world.theatre.cluster).await.expect("reads").len(), 0, "nothing is kept of what has gone on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_is_settled_while_the_service_stands_releases_its_key_at_the_start() {
+    let world = World::start().await;
+    let transform = parking_transform(&world);
+    let service = Service::start(&world, &transform);
+    publish(&world, &[(0, "ann", -1.0), (1, "ann", 1.0)]).await;
+    until_open(&world, &[(0, 1)]).await;
+    service.stop().await;
+    discard_all(&world).await;
+    publish(&world, &[(2, "ann", 1.0)]).await;
+    let service = Service::start(&world, &transform);
+    until_clean(&world, &[1, 2]).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_that_would_hold_more_than_it_may_halts_and_keeps_what_it_has() {
+    let world = World::start().await;
+    let mut transform = parking_transform(&world);
+    transform.config.parked = ParkedConfig { max_records: 2.try_into().expect("not zero"), ..ParkedConfig::default() };
+    let service = Service::start(&world, &transform);
+    publish(&world, &[(0, "ann", -1.0), (1, "ann", 1.0)]).await;
+    until_open(&world, &[(0, 1)]).await;
+    publish(&world, &[(2, "ann", 1.0)]).await;
+    let halted = tokio::time::timeout(PATIENCE, async {
+        while service.health.is_ready() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    halted.await.expect("halts");
+    let states = format!("{:?}", service.health.states());
+    assert!(states.contains("MR0807"), "{states}");
+    assert_eq!(open(&world).await, [(0, 1)], "nothing of the third is written");
+    service.stop().await;
+}
