@@ -50,7 +50,8 @@ pub struct Load {
 pub async fn run(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline) -> Result<()> {
     topics::ensure(cluster, &load.topics).await?;
     let reading = Reading::new(&load.config, &load.schema)?;
-    let sink = load.connection.open(&load.table, reading.table_schema()).await?;
+    let Some(sink) = pipeline.shutdown.or(load.connection.open(&load.table, reading.table_schema())).await else { return Ok(()) };
+    let sink = sink?;
     let subscription = Subscription { topic: load.config.from.clone(), group: pipeline.id.to_string() };
     let consumer = Consumer::subscribe(cluster, &subscription)?;
     let mut worker = Worker {
@@ -186,6 +187,7 @@ impl Worker<'_> {
         self.round.tally.commit(metrics);
         self.rejecter.committed(metrics);
         metrics.commit_seconds(started.elapsed().as_secs_f64());
+        self.pipeline.health.works();
         if let Some(oldest) = committed.oldest.filter(|&oldest| oldest >= 0) {
             metrics.freshness_seconds(seconds_since(oldest));
         }

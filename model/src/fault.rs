@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use crate::code::Code;
 
@@ -26,6 +27,7 @@ pub enum Retry {
 pub struct Fault {
     code: Code,
     retry: Retry,
+    not_before: Option<Duration>,
     message: String,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -33,7 +35,7 @@ pub struct Fault {
 impl Fault {
     /// A fault of `code`: `message` says what was being done, with what, and how to mend it.
     pub fn new(code: Code, retry: Retry, message: impl Into<String>) -> Self {
-        Self { code, retry, message: message.into(), cause: None }
+        Self { code, retry, not_before: None, message: message.into(), cause: None }
     }
 
     /// Passing trouble.
@@ -58,6 +60,13 @@ impl Fault {
         self
     }
 
+    /// The same fault, of which it is known that another try before so long is in vain: a server asked for patience, or is left alone.
+    #[must_use]
+    pub fn not_before(mut self, wait: Duration) -> Self {
+        self.not_before = Some(wait);
+        self
+    }
+
     /// The same fault, whose message begins with the place that it is about.
     #[must_use]
     pub fn at(mut self, place: &str) -> Self {
@@ -73,6 +82,11 @@ impl Fault {
     /// What the caller does about it.
     pub fn retry(&self) -> Retry {
         self.retry
+    }
+
+    /// How long to wait before another try; `None` leaves it to the caller's backoff.
+    pub fn wait(&self) -> Option<Duration> {
+        self.not_before
     }
 
     /// What was being done, without code and cause.

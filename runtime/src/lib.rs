@@ -15,6 +15,7 @@ pub mod pipeline;
 pub mod project;
 pub mod registry;
 pub mod rejections;
+pub mod resilience;
 pub mod retry;
 pub mod service;
 pub mod telemetry;

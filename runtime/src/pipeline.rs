@@ -2,7 +2,7 @@
 //! their class says. One pipeline's trouble never touches another's.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use millrace_model::{Code, Fault, Result};
 use tokio::runtime::Handle;
@@ -11,6 +11,9 @@ use tokio::sync::oneshot;
 use crate::retry::{Backoff, Next};
 use crate::service::{Health, PipelineHealth, Shutdown};
 use crate::telemetry::{Hop, PipelineMetrics};
+
+/// How often it is looked whether a pipeline on trial has lasted.
+const TRIAL_LOOK: Duration = Duration::from_secs(5);
 
 /// What every pipeline's loop has at hand.
 #[derive(Debug, Clone)]
@@ -79,9 +82,20 @@ impl Pipeline {
         let mut backoff = Backoff::default();
         while !self.shutdown.is_requested() {
             backoff.attempt();
-            let Err(fault) = work(self).await else { return };
+            let Err(fault) = self.on_trial(work(self)).await else { return };
             if self.wait_after(&fault, &mut backoff).await.is_none() {
                 return;
+            }
+        }
+    }
+
+    /// Runs a life of the pipeline. One that stood halted and runs long enough without the fault counts as mended.
+    async fn on_trial(&self, work: impl Future<Output = Result<()>>) -> Result<()> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                ended = &mut work => return ended,
+                () = tokio::time::sleep(TRIAL_LOOK) => self.health.goes_on(),
             }
         }
     }

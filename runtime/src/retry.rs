@@ -49,13 +49,13 @@ impl Backoff {
         self.started = Instant::now();
     }
 
-    /// The attempt failed with `fault`.
+    /// The attempt failed with `fault`. A fault that knows for how long a try is in vain is waited out just so long.
     pub fn after(&mut self, fault: &Fault) -> Next {
         if self.started.elapsed() > STEADY {
             self.waits = waits();
         }
         match fault.retry() {
-            Retry::BackOff => Next::WaitFor(self.waits.next().unwrap_or(OPERATOR_INTERVAL)),
+            Retry::BackOff => Next::WaitFor(fault.wait().or_else(|| self.waits.next()).unwrap_or(OPERATOR_INTERVAL)),
             Retry::Operator => Next::HaltFor(OPERATOR_INTERVAL),
             Retry::Never => Next::Halt,
         }
@@ -74,6 +74,12 @@ mod tests {
         for _ in 0..1000 {
             assert!(matches!(backoff.after(&fault), Next::WaitFor(wait) if wait <= Duration::from_mins(1)));
         }
+    }
+
+    #[test]
+    fn a_fault_that_says_how_long_a_try_is_in_vain_is_waited_out_so_long() {
+        let fault = Fault::passing(Code::TargetUnavailable, "left alone").not_before(Duration::from_secs(7));
+        assert_eq!(Backoff::default().after(&fault), Next::WaitFor(Duration::from_secs(7)));
     }
 
     #[test]

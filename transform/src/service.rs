@@ -195,6 +195,7 @@ impl Worker<'_> {
         self.transaction.tally.commit(&self.pipeline.metrics);
         self.rejecter.committed(&self.pipeline.metrics);
         self.pipeline.metrics.commit_seconds(started.elapsed().as_secs_f64());
+        self.pipeline.health.works();
         for (partition, lag) in self.consumer.lag(&offsets) {
             self.pipeline.metrics.lag(&partition.topic, partition.partition, lag);
         }

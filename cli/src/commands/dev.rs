@@ -30,6 +30,7 @@ pub(crate) async fn execute(args: &Dev, logs: &Logs) -> anyhow::Result<ExitCode>
     let (shutdown, health) = (Shutdown::on_signals()?, Health::new());
     let admin = health.serve(loaded.project.service.admin, Shutdown::new()).await?;
     let running = start(&loaded, &health, &shutdown).await?;
+    health.started();
     built_in.variables.extend(running.gateway().map(|address| ("MILLRACE_HTTP".to_owned(), address.to_string())));
     built_in.variables.insert("MILLRACE_ADMIN".to_owned(), admin.address().to_string());
     state.leave(&built_in)?;

@@ -26,6 +26,7 @@ pub(crate) async fn execute(args: &Run, logs: &Logs) -> anyhow::Result<ExitCode>
     tracing::info!(address = %admin.address(), "health and metrics");
     let context = Context::new(&loaded, &args.instance, &health, &shutdown)?;
     let running = services::start(&context, args.service, &args.pipelines).await?;
+    health.started();
     running.ended().await;
     telemetry.shutdown().await;
     Ok(ExitCode::SUCCESS)
@@ -42,6 +43,7 @@ async fn once(args: &Run, logs: &Logs) -> anyhow::Result<ExitCode> {
     tracing::info!(address = %admin.address(), "health and metrics");
     let context = Context::new(&loaded, &args.instance, &health, &shutdown)?.bounded();
     let (running, progress) = services::pull(&context, &pulled(&loaded, &args.pipelines)?).await?;
+    health.started();
     let watch = Watch::new(progress, &health);
     watch.until(running.ended()).await;
     println!("{}", watch.summary());

@@ -258,6 +258,7 @@ impl Puller<'_> {
         metrics.written(written.records, written.bytes);
         self.rejecter.committed(metrics);
         metrics.commit_seconds(committing.elapsed().as_secs_f64());
+        self.pipeline.health.works();
         metrics.batch_seconds(started.elapsed().as_secs_f64());
         self.ingest.progress.of(split, |progress| {
             progress.read += bytes;

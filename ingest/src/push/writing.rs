@@ -71,6 +71,7 @@ impl Writing {
         draft.tally.commit(metrics);
         self.rejecter.committed(metrics);
         metrics.commit_seconds(committing.elapsed().as_secs_f64());
+        self.pipeline.health.works();
         metrics.batch_seconds(draft.started.elapsed().as_secs_f64());
         Ok(())
     }

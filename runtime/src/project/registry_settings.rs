@@ -24,7 +24,4 @@ pub(super) fn check(registry: &RegistryConfig, document: &Document, findings: &m
         (None, Some(_)) => error("key", "there is a key and no certificate", "set `certificate:` to the file of its certificate"),
         _ => {}
     }
-    if registry.timeout.duration().is_zero() {
-        error("timeout", "no call is answered in no time", "leave `timeout` out, or give it some seconds");
-    }
 }

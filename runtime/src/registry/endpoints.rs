@@ -1,22 +1,31 @@
 //! The addresses of the registry, how it is told who asks, and the turn to the next address when one does not answer.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use millrace_model::{Code, Fault, Result};
 use reqwest::{Certificate, ClientBuilder, Identity, Url};
 use schema_registry_converter::async_impl::schema_registry::SrSettings;
 use schema_registry_converter::error::SRCError;
 
-use super::fault;
+use super::fault::{self, Failure};
 use crate::project::RegistryConfig;
+use crate::resilience::{Link, System};
+
+/// The schema registry.
+static REGISTRY: System = System {
+    name: "Schema registry",
+    kind: "registry",
+    unavailable: Code::RegistryUnavailable,
+    connect: Duration::from_secs(15),
+    request: Duration::from_secs(10),
+};
 
 /// The registry's addresses, each with a client.
 #[derive(Debug)]
 pub(super) struct Endpoints {
     each: Vec<SrSettings>,
-    /// The one that answered last, which is asked first: one that is away costs its timeout once only.
-    answering: AtomicUsize,
+    pub(super) link: Link,
     /// The addresses without user and password, for messages.
     pub(super) address: String,
 }
@@ -31,6 +40,7 @@ enum Credentials {
 impl Endpoints {
     /// Those of `config.url`. Reads the files of certificates; makes no connection.
     pub(super) fn new(config: &RegistryConfig) -> Result<Self> {
+        let link = config.resilience.link(&REGISTRY).clone();
         let mut credentials = Credentials::of(config);
         let mut addresses = Vec::new();
         for address in config.url.split(',') {
@@ -40,30 +50,17 @@ impl Endpoints {
             }
             addresses.push(address);
         }
-        let each = addresses.iter().map(|address| settings(address, &credentials, config));
+        let each = addresses.iter().map(|address| settings(address, &credentials, config, &link));
         let each = each.collect::<Result<Vec<_>>>()?;
-        Ok(Self { each, answering: AtomicUsize::new(0), address: addresses.join(", ") })
+        Ok(Self { each, link, address: addresses.join(", ") })
     }
 
-    /// Asks one address after the other until one answers. A refusal is an answer; that an address is away, or in trouble, is
-    /// none.
-    pub(super) async fn ask<T>(&self, call: impl AsyncFn(&SrSettings) -> Result<T, SRCError>) -> Result<T, SRCError> {
-        let first = self.answering.load(Ordering::Relaxed);
-        let mut place = first;
-        loop {
-            let answer = call(&self.each[place]).await;
-            let next = (place + 1) % self.each.len();
-            match &answer {
-                Err(error) if fault::is_passing(error) && next != first => {
-                    tracing::warn!(error = fault::words(error), "an address of the registry does not answer; the next one is asked");
-                }
-                _ => {
-                    self.answering.store(place, Ordering::Relaxed);
-                    return answer;
-                }
-            }
-            place = next;
-        }
+    /// Asks one address after the other until one answers, and all of them again as the link says. A refusal is an answer; that an
+    /// address is away, or in trouble, is none.
+    pub(super) async fn ask<T>(&self, call: impl AsyncFn(&SrSettings) -> Result<T, SRCError>) -> Result<T, Failure> {
+        let call = &call;
+        let asked = self.link.ask(&self.each, |settings| async move { fault::answer_of(call(settings).await) }).await;
+        asked.map_err(Failure::Trouble)?.map_err(Failure::Refused)
     }
 }
 
@@ -77,7 +74,7 @@ impl Credentials {
     }
 }
 
-fn settings(address: &str, credentials: &Credentials, config: &RegistryConfig) -> Result<SrSettings> {
+fn settings(address: &str, credentials: &Credentials, config: &RegistryConfig, link: &Link) -> Result<SrSettings> {
     let mut builder = SrSettings::new_builder(address.to_owned());
     match credentials {
         Credentials::None => {}
@@ -88,12 +85,12 @@ fn settings(address: &str, credentials: &Credentials, config: &RegistryConfig) -
             builder.set_token_authorization(token);
         }
     }
-    let settings = builder.set_timeout(config.timeout.duration()).build_with(with_tls(config)?);
-    settings.map_err(|error| fault::of(&error, "the registry's client can't be set up"))
+    let settings = builder.set_timeout(link.answer_within()).build_with(with_tls(config, link)?);
+    settings.map_err(|error| fault::of(Failure::Refused(error), "the registry's client can't be set up"))
 }
 
-fn with_tls(config: &RegistryConfig) -> Result<ClientBuilder> {
-    let mut builder = reqwest::Client::builder();
+fn with_tls(config: &RegistryConfig, link: &Link) -> Result<ClientBuilder> {
+    let mut builder = reqwest::Client::builder().connect_timeout(link.connect_within());
     if let Some(ca) = &config.ca {
         let certificates = Certificate::from_pem_bundle(&read(ca, "registry.ca")?).map_err(|error| no_pem(ca, "registry.ca", error))?;
         builder = certificates.into_iter().fold(builder, ClientBuilder::add_root_certificate);

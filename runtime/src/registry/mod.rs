@@ -18,6 +18,7 @@ pub use naming::{Part, Subjects};
 pub use subjects::SubjectVersion;
 
 use crate::project::RegistryConfig;
+use crate::resilience::Link;
 use endpoints::Endpoints;
 
 /// A client of a schema registry. Clones share one cache.
@@ -52,6 +53,19 @@ impl Registry {
         let endpoints = Endpoints::new(config)?;
         let shared = Shared { endpoints, schemas: Mutex::default(), ids: Mutex::default(), version_ids: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), subjects: Subjects::declared(config, &BTreeMap::new()) })
+    }
+
+    /// The way to the registry.
+    pub fn link(&self) -> &Link {
+        &self.shared.endpoints.link
+    }
+
+    /// Asks for the first schema, which each registry has or says that it has not.
+    ///
+    /// # Errors
+    /// As for [`Registry::schema`].
+    pub async fn probe(&self) -> Result<()> {
+        self.by_id(1).await.map(drop)
     }
 
     /// The same client, by which subjects are named so.
@@ -93,7 +107,7 @@ impl Registry {
         }
         let supplied = || SuppliedSchema::new(Some(schema.name()), SchemaType::Avro, schema.text().to_owned());
         let registered = self.shared.endpoints.ask(async |settings| post_schema(settings, subject.to_owned(), supplied()).await).await;
-        let id = registered.map_err(|error| fault::of_register(&error, subject, self.address()))?.id;
+        let id = registered.map_err(|error| fault::of_register(error, subject, self.address()))?.id;
         lock(&self.shared.ids).insert(key, id);
         Ok(id)
     }
@@ -107,7 +121,7 @@ impl Registry {
         match self.shared.endpoints.ask(async |settings| get_schema_by_id(id, settings).await).await {
             Ok(registered) => Ok(Some(registered)),
             Err(error) if fault::is_unknown(&error) => Ok(None),
-            Err(error) => Err(fault::of(&error, &format!("schema {id} can't be read from the registry at {}", self.address()))),
+            Err(error) => Err(fault::of(error, &format!("schema {id} can't be read from the registry at {}", self.address()))),
         }
     }
 

@@ -32,7 +32,7 @@ async fn fetch(endpoints: &Endpoints, mut open: Vec<RegisteredReference>) -> Res
         let what =
             || format!("version {} of {} can't be read from the registry at {}", reference.version, reference.subject, endpoints.address);
         let schema = endpoints.ask(async |settings| get_referenced_schema(settings, &reference).await).await;
-        let schema = schema.map_err(|error| fault::of_reference(&error, &what()))?;
+        let schema = schema.map_err(|error| fault::of_reference(error, &what()))?;
         definitions.insert(reference.name, parse(&schema.schema)?);
         open.extend(schema.references);
     }

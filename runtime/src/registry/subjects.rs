@@ -4,11 +4,11 @@ use millrace_model::{Fault, Result, Schema};
 use schema_registry_converter::async_impl::schema_registry::{
     SrSettings, get_all_subjects, get_all_versions, get_schema_by_subject_and_version, is_compatible_schema, perform_sr_call,
 };
-use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{SchemaType, SrCall, SuppliedSchema};
 use serde_json::{Value, json};
 
-use super::{Registry, fault};
+use super::Registry;
+use super::fault::{self, Failure};
 
 /// A version of a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Registry {
     /// Every subject, by name.
     pub async fn subjects(&self) -> Result<Vec<String>> {
         let subjects = self.shared.endpoints.ask(get_all_subjects).await;
-        let mut subjects = subjects.map_err(|error| self.failed(&error, "the subjects can't be listed"))?;
+        let mut subjects = subjects.map_err(|error| self.failed(error, "the subjects can't be listed"))?;
         subjects.sort();
         Ok(subjects)
     }
@@ -38,7 +38,7 @@ impl Registry {
                 Ok(versions)
             }
             Err(error) if fault::is_no_subject(&error) => Ok(Vec::new()),
-            Err(error) => Err(self.failed(&error, &format!("the versions of {subject} can't be read"))),
+            Err(error) => Err(self.failed(error, &format!("the versions of {subject} can't be read"))),
         }
     }
 
@@ -54,7 +54,7 @@ impl Registry {
                 Ok(Some(SubjectVersion { version, id, schema: self.whole(registered).await? }))
             }
             Err(error) if fault::is_no_subject(&error) => Ok(None),
-            Err(error) => Err(self.failed(&error, &format!("{subject} can't be read"))),
+            Err(error) => Err(self.failed(error, &format!("{subject} can't be read"))),
         }
     }
 
@@ -81,7 +81,7 @@ impl Registry {
         match self.shared.endpoints.ask(call).await {
             Ok(found) => Ok(found.version),
             Err(error) if fault::is_no_subject(&error) => Ok(None),
-            Err(error) => Err(self.failed(&error, &format!("{subject} can't be looked up"))),
+            Err(error) => Err(self.failed(error, &format!("{subject} can't be looked up"))),
         }
     }
 
@@ -92,11 +92,11 @@ impl Registry {
         match asked.await {
             Ok(compatible) => Ok(compatible),
             Err(error) if fault::is_no_subject(&error) => Ok(true),
-            Err(error) => Err(self.failed(&error, &format!("the compatibility of {subject} can't be asked"))),
+            Err(error) => Err(self.failed(error, &format!("the compatibility of {subject} can't be asked"))),
         }
     }
 
-    fn failed(&self, error: &SRCError, what: &str) -> Fault {
-        fault::of(error, &format!("{what} in the registry at {}", self.address()))
+    fn failed(&self, failure: Failure, what: &str) -> Fault {
+        fault::of(failure, &format!("{what} in the registry at {}", self.address()))
     }
 }

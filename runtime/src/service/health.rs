@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
@@ -16,7 +18,11 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use super::Shutdown;
+use crate::resilience::{LinkStatus, Probes};
 use crate::telemetry::{PipelineMetrics, metrics};
+
+/// How long a pipeline that stood halted has to run before it counts as one that works, where no commit shows it earlier.
+const TRIAL: Duration = Duration::from_secs(30);
 
 /// How a pipeline is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,17 +55,25 @@ impl State {
         matches!(self, Self::Running | Self::Complete | Self::Waiting { .. })
     }
 
-    fn halted(fault: &Fault) -> Self {
+    fn of_halt(fault: &Fault) -> Self {
         Self::Halted { code: fault.code().as_str(), fault: fault.to_string(), help: fault.code().help() }
     }
 }
 
-/// The state of every pipeline in this process, by `<service>/<pipeline>`. All clones are the same.
+/// The state of every pipeline in this process, by `<service>/<pipeline>`, and of the systems that it depends on. All clones are the
+/// same.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<RwLock<BTreeMap<String, State>>>);
+pub struct Health(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    states: RwLock<BTreeMap<String, State>>,
+    started: AtomicBool,
+    probes: Probes,
+}
 
 impl Health {
-    /// Of no pipeline yet.
+    /// Of no pipeline yet, and of a process that is starting.
     pub fn new() -> Self {
         Self::default()
     }
@@ -69,24 +83,35 @@ impl Health {
         let health = PipelineHealth {
             service,
             name: format!("{service}/{pipeline}").into(),
-            states: self.clone(),
+            health: self.clone(),
             metrics: PipelineMetrics::new(service, pipeline),
+            trial: Arc::default(),
         };
         health.become_(&State::Starting);
         health
     }
 
+    /// All pipelines have been added, and the process listens where it should: from now on it may be ready.
+    pub fn started(&self) {
+        self.0.started.store(true, Ordering::Release);
+    }
+
+    /// The systems that the process depends on.
+    pub fn probes(&self) -> &Probes {
+        &self.0.probes
+    }
+
     /// The state of every pipeline.
     pub fn states(&self) -> BTreeMap<String, State> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.states.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether every pipeline works, or waits for what comes back by itself.
+    /// Whether the process has started, and every pipeline works, or waits for what comes back by itself.
     pub fn is_ready(&self) -> bool {
-        self.states().values().all(State::is_ready)
+        self.0.started.load(Ordering::Acquire) && self.states().values().all(State::is_ready)
     }
 
-    /// Serves `/health/live`, `/health/ready` and `/metrics` on `address` (port 0: a free one) until `shutdown`.
+    /// Serves `/health/live`, `/health/ready`, `/health/connections` and `/metrics` on `address` (port 0: a free one) until `shutdown`.
     ///
     /// Fault: [`Code::Io`] when the address can't be listened on.
     pub async fn serve(&self, address: SocketAddr, shutdown: Shutdown) -> Result<Admin> {
@@ -109,13 +134,18 @@ impl Health {
         Router::new()
             .route("/health/live", get(|| async { Json(serde_json::json!({ "status": "live" })) }))
             .route("/health/ready", get(ready))
+            .route("/health/connections", get(connections))
             .route("/metrics", get(|| async { scrape() }))
             .with_state(self.clone())
     }
 
+    fn state(&self, name: &str) -> Option<State> {
+        self.0.states.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
     /// Sets a state; returns the one before when it was another.
     fn replace(&self, name: &str, state: &State) -> Option<State> {
-        let mut states = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut states = self.0.states.write().unwrap_or_else(PoisonError::into_inner);
         states.insert(name.to_owned(), state.clone()).filter(|before| before != state)
     }
 }
@@ -142,12 +172,38 @@ impl Admin {
 }
 
 /// Through which a pipeline's loop tells how it is. Changes are logged once. Cheap to clone.
+///
+/// A pipeline that stands halted is tried again now and then. It stays halted meanwhile, for all to see, until it really works: it has
+/// committed something, or has run for [`TRIAL`] without the fault.
 #[derive(Debug, Clone)]
 pub struct PipelineHealth {
     service: &'static str,
     name: Arc<str>,
-    states: Health,
+    health: Health,
     metrics: PipelineMetrics,
+    trial: Arc<Trial>,
+}
+
+/// A halted pipeline that is tried again.
+#[derive(Debug, Default)]
+struct Trial {
+    /// Whether there is one: what a commit looks at.
+    runs: AtomicBool,
+    since: parking_lot::Mutex<Option<Instant>>,
+}
+
+impl Trial {
+    /// It goes on, or begins; whether it has lasted long enough.
+    fn runs(&self) -> bool {
+        self.runs.store(true, Ordering::Relaxed);
+        self.since.lock().get_or_insert_with(Instant::now).elapsed() >= TRIAL
+    }
+
+    /// Ends it; whether there was one.
+    fn end(&self) -> bool {
+        *self.since.lock() = None;
+        self.runs.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl PipelineHealth {
@@ -155,11 +211,33 @@ impl PipelineHealth {
     #[must_use]
     pub fn part(&self, part: &str) -> Self {
         let pipeline = self.name.split_once('/').map_or(&*self.name, |(_, pipeline)| pipeline);
-        self.states.pipeline(self.service, &format!("{pipeline}/{part}"))
+        self.health.pipeline(self.service, &format!("{pipeline}/{part}"))
     }
 
-    /// It works.
+    /// It runs, or waits for input. One that stood halted has yet to show that it works.
     pub fn running(&self) {
+        if self.is_halted() && !self.trial.runs() {
+            return;
+        }
+        self.runs();
+    }
+
+    /// It works: something was committed. Costs next to nothing.
+    pub fn works(&self) {
+        if self.trial.runs.load(Ordering::Relaxed) {
+            self.runs();
+        }
+    }
+
+    /// It goes on without a fault: one that is on trial for long enough works.
+    pub(crate) fn goes_on(&self) {
+        if self.trial.runs.load(Ordering::Relaxed) && self.trial.runs() {
+            self.runs();
+        }
+    }
+
+    fn runs(&self) {
+        self.trial.end();
         if self.become_(&State::Running).is_some() {
             info!(pipeline = %self.name, "running");
         }
@@ -167,6 +245,7 @@ impl PipelineHealth {
 
     /// It has done all that there was.
     pub fn complete(&self) {
+        self.trial.end();
         if self.become_(&State::Complete).is_some() {
             info!(pipeline = %self.name, "complete");
         }
@@ -175,6 +254,12 @@ impl PipelineHealth {
     /// Something it needs is away.
     pub fn waiting(&self, reason: impl Into<String>) {
         let reason = reason.into();
+        if self.is_halted() {
+            if self.trial.end() {
+                warn!(pipeline = %self.name, %reason, "still halted; what it needs is away when it is tried again");
+            }
+            return;
+        }
         if self.become_(&State::Waiting { reason: reason.clone() }).is_some() {
             warn!(pipeline = %self.name, %reason, "waiting; it goes on by itself");
         }
@@ -182,22 +267,34 @@ impl PipelineHealth {
 
     /// It stands until an operator acts.
     pub fn halted(&self, fault: &Fault) {
-        if self.become_(&State::halted(fault)).is_some() {
+        self.trial.end();
+        if self.become_(&State::of_halt(fault)).is_some() {
             error!(pipeline = %self.name, code = fault.code().as_str(), help = fault.code().help(), "halted: {fault}");
         }
     }
 
+    fn is_halted(&self) -> bool {
+        matches!(self.health.state(&self.name), Some(State::Halted { .. }))
+    }
+
     fn become_(&self, state: &State) -> Option<State> {
         self.metrics.state(matches!(state, State::Halted { .. }), matches!(state, State::Waiting { .. }));
-        self.states.replace(&self.name, state)
+        self.health.replace(&self.name, state)
     }
 }
 
+/// Asks nobody: orchestrators ask it often.
 async fn ready(Shared(health): Shared<Health>) -> Response {
-    let states = health.states();
-    let ready = states.values().all(State::is_ready);
+    let (ready, started) = (health.is_ready(), health.0.started.load(Ordering::Acquire));
     let answer = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (answer, Json(serde_json::json!({ "ready": ready, "pipelines": states }))).into_response()
+    let (states, connections) = (health.states(), health.probes().statuses());
+    let body = serde_json::json!({ "ready": ready, "started": started, "pipelines": states, "connections": connections });
+    (answer, Json(body)).into_response()
+}
+
+/// Asks every system, for a person.
+async fn connections(Shared(health): Shared<Health>) -> Json<BTreeMap<String, LinkStatus>> {
+    Json(health.probes().ask().await)
 }
 
 fn scrape() -> Response {
@@ -228,6 +325,7 @@ mod tests {
         let health = Health::new();
         let (delays, rows) = (health.pipeline("transform", "delays"), health.pipeline("loader", "rows"));
         let (admin, _shutdown) = served(&health).await;
+        health.started();
         delays.running();
         assert_eq!(readiness(&admin).await.0, 503);
         rows.waiting("no broker answers");
@@ -236,6 +334,47 @@ mod tests {
         delays.halted(&Fault::operator(Code::KafkaAuthentication, "Kafka refused the credentials; check KAFKA_PASSWORD"));
         let (status, body) = readiness(&admin).await;
         assert_eq!((status, &body["pipelines"]["transform/delays"]["code"]), (503, &Value::from("MR0202")));
+    }
+
+    #[tokio::test]
+    async fn a_process_is_not_ready_before_all_of_it_has_started() {
+        let health = Health::new();
+        let (admin, _shutdown) = served(&health).await;
+        let (status, body) = readiness(&admin).await;
+        assert_eq!((status, &body["started"]), (503, &Value::from(false)), "no pipeline is known yet");
+        health.pipeline("transform", "early").running();
+        assert_eq!(readiness(&admin).await.0, 503, "the gateway does not listen yet");
+        health.started();
+        assert_eq!(readiness(&admin).await.0, 200);
+    }
+
+    #[test]
+    fn a_halted_pipeline_stays_so_until_it_has_committed_something() {
+        let health = Health::new();
+        let pipeline = health.pipeline("loader", "tried");
+        let state = || health.states().remove("loader/tried").expect("is known");
+        let fault = Fault::operator(Code::TargetDenied, "no right to insert");
+        pipeline.halted(&fault);
+        pipeline.running();
+        pipeline.waiting("no broker answers");
+        pipeline.running();
+        assert_eq!(state(), State::of_halt(&fault));
+        pipeline.works();
+        assert_eq!(state(), State::Running);
+        pipeline.halted(&fault);
+        pipeline.works();
+        assert_eq!(state(), State::of_halt(&fault), "a commit from before the halt proves nothing");
+    }
+
+    #[test]
+    fn a_halted_pipeline_without_input_has_to_run_for_a_while() {
+        let pipeline = Health::new().pipeline("loader", "idle");
+        pipeline.halted(&Fault::operator(Code::TargetDenied, "no right to insert"));
+        pipeline.running();
+        assert!(pipeline.is_halted());
+        *pipeline.trial.since.lock() = Instant::now().checked_sub(TRIAL);
+        pipeline.goes_on();
+        assert!(!pipeline.is_halted());
     }
 
     #[tokio::test]

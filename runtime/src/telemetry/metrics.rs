@@ -13,6 +13,8 @@ const DURATIONS: &[f64] = &[0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
 /// Seconds from event to commit: from live traffic to a backlog of a day.
 const AGES: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0];
 
+const ONCE: &str = "each family is registered once, under a valid name";
+
 static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
 static FAMILIES: LazyLock<Mutex<HashMap<&'static str, Arc<Families>>>> = LazyLock::new(Mutex::default);
 
@@ -25,6 +27,24 @@ pub fn render() -> Result<String> {
 /// All metrics of this process as they are now.
 pub(super) fn gather() -> Vec<prometheus::proto::MetricFamily> {
     REGISTRY.gather()
+}
+
+/// Counters `millrace_<what>` by those labels; each name once in a process.
+pub(crate) fn counters(what: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    let made = register_int_counter_vec_with_registry!(format!("millrace_{what}"), help, labels, REGISTRY);
+    made.expect(ONCE)
+}
+
+/// Gauges, likewise.
+pub(crate) fn gauges(what: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    let made = register_int_gauge_vec_with_registry!(format!("millrace_{what}"), help, labels, REGISTRY);
+    made.expect(ONCE)
+}
+
+/// Histograms, likewise.
+pub(crate) fn histograms(what: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+    let made = register_histogram_vec_with_registry!(format!("millrace_{what}"), help, labels, buckets.to_vec(), REGISTRY);
+    made.expect(ONCE)
 }
 
 /// The metric families of one service.

@@ -71,7 +71,7 @@ fn kind(kind: &Kind, avro: Option<&Value>) -> Value {
             let length = size.div_ceil(3) * 4;
             json!({ "type": "string", "contentEncoding": "base64", "minLength": length, "maxLength": length })
         }
-        Kind::Enum(symbols) => json!({ "type": "string", "enum": symbols }),
+        Kind::Enum(symbols) => json!({ "type": "string", "enum": **symbols }),
         Kind::Decimal { .. } => json!({ "type": ["number", "string"], "description": kind.name() }),
         Kind::Uuid | Kind::UuidText => json!({ "type": "string", "format": "uuid" }),
         Kind::Date => json!({ "type": "string", "format": "date" }),

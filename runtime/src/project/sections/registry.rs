@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Millis, ProjectPath, Secret};
+use super::{ProjectPath, Resilience, Secret};
 
 /// How the schema registry is reached: any that speaks the Confluent API.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -25,8 +25,8 @@ pub struct RegistryConfig {
     pub certificate: Option<ProjectPath>,
     /// A PEM file of that certificate's private key, in PKCS #8.
     pub key: Option<ProjectPath>,
-    /// How long one call to one address may take.
-    pub timeout: Millis,
+    /// How patient Millrace is with it.
+    pub resilience: Resilience,
     /// How subjects are named. A topic may say otherwise, by `subjects:` under `topics:`.
     pub subjects: SubjectStrategy,
 }
@@ -41,7 +41,7 @@ impl Default for RegistryConfig {
             ca: None,
             certificate: None,
             key: None,
-            timeout: Millis::new(10_000),
+            resilience: Resilience::default(),
             subjects: SubjectStrategy::default(),
         }
     }
