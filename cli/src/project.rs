@@ -37,6 +37,7 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// A project that was checked.
     pub(crate) fn new(project: Project, flow: Flow) -> Self {
+        project.connections.iter().for_each(|(name, connection)| connection.name(name));
         Self { project, flow }
     }
 
@@ -71,7 +72,7 @@ impl Loaded {
         match checked.runnable() {
             Ok((project, flow, findings)) => {
                 eprint!("{}", shown(&findings));
-                Ok(Self { project, flow })
+                Ok(Self::new(project, flow))
             }
             Err(findings) => bail!("the project can't run as it is\n{}", shown(&findings)),
         }

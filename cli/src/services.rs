@@ -10,6 +10,7 @@ use millrace_loader::service::{self as loading, Load};
 use millrace_runtime::kafka::Cluster;
 use millrace_runtime::pipeline::{Pipeline, Running};
 use millrace_runtime::registry::Registry;
+use millrace_runtime::resilience::Probe;
 use millrace_runtime::service::{Health, Shutdown};
 use millrace_transform::service::{self as transforming, Transform};
 
@@ -29,7 +30,9 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(loaded: &'a Loaded, instance: &str, health: &'a Health, shutdown: &'a Shutdown) -> anyhow::Result<Self> {
-        Ok(Self { loaded, cluster: loaded.cluster(instance), registry: loaded.registry()?, health, shutdown, bounded: false })
+        let (cluster, registry) = (loaded.cluster(instance), loaded.registry()?);
+        health.probes().add([Probe::of_kafka(&cluster), Probe::of_registry(&registry)]);
+        Ok(Self { loaded, cluster, registry, health, shutdown, bounded: false })
     }
 
     /// The same, for pipelines that end when what was there at their start is done.
@@ -105,7 +108,12 @@ async fn ingest(context: &Context<'_>, wanted: &[String]) -> anyhow::Result<Runn
 }
 
 fn ingest_pipelines(context: &Context<'_>, names: &[&str]) -> anyhow::Result<Vec<(Ingest, Pipeline)>> {
-    names.iter().map(|name| Ok((context.loaded.ingest(name)?, context.pipeline("ingest", name)))).collect()
+    let pipeline = |name: &&str| {
+        let ingest = context.loaded.ingest(name)?;
+        context.health.probes().add(ingest.probe());
+        Ok((ingest, context.pipeline("ingest", name)))
+    };
+    names.iter().map(pipeline).collect()
 }
 
 async fn start_ingest(context: &Context<'_>, pipelines: Vec<(Ingest, Pipeline)>) -> anyhow::Result<RunningServices> {
@@ -132,6 +140,7 @@ fn load(context: &Context<'_>, wanted: &[String]) -> anyhow::Result<RunningServi
     let mut running = RunningServices::default();
     for name in chosen(&context.loaded.project.load, wanted, "load")? {
         let load: Load = context.loaded.load(name)?;
+        context.health.probes().add([load.connection.prober()]);
         let (cluster, registry) = (context.cluster.clone(), context.registry.clone());
         let work = async move |pipeline: &Pipeline| loading::run(&load, &cluster, &registry, pipeline).await;
         running.pipelines.push(context.pipeline("loader", name).spawn(work)?);

@@ -1,6 +1,8 @@
 //! What can be asked of any connection.
 
 use millrace_model::{Result, Schema, Sink};
+use millrace_runtime::project::Resilience;
+use millrace_runtime::resilience::{Link, Probe};
 
 use crate::config::Connection;
 use crate::described::{DescribedColumn, Relation};
@@ -9,6 +11,50 @@ use crate::table_config::{Capabilities, TableConfig};
 use crate::{mysql, postgres, redshift, sqlite};
 
 impl Connection {
+    /// How patient Millrace is with it.
+    const fn resilience(&self) -> &Resilience {
+        match self {
+            Self::Postgres(config) => &config.resilience,
+            Self::Mysql(config) => &config.resilience,
+            Self::Redshift(config) => &config.resilience,
+            Self::Sqlite(config) => &config.resilience,
+        }
+    }
+
+    /// The way to it, which all clones share.
+    pub fn link(&self) -> &Link {
+        match self {
+            Self::Postgres(config) => config.link(),
+            Self::Mysql(config) => config.link(),
+            Self::Redshift(config) => config.link(),
+            Self::Sqlite(config) => config.link(),
+        }
+    }
+
+    /// Gives it the name that the project file has for it, in health and metrics; before its first use.
+    pub fn name(&self, name: &str) {
+        self.resilience().name(name);
+    }
+
+    /// Asks whether it is there.
+    pub async fn probe(&self) -> Result<()> {
+        match self {
+            Self::Postgres(config) => config.probe().await,
+            Self::Mysql(config) => config.probe().await,
+            Self::Redshift(config) => config.probe().await,
+            Self::Sqlite(config) => config.probe().await,
+        }
+    }
+
+    /// What asks whether it is there, for health.
+    pub fn prober(&self) -> Probe {
+        let connection = self.clone();
+        Probe::new(self.link(), move || {
+            let connection = connection.clone();
+            async move { connection.probe().await }
+        })
+    }
+
     /// What this kind of target can do.
     pub const fn capabilities(&self) -> &'static Capabilities {
         match self {

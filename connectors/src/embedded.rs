@@ -4,12 +4,11 @@ use std::path::Path;
 
 use crate::config::Connection;
 use crate::sqlite;
-use millrace_runtime::project::ProjectPath;
 
 impl Connection {
     /// A warehouse in a file of this machine.
     pub fn embedded(path: &Path) -> Self {
-        Self::Sqlite(sqlite::Config { path: ProjectPath::new(path) })
+        Self::Sqlite(sqlite::Config::at(path))
     }
 
     /// Whether it needs no server.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use millrace_model::{Position, Records, Result, Schema, Source};
 use millrace_runtime::formats::Parsed;
+use millrace_runtime::resilience::Probe;
 
-use crate::config::{Connections, SourceConfig};
+use crate::config::{Connection, Connections, SourceConfig};
 use crate::{files, query};
 
 /// A part of a source that is read by itself, such as a file.
@@ -27,6 +28,14 @@ impl SourceConfig {
         match self {
             Self::Files(_) => None,
             Self::Query(query) => Some(&query.connection),
+        }
+    }
+
+    /// What asks whether the system is there that the source reads, if it is one to ask.
+    pub fn prober(&self, connections: &Connections) -> Option<Probe> {
+        match self {
+            Self::Files(_) => None,
+            Self::Query(query) => connections.get(&query.connection).map(Connection::prober),
         }
     }
 

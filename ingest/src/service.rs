@@ -10,6 +10,7 @@ use millrace_runtime::kafka::{Cluster, Producer};
 use millrace_runtime::pipeline::{self, Pipeline};
 use millrace_runtime::project::{Delivery, ServiceConfig};
 use millrace_runtime::registry::Registry;
+use millrace_runtime::resilience::Probe;
 use millrace_runtime::service::Shutdown;
 
 use crate::config::{self, Input};
@@ -41,6 +42,14 @@ impl Ingest {
         match &self.config.from {
             Input::Http(_) => millrace_runtime::formats::JsonReader::new(&self.schema).map(|_| ()),
             Input::Source(source) => source.check(&self.schema, &self.connections),
+        }
+    }
+
+    /// What asks whether the system is there that its source reads.
+    pub fn probe(&self) -> Option<Probe> {
+        match &self.config.from {
+            Input::Http(_) => None,
+            Input::Source(source) => source.prober(&self.connections),
         }
     }
 

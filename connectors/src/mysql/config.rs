@@ -1,6 +1,6 @@
 //! How a MySQL or MariaDB database is reached.
 
-use millrace_runtime::project::{ProjectPath, Secret};
+use millrace_runtime::project::{Hosts, ProjectPath, Resilience, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -11,9 +11,10 @@ use crate::postgres::Tls;
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Mysql")]
 pub struct Config {
-    /// The server's name or address.
-    pub host: String,
-    /// The server's port.
+    /// The server's name or address, or several with commas between them or as a list, each with a port where it has another
+    /// (`db1,db2:5433`): the next one is asked when one does not answer.
+    pub host: Hosts,
+    /// The port of hosts that name none.
     #[serde(default = "standard_port")]
     pub port: u16,
     /// The database.
@@ -29,6 +30,9 @@ pub struct Config {
     /// A PEM file of the certificate authorities to trust; the system's own without it.
     #[serde(default)]
     pub ca: Option<ProjectPath>,
+    /// How patient Millrace is with it.
+    #[serde(default)]
+    pub resilience: Resilience,
 }
 
 fn standard_port() -> u16 {

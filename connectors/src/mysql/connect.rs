@@ -2,39 +2,61 @@
 
 use std::time::Duration;
 
-use millrace_model::{Code, Fault, Result};
+use millrace_model::{Code, Result};
+use millrace_runtime::project::HostAddress;
+use millrace_runtime::resilience::{Link, System};
 use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 
 use super::config::Config;
-use super::fault::connect_fault;
+use super::fault::{connect_fault, fault};
 use crate::postgres::Tls;
 
-/// How long a connection may take to come about.
-const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+/// An answer may take far longer than the largest round does.
+static MYSQL: System = System {
+    name: "MySQL",
+    kind: "mysql",
+    unavailable: Code::TargetUnavailable,
+    connect: Duration::from_secs(15),
+    request: Duration::from_mins(15),
+};
 
 /// - Times are those of UTC, whatever zone the server is in.
 /// - A result is read as fast as Kafka takes it: the server waits a day for its client, not a minute.
 /// - A lock that does not come is passing trouble.
 const SETTINGS: &str = "SET SESSION time_zone = '+00:00', net_write_timeout = 86400, innodb_lock_wait_timeout = 10";
 
+impl Config {
+    /// The way to the database.
+    pub fn link(&self) -> &Link {
+        self.resilience.link(&MYSQL)
+    }
+}
+
 /// Connects with the settings that this module counts on.
 pub(super) async fn connect(config: &Config) -> Result<MySqlConnection> {
-    let connection = tokio::time::timeout(CONNECT_WITHIN, options(config).connect()).await.map_err(|_| late(config))?;
-    let mut connection = connection.map_err(|error| connect_fault(config, error))?;
-    sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(|error| connect_fault(config, error))?;
+    let hosts = config.host.addresses(config.port);
+    config.link().connect(&hosts, |host| connect_to(config, host)).await
+}
+
+async fn connect_to(config: &Config, host: &HostAddress) -> Result<MySqlConnection> {
+    let mut connection = options(config, host).connect().await.map_err(|error| connect_fault(config, host, error))?;
+    sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(|error| connect_fault(config, host, error))?;
     Ok(connection)
 }
 
-fn late(Config { host, port, .. }: &Config) -> Fault {
-    Fault::passing(Code::TargetUnavailable, format!("MySQL: connecting to {host}:{port} took longer than {CONNECT_WITHIN:?}"))
+/// Makes the smallest request there is, in a session of its own.
+pub(super) async fn probe(config: &Config) -> Result<()> {
+    let mut connection = connect(config).await?;
+    let answer = sqlx::raw_sql("SELECT 1").execute(&mut connection).await;
+    answer.map(drop).map_err(|error| fault("asking whether the server is there", error))
 }
 
 /// The server's own modes of SQL stay as they are: what a query means is between its author and the server.
-fn options(config: &Config) -> MySqlConnectOptions {
+fn options(config: &Config, HostAddress { host, port }: &HostAddress) -> MySqlConnectOptions {
     let mut options = MySqlConnectOptions::new()
-        .host(&config.host)
-        .port(config.port)
+        .host(host)
+        .port(*port)
         .database(&config.database)
         .username(&config.user)
         .ssl_mode(ssl_mode(config.tls))

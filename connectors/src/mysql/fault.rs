@@ -2,6 +2,7 @@
 //! (<https://mariadb.com/kb/en/mariadb-error-code-reference/>, <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>).
 
 use millrace_model::{Code, Fault, Retry};
+use millrace_runtime::project::HostAddress;
 use sqlx::Error;
 use sqlx::mysql::MySqlDatabaseError;
 
@@ -19,12 +20,12 @@ pub(super) fn fault(doing: &str, error: Error) -> Fault {
 }
 
 /// The fault of a connection that did not come about; it tells which settings were refused.
-pub(super) fn connect_fault(config: &Config, error: Error) -> Fault {
+pub(super) fn connect_fault(config: &Config, host: &HostAddress, error: Error) -> Fault {
     let (code, retry) = classify(&error);
-    let Config { host, port, database, user, .. } = config;
+    let Config { database, user, .. } = config;
     let settings = number(&error).and_then(|number| refused_settings(number, config.password.is_some()));
-    let hint = settings.map(|settings| format!("; {settings} of the connection to {host}:{port}/{database}")).unwrap_or_default();
-    Fault::new(code, retry, format!("MySQL: connecting to {host}:{port} as {user:?} failed{hint}")).because(error)
+    let hint = settings.map(|settings| format!("; {settings} of the connection to {host}/{database}")).unwrap_or_default();
+    Fault::new(code, retry, format!("MySQL: connecting to {host} as {user:?} failed{hint}")).because(error)
 }
 
 fn refused_settings(number: u16, has_password: bool) -> Option<&'static str> {

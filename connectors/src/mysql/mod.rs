@@ -22,6 +22,11 @@ pub const CAPABILITIES: Capabilities =
     Capabilities { name: "MySQL", modes: &[], partitions: false, columns: 4096, columns_of_stage: 0, columns_of_loading: 0 };
 
 impl Config {
+    /// Asks whether the server is there.
+    pub async fn probe(&self) -> Result<()> {
+        connect::probe(self).await
+    }
+
     /// Runs SQL that reads, and returns its rows as the server writes them, times in UTC.
     pub async fn query(&self, sql: &str) -> Result<QueryResult> {
         query::query(self, sql).await

@@ -1,6 +1,6 @@
 //! How a PostgreSQL database is reached.
 
-use millrace_runtime::project::{ProjectPath, Secret};
+use millrace_runtime::project::{Hosts, ProjectPath, Resilience, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Postgres")]
 pub struct Config {
-    /// The server's name or address.
-    pub host: String,
-    /// The server's port.
+    /// The server's name or address, or several with commas between them or as a list, each with a port where it has another
+    /// (`db1,db2:5433`): the next one is asked when one does not answer. What loads looks for the one that is no standby.
+    pub host: Hosts,
+    /// The port of hosts that name none.
     #[serde(default = "standard_port")]
     pub port: u16,
     /// The database.
@@ -30,6 +31,9 @@ pub struct Config {
     /// The schema that tables are in.
     #[serde(default = "public_schema")]
     pub schema: String,
+    /// How patient Millrace is with it.
+    #[serde(default)]
+    pub resilience: Resilience,
 }
 
 fn standard_port() -> u16 {

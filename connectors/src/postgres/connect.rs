@@ -3,14 +3,22 @@
 use std::time::Duration;
 
 use millrace_model::{Code, Fault, Result};
+use millrace_runtime::project::HostAddress;
+use millrace_runtime::resilience::{Link, System};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 
 use super::config::{Config, Tls};
-use super::fault::connect_fault;
+use super::fault::{connect_fault, fault};
 
-/// How long a connection may take to come about.
-const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+/// An answer may take far longer than the largest round does.
+static POSTGRES: System = System {
+    name: "PostgreSQL",
+    kind: "postgres",
+    unavailable: Code::TargetUnavailable,
+    connect: Duration::from_secs(15),
+    request: Duration::from_mins(15),
+};
 
 /// - A lock that does not come is passing trouble, and the next claim looks for its holder.
 /// - A server that finds its client gone ends the session within a minute and a half.
@@ -23,22 +31,62 @@ const SETTINGS: &str = "SET lock_timeout = '10s'; \
      SELECT set_config(name, '0', false) FROM pg_settings \
      WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout')";
 
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It reads: a standby is as good.
+    Read,
+    /// It writes: of several hosts the primary is meant.
+    Write,
+}
+
+impl Config {
+    /// The way to the database.
+    pub fn link(&self) -> &Link {
+        self.resilience.link(&POSTGRES)
+    }
+}
+
 /// Connects as `name`, which shows in `pg_stat_activity`.
-pub(super) async fn connect(config: &Config, name: &str) -> Result<PgConnection> {
-    let connection = tokio::time::timeout(CONNECT_WITHIN, options(config, name).connect()).await.map_err(|_| late(config))?;
-    let mut connection = connection.map_err(|error| connect_fault(config, error))?;
-    sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(|error| connect_fault(config, error))?;
+pub(super) async fn connect(config: &Config, name: &str, access: Access) -> Result<PgConnection> {
+    let hosts = config.host.addresses(config.port);
+    let several = hosts.len() > 1;
+    let open = |host| async move {
+        let mut connection = connect_to(config, host, name).await?;
+        if several && access == Access::Write {
+            is_primary(&mut connection, host).await?;
+        }
+        Ok(connection)
+    };
+    config.link().connect(&hosts, open).await
+}
+
+async fn connect_to(config: &Config, host: &HostAddress, name: &str) -> Result<PgConnection> {
+    let mut connection = options(config, host, name).connect().await.map_err(|error| connect_fault(config, host, error))?;
+    sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(|error| connect_fault(config, host, error))?;
     Ok(connection)
 }
 
-fn late(Config { host, port, .. }: &Config) -> Fault {
-    Fault::passing(Code::TargetUnavailable, format!("PostgreSQL: connecting to {host}:{port} took longer than {CONNECT_WITHIN:?}"))
+/// That a host is a standby passes: it is promoted, or another one is asked.
+async fn is_primary(connection: &mut PgConnection, host: &HostAddress) -> Result<()> {
+    let standby = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await;
+    if standby.map_err(|error| fault("asking whether the server is a standby", error))? {
+        return Err(Fault::passing(Code::TargetUnavailable, format!("PostgreSQL: {host} is a standby, which takes no rows")));
+    }
+    Ok(())
 }
 
-fn options(config: &Config, name: &str) -> PgConnectOptions {
+/// Makes the smallest request there is, in a session of its own.
+pub(super) async fn probe(config: &Config) -> Result<()> {
+    let mut connection = connect(config, "health", Access::Read).await?;
+    let answer = sqlx::raw_sql("SELECT 1").execute(&mut connection).await;
+    answer.map(drop).map_err(|error| fault("asking whether the server is there", error))
+}
+
+fn options(config: &Config, HostAddress { host, port }: &HostAddress, name: &str) -> PgConnectOptions {
     let mut options = PgConnectOptions::new_without_pgpass()
-        .host(&config.host)
-        .port(config.port)
+        .host(host)
+        .port(*port)
         .database(&config.database)
         .username(&config.user)
         .application_name(&format!("millrace {name}"))

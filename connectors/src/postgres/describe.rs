@@ -25,7 +25,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column as _, Executor, FromRow, Row, SqlSafeStr, Statement};
 
 use super::config::Config;
-use super::connect::connect;
+use super::connect::{Access, connect};
 use super::fault::{fault, query_fault};
 use super::types::digits;
 use crate::described::{DescribedColumn, Relation, decimal, logical};
@@ -80,7 +80,7 @@ impl FromRow<'_, PgRow> for Found {
 
 /// The columns of a table, view or query. Nothing is run.
 pub(super) async fn describe(config: &Config, relation: Relation<'_>) -> Result<Vec<DescribedColumn>> {
-    let mut connection = connect(config, "describe").await?;
+    let mut connection = connect(config, "describe", Access::Read).await?;
     let found = match relation {
         Relation::Table(table) => table_columns(&mut connection, &config.qualified(table)).await?,
         Relation::Query(sql) => {

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
 use super::config::Config;
-use super::connect::connect;
+use super::connect::{Access, connect};
 use super::fault::fault;
 use super::partitions::of_hash;
 use super::positions::Positions;
@@ -18,7 +18,8 @@ const TO_POSITIONS: &[&str] = &["SELECT", "INSERT", "UPDATE"];
 
 /// Compares the database with what the pipeline needs. Changes nothing.
 pub(super) async fn examine(config: &Config, target: &Target) -> Result<Examined> {
-    let mut catalogue = Looker { connection: connect(config, &target.table.pipeline).await?, doing: format!("looking at {}", target.name) };
+    let mut catalogue =
+        Looker { connection: connect(config, &target.table.pipeline, Access::Write).await?, doing: format!("looking at {}", target.name) };
     let positions = Positions::of(config, &target.table.pipeline);
     let mut examined = Examined { table: target.name.clone(), ..Examined::default() };
     let schema = quoted(&config.schema);
@@ -106,7 +107,7 @@ impl Looker {
 
 /// Runs definitions, all or none. What loaders do at the same time waits, and finds them made.
 pub(super) async fn define(config: &Config, statements: &[String]) -> Result<()> {
-    let mut connection = connect(config, "apply").await?;
+    let mut connection = connect(config, "apply", Access::Write).await?;
     let sql = format!("BEGIN; {LOCK}; {}; COMMIT", statements.join("; "));
     let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
     done.map(drop).map_err(|error| fault("changing tables", error))

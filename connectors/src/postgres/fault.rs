@@ -2,6 +2,7 @@
 //! (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 
 use millrace_model::{Code, Fault, Retry};
+use millrace_runtime::project::HostAddress;
 use sqlx::Error;
 use sqlx::postgres::PgDatabaseError;
 
@@ -23,12 +24,12 @@ pub(super) fn fault(doing: &str, error: Error) -> Fault {
 
 /// The fault of a connection that did not come about. It tells which settings were refused, by the place that they are for:
 /// the connection's name is known to the project file only.
-pub(super) fn connect_fault(config: &Config, error: Error) -> Fault {
+pub(super) fn connect_fault(config: &Config, host: &HostAddress, error: Error) -> Fault {
     let (code, retry) = classify(&error);
-    let Config { host, port, database, user, .. } = config;
+    let Config { database, user, .. } = config;
     let settings = error.as_database_error().and_then(|error| refused_settings(error.code()?.as_ref(), config.password.is_some()));
-    let hint = settings.map(|settings| format!("; {settings} of the connection to {host}:{port}/{database}")).unwrap_or_default();
-    Fault::new(code, retry, format!("PostgreSQL: connecting to {host}:{port} as {user:?} failed{hint}")).because(error)
+    let hint = settings.map(|settings| format!("; {settings} of the connection to {host}/{database}")).unwrap_or_default();
+    Fault::new(code, retry, format!("PostgreSQL: connecting to {host} as {user:?} failed{hint}")).because(error)
 }
 
 /// What to do about settings that the server refuses at once.

@@ -68,6 +68,11 @@ impl Config {
         Ok(Box::new(sink))
     }
 
+    /// Asks whether the server is there.
+    pub async fn probe(&self) -> Result<()> {
+        connect::probe(self).await
+    }
+
     /// Runs SQL that reads, and returns its rows as the server writes them, times in UTC.
     pub async fn query(&self, sql: &str) -> Result<QueryResult> {
         query::query(self, sql).await

@@ -5,13 +5,13 @@ use sqlx::postgres::{PgRow, PgValueFormat};
 use sqlx::{AssertSqlSafe, Column as _, Executor, Row, SqlSafeStr, Statement, ValueRef};
 
 use super::config::Config;
-use super::connect::connect;
+use super::connect::{Access, connect};
 use super::fault::query_fault;
 use crate::table::{QueryResult, quoted};
 
 /// Runs one statement that reads, in the connection's schema. The simple query protocol leaves it to the server to write each value as text.
 pub(super) async fn query(config: &Config, sql: &str) -> Result<QueryResult> {
-    let mut connection = connect(config, "query").await?;
+    let mut connection = connect(config, "query", Access::Read).await?;
     let settings = format!("SET default_transaction_read_only = on; SET search_path = {}, public", quoted(&config.schema));
     sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut connection).await.map_err(query_fault)?;
     let statement = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(query_fault)?;

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use millrace_model::{Commit, LoadBound, Offsets, Rejected, Result, TopicPartition};
+use millrace_runtime::resilience::Link;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use tokio::sync::mpsc::Receiver;
 
-use super::answered::{Answered, answered};
+use super::answered::Answered;
 use super::catalogue::Catalogue;
 use super::config::Config;
-use super::connect::connect;
+use super::connect::{Access, connect};
 use super::copy::{Copy, Marks};
 use super::fault::{fault, refusal};
 use super::fold::Partial;
@@ -33,6 +34,7 @@ const SAVEPOINT: &str = "SAVEPOINT millrace";
 /// A connection, what was read from the catalogue through it, and whether a round is open.
 pub(super) struct Session {
     connection: PgConnection,
+    link: Link,
     catalogue: Arc<Catalogue>,
     positions: Positions,
     copy: String,
@@ -46,7 +48,12 @@ pub(super) struct Session {
 impl Session {
     /// Connects, makes the tables that do not exist, and compares the target with the schema.
     pub(super) async fn open(config: &Config, target: &Target) -> Result<Self> {
-        let mut connection = connect(config, &target.table.pipeline).await?;
+        let connection = connect(config, &target.table.pipeline, Access::Write).await?;
+        config.link().step(Self::prepare(connection, config, target)).await
+    }
+
+    async fn prepare(mut connection: PgConnection, config: &Config, target: &Target) -> Result<Self> {
+        let link = config.link().clone();
         let positions = Positions::of(config, &target.table.pipeline);
         positions.ensure(&mut connection).await?;
         let definition = target.definition()? + &partitions::of_hash(target, &config.schema);
@@ -58,7 +65,7 @@ impl Session {
         let partitions = Partitions::of(target, &config.schema);
         let catalogue = Arc::new(Catalogue { target: target.clone(), columns: Vec::new() });
         let (copy, stage) = (String::new(), None);
-        let mut session = Self { connection, catalogue, positions, copy, stage, partitions, replacing, shape, open: false };
+        let mut session = Self { connection, link, catalogue, positions, copy, stage, partitions, replacing, shape, open: false };
         session.fit(target).await?;
         Ok(session)
     }
@@ -124,6 +131,10 @@ impl Session {
         self.fit(target).await
     }
 
+    fn link(&self) -> Link {
+        self.link.clone()
+    }
+
     /// What the catalogue says.
     pub(super) fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.catalogue)
@@ -182,10 +193,10 @@ impl Session {
     }
 
     async fn settle_copy(&mut self, done: Result<(), sqlx::Error>, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
-        match answered(self.settle_savepoint(done)).await? {
+        match self.link().step(self.settle_savepoint(done)).await? {
             Outcome::Landed => Ok(Vec::new()),
             Outcome::Refused(reason) => {
-                let mut recopy = Answered(Recopy { session: self, staged });
+                let mut recopy = Answered { link: self.link(), search: Recopy { session: self, staged } };
                 land_refused(&mut recopy, staged::count(staged), reason).await
             }
         }
@@ -194,26 +205,26 @@ impl Session {
     /// Brings the stage into the target. A row that the stage refused is not in it, and its number lands as nothing.
     async fn merge(&mut self, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
         if let Some(partitions) = &self.partitions {
-            answered(partitions.make(&mut self.connection)).await?;
+            self.link.step(partitions.make(&mut self.connection)).await?;
         }
         let contents = self.contents(staged);
-        let mut merge = Answered(Merge { session: self, contents, first: 0, indexed: false });
+        let mut merge = Answered { link: self.link(), search: Merge { session: self, contents, first: 0, indexed: false } };
         let mut refused = Vec::new();
         for segment in staged::segments(staged) {
             match segment {
                 Segment::Rows(rows) => {
-                    merge.0.first = rows.start;
+                    merge.search.first = rows.start;
                     let found = land(&mut merge, rows.len()).await?;
                     refused.extend(found.into_iter().map(|(row, reason)| (rows.start + row, reason)));
                 }
-                Segment::Clear(number) => match answered(merge.0.session.clear()).await? {
+                Segment::Clear(number) => match merge.link.step(merge.search.session.clear()).await? {
                     Outcome::Landed => {}
                     Outcome::Refused(reason) => refused.push((number, reason)),
                 },
             }
         }
-        if merge.0.indexed {
-            answered(self.run(stage::DROP_INDEX)).await?;
+        if merge.search.indexed {
+            self.link().step(self.run(stage::DROP_INDEX)).await?;
         }
         Ok(refused)
     }
@@ -325,11 +336,11 @@ impl Session {
 impl Replaced for Session {
     /// Two writers that each have the last end but one would both miss that the load is whole.
     async fn lock(&mut self, pipeline: &str) -> Result<()> {
-        answered(self.run_all(vec![format!("SELECT pg_advisory_xact_lock(hashtextextended({pipeline}, 1))")])).await
+        self.link().step(self.run_all(vec![format!("SELECT pg_advisory_xact_lock(hashtextextended({pipeline}, 1))")])).await
     }
 
     async fn run(&mut self, statements: Vec<String>) -> Result<()> {
-        answered(self.run_all(statements)).await
+        self.link().step(self.run_all(statements)).await
     }
 
     async fn attempt(&mut self, statements: Vec<String>) -> Result<Outcome> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use millrace_model::{Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, Rejected, Rejection, Result, Schema, Sink, TopicPartition};
 
-use super::answered::answered;
 use super::catalogue::{Catalogue, defect};
 use super::config::Config;
 use super::copying::{Copied, Copying};
@@ -45,7 +44,7 @@ enum State {
 impl PostgresSink {
     pub(super) async fn open(config: &Config, target: Target) -> Result<Self> {
         target.columns()?;
-        let session = answered(Session::open(config, &target)).await?;
+        let session = Session::open(config, &target).await?;
         let catalogue = session.catalogue();
         let state = State::Idle(session);
         Ok(Self { config: config.clone(), target, reshaped: None, catalogue, state, staged: Vec::new(), bounds: Vec::new() })
@@ -59,8 +58,8 @@ impl PostgresSink {
     async fn stage(&mut self, rows: Staged) -> Result<()> {
         self.staged.push(rows.clone());
         self.state = match self.take() {
-            State::Copying(copying) => answered(copied(copying, rows)).await?,
-            State::Idle(session) => answered(copied(Copying::start(session), rows)).await?,
+            State::Copying(copying) => self.config.link().step(copied(copying, rows)).await?,
+            State::Idle(session) => self.config.link().step(copied(Copying::start(session), rows)).await?,
             refused @ State::Refused(_) => refused,
             State::Gone => return Err(gone()),
         };
@@ -93,9 +92,9 @@ impl Sink for PostgresSink {
         };
         let mut session = match kept {
             Some(session) => session,
-            None => answered(Session::open(&self.config, &self.target)).await?,
+            None => Session::open(&self.config, &self.target).await?,
         };
-        let offsets = answered(session.claim(partitions)).await?;
+        let offsets = self.config.link().step(session.claim(partitions)).await?;
         self.catalogue = session.catalogue();
         self.state = State::Idle(session);
         Ok(offsets)
@@ -150,13 +149,13 @@ impl Sink for PostgresSink {
             State::Gone => return Err(gone()),
         };
         if session.is_open() && self.reshaped.take().is_some() {
-            answered(session.undo(&self.target)).await?;
+            self.config.link().step(session.undo(&self.target)).await?;
         }
         if session.is_open() {
             self.state = State::Idle(session);
             return Err(unsettled());
         }
-        match answered(session.reshape(&target)).await {
+        match self.config.link().step(session.reshape(&target)).await {
             Ok(()) => self.reshaped = Some(target),
             Err(fault) if fault.code() == Code::TargetSchema => {
                 self.state = State::Idle(session);
@@ -171,7 +170,7 @@ impl Sink for PostgresSink {
 
     async fn settle(&mut self) -> Result<Vec<Rejected>> {
         let Copied { mut session, done } = match self.take() {
-            State::Copying(copying) => answered(copying.finish()).await?,
+            State::Copying(copying) => self.config.link().step(copying.finish()).await?,
             State::Refused(copied) => copied,
             State::Gone => return Err(gone()),
             State::Idle(mut session) => {
@@ -196,7 +195,7 @@ impl Sink for PostgresSink {
             }
             State::Gone => return Err(gone()),
         };
-        let commit = answered(session.commit(from, to)).await?;
+        let commit = self.config.link().step(session.commit(from, to)).await?;
         if commit == Commit::Done
             && let Some(target) = self.reshaped.take()
         {

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Column as _, Executor, Row as _, SqlSafeStr, Statement, TypeInfo, ValueRef};
 
 use super::config::Config;
-use super::connect::connect;
+use super::connect::{Access, connect};
 use super::decode::Binary;
 use super::fault::fault;
 use crate::query::database::{Database, Dialect, QueryColumn, refused};
@@ -56,7 +56,7 @@ impl Database for Config {
 
 /// A session in the connection's schema that can't write.
 async fn session(config: &Config) -> Result<PgConnection> {
-    let mut connection = connect(config, "query source").await?;
+    let mut connection = connect(config, "query source", Access::Read).await?;
     let settings =
         format!("SET default_transaction_read_only = on; SET TimeZone = 'UTC'; SET search_path = {}, public", quoted(&config.schema));
     sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut connection).await.map_err(|error| fault("preparing a session", error))?;

@@ -1,6 +1,6 @@
 //! How a Redshift cluster is reached, and where rows wait for its COPY.
 
-use millrace_runtime::project::{ProjectPath, Secret};
+use millrace_runtime::project::{Hosts, ProjectPath, Resilience, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -11,9 +11,9 @@ use crate::postgres::Tls;
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Redshift")]
 pub struct Config {
-    /// The endpoint's name.
-    pub host: String,
-    /// The endpoint's port.
+    /// The endpoint's name, or several with commas between them or as a list: the next one is asked when one does not answer.
+    pub host: Hosts,
+    /// The port of endpoints that name none.
     #[serde(default = "standard_port")]
     pub port: u16,
     /// The database.
@@ -32,6 +32,9 @@ pub struct Config {
     /// The schema that tables are in.
     #[serde(default = "public_schema")]
     pub schema: String,
+    /// How patient Millrace is with it.
+    #[serde(default)]
+    pub resilience: Resilience,
     /// Where rows are put for the cluster to copy them from.
     pub stage: Stage,
 }

@@ -58,6 +58,11 @@ impl Config {
         look::examine(self, &self.target(table, schema)).await
     }
 
+    /// Asks whether the cluster is there.
+    pub async fn probe(&self) -> Result<()> {
+        connect::probe(self).await
+    }
+
     /// Runs statements that define tables: all of them or none.
     pub async fn define(&self, statements: &[String]) -> Result<()> {
         look::define(self, statements).await

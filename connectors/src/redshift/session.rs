@@ -6,6 +6,7 @@ use arrow::datatypes::FieldRef;
 use arrow::error::ArrowError;
 use async_trait::async_trait;
 use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejection, Result, TopicPartition};
+use millrace_runtime::resilience::Link;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -23,6 +24,7 @@ use crate::table::{Attempt, Outcome, Refused, Target, check_columns, land};
 /// A connection, what was read from the catalogue through it, and whether a round is open.
 pub(super) struct Session {
     connection: PgConnection,
+    link: Link,
     bucket: Bucket,
     target: Target,
     columns: Vec<Loaded>,
@@ -36,7 +38,11 @@ impl Session {
     /// Connects, makes the tables that do not exist, and compares the target with the schema.
     pub(super) async fn open(config: &Config, target: &Target) -> Result<Self> {
         let bucket = Bucket::open(&config.stage)?;
-        let mut connection = connect(config, &target.table.pipeline).await?;
+        let connection = connect(config, &target.table.pipeline).await?;
+        config.link().step(Self::prepare(connection, bucket, config, target)).await
+    }
+
+    async fn prepare(mut connection: PgConnection, bucket: Bucket, config: &Config, target: &Target) -> Result<Self> {
         let doing = format!("making table {}", target.name);
         execute(&mut connection, &doing, positions::DEFINITION).await?;
         execute(&mut connection, &doing, &target.definition()?).await?;
@@ -45,7 +51,8 @@ impl Session {
         execute(&mut connection, "making the temporary table of a load", &merge.create).await?;
         let fields = target.schema.arrow().fields().iter().cloned().collect();
         let positions = Positions::of(&target.table.pipeline);
-        Ok(Self { connection, bucket, target: target.clone(), columns, fields, merge, positions, open: false })
+        let link = config.link().clone();
+        Ok(Self { connection, link, bucket, target: target.clone(), columns, fields, merge, positions, open: false })
     }
 
     pub(super) async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
@@ -149,7 +156,8 @@ struct Fill<'a> {
 impl Attempt for Fill<'_> {
     async fn attempt(&mut self, rows: Range<usize>) -> Result<Outcome> {
         let rows = self.session.csv(self.staged, rows).map_err(defect)?;
-        self.session.copy(rows).await
+        let link = self.session.link.clone();
+        link.step(self.session.copy(rows)).await
     }
 }
 

@@ -51,7 +51,7 @@ impl Sink for RedshiftSink {
             Some(session) => session,
             None => Session::open(&self.config, &self.target).await?,
         };
-        let offsets = session.claim(partitions).await?;
+        let offsets = self.config.link().step(session.claim(partitions)).await?;
         self.session = Some(session);
         Ok(offsets)
     }
@@ -73,7 +73,7 @@ impl Sink for RedshiftSink {
         let mut refused = Vec::new();
         if !staged.is_empty() {
             refused = session.fill(&staged).await?;
-            session.merge().await?;
+            self.config.link().step(session.merge()).await?;
         }
         self.session = Some(session);
         Ok(rejected(&staged, refused))
@@ -84,7 +84,7 @@ impl Sink for RedshiftSink {
             return Err(unsettled());
         }
         let mut session = self.take()?;
-        let commit = session.commit(from, to).await?;
+        let commit = self.config.link().step(session.commit(from, to)).await?;
         self.session = Some(session);
         Ok(commit)
     }

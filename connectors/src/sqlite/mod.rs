@@ -67,6 +67,11 @@ impl Config {
         Ok(Box::new(sink))
     }
 
+    /// Asks whether the database is there.
+    pub async fn probe(&self) -> Result<()> {
+        connect::probe(self).await
+    }
+
     /// Runs SQL that reads.
     pub async fn query(&self, sql: &str) -> Result<QueryResult> {
         query::query(self, sql).await

@@ -64,7 +64,7 @@ impl Sink for SqliteSink {
             Some(session) => session,
             None => Session::open(&self.config, &self.target).await?,
         };
-        let offsets = session.claim(partitions).await?;
+        let offsets = self.config.link().step(session.claim(partitions)).await?;
         self.session = Some(session);
         Ok(offsets)
     }
@@ -119,8 +119,8 @@ impl Sink for SqliteSink {
         let mut rejected = Vec::new();
         for staged in &staged {
             rejected.extend(match staged {
-                Staged::Rows(rows) => session.land(rows, Change::Rows).await?,
-                Staged::Deletions(keys) => session.land(keys, Change::Deletions).await?,
+                Staged::Rows(rows) => self.config.link().step(session.land(rows, Change::Rows)).await?,
+                Staged::Deletions(keys) => self.config.link().step(session.land(keys, Change::Deletions)).await?,
                 Staged::Clear(origin) => session.clear(origin).await?,
                 Staged::Bound(bound) => session.bound(bound).await?,
             });
@@ -134,7 +134,7 @@ impl Sink for SqliteSink {
             return Err(unsettled());
         }
         let mut session = self.take()?;
-        let commit = session.commit(from, to).await?;
+        let commit = self.config.link().step(session.commit(from, to)).await?;
         if commit == Commit::Done
             && let Some(target) = self.reshaped.take()
         {

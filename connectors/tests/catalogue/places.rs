@@ -3,7 +3,7 @@
 use millrace_connectors::{Connection, Mode, TableConfig, postgres, sqlite};
 use millrace_model::Schema;
 use millrace_runtime::codec;
-use millrace_runtime::project::{ProjectPath, Secret};
+use millrace_runtime::project::{Resilience, Secret};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -19,7 +19,7 @@ impl Sqlite {
     }
 
     pub(crate) fn connection(&self) -> Connection {
-        Connection::Sqlite(sqlite::Config { path: ProjectPath::new(self.file()) })
+        Connection::Sqlite(sqlite::Config::at(self.file()))
     }
 
     pub(crate) fn file(&self) -> std::path::PathBuf {
@@ -59,6 +59,7 @@ impl Postgres {
             tls: postgres::Tls::Prefer,
             ca: None,
             schema: self.schema.clone(),
+            resilience: Resilience::default(),
         }
     }
 

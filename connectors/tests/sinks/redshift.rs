@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use millrace_connectors::{Connection, redshift};
-use millrace_runtime::project::Secret;
+use millrace_runtime::project::{Resilience, Secret};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy};
 use tokio::net::{TcpListener, TcpStream};
@@ -48,6 +48,7 @@ impl Redshift {
             tls: millrace_connectors::postgres::Tls::Disable,
             ca: None,
             schema: inner.schema,
+            resilience: Resilience::default(),
             stage,
         };
         Self { postgres, config, objects }

@@ -6,13 +6,12 @@ use arrow::array::{ArrayRef, Date32Array, Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field};
 use millrace_connectors::{Connection, sqlite};
 use millrace_model::{Batch, Code, Commit, Offsets, Origin, Retry};
-use millrace_runtime::project::ProjectPath;
 
 use crate::rows::{append, at, batch, notes, partition, records, schema};
 use crate::warehouse::{Sqlite, Warehouse};
 
-fn at_path(path: impl Into<std::path::PathBuf>) -> Connection {
-    Connection::Sqlite(sqlite::Config { path: ProjectPath::new(path) })
+fn at_path(path: impl AsRef<std::path::Path>) -> Connection {
+    Connection::Sqlite(sqlite::Config::at(path))
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use millrace_connectors::{Connection, TableConfig, postgres, sqlite};
 use millrace_model::{Result, Schema, Sink, TopicPartition};
-use millrace_runtime::project::{ProjectPath, Secret};
+use millrace_runtime::project::{Resilience, Secret};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
@@ -118,7 +118,7 @@ impl Sqlite {
 #[async_trait]
 impl Warehouse for Sqlite {
     fn connection(&self) -> Connection {
-        Connection::Sqlite(sqlite::Config { path: ProjectPath::new(self.0.path().join("warehouse.db")) })
+        Connection::Sqlite(sqlite::Config::at(self.0.path().join("warehouse.db")))
     }
 
     async fn execute(&self, sql: &str) {
@@ -194,6 +194,7 @@ impl Postgres {
             tls: postgres::Tls::Prefer,
             ca: None,
             schema: self.schema.clone(),
+            resilience: Resilience::default(),
         }
     }
 }

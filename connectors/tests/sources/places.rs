@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use millrace_connectors::{Connection, Connections, SourceConfig, mysql, postgres, sqlite};
 use millrace_model::{Position, Source};
-use millrace_runtime::project::{ProjectPath, Secret};
+use millrace_runtime::project::{Resilience, Secret};
 use serde_json::{Value, json};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -144,7 +144,7 @@ impl Sqlite {
 #[async_trait]
 impl Database for Sqlite {
     fn connection(&self) -> Connection {
-        Connection::Sqlite(sqlite::Config { path: ProjectPath::new(self.0.path().join("shop.db")) })
+        Connection::Sqlite(sqlite::Config::at(self.0.path().join("shop.db")))
     }
 
     async fn execute(&self, sql: &str) {
@@ -184,6 +184,7 @@ impl Database for Postgres {
             tls: postgres::Tls::Disable,
             ca: None,
             schema: self.schema.clone(),
+            resilience: Resilience::default(),
         })
     }
 
@@ -221,6 +222,7 @@ impl Database for Mysql {
             password: password(&url("MILLRACE_TEST_MYSQL")),
             tls: postgres::Tls::Prefer,
             ca: None,
+            resilience: Resilience::default(),
         })
     }
 

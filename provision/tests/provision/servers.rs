@@ -14,7 +14,7 @@ use millrace_provision::plan::Sign;
 use millrace_provision::{Doomed, Options, Plan, Wanted, differences, plan};
 use millrace_runtime::kafka::Cluster;
 use millrace_runtime::kafka::topics::{self, Described, TopicFacts};
-use millrace_runtime::project::{KafkaConfig, ProjectPath, RegistryConfig, Secret};
+use millrace_runtime::project::{KafkaConfig, ProjectPath, RegistryConfig, Resilience, Secret};
 use millrace_runtime::registry::Registry;
 use serde_json::json;
 use tempfile::TempDir;
@@ -114,6 +114,7 @@ fn database(url: &str) -> Connection {
         tls: postgres::Tls::Prefer,
         ca: None::<ProjectPath>,
         schema: format!("provision_{now}"),
+        resilience: Resilience::default(),
     })
 }
 

@@ -11,7 +11,9 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::fault::fault;
-use crate::project::KafkaConfig;
+use super::topics::cluster_operations;
+use crate::project::{KafkaConfig, Resilience};
+use crate::resilience::{Link, System};
 
 /// How long a broker is given to answer an administrative request.
 pub(super) const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
@@ -24,7 +26,12 @@ pub struct GroupMetadata(pub(super) ConsumerGroupMetadata);
 pub struct Cluster {
     base: ClientConfig,
     instance: Arc<str>,
+    link: Link,
 }
+
+/// What is known of Kafka by probes alone: librdkafka sees to everything else.
+static KAFKA: System =
+    System { name: "Kafka", kind: "kafka", unavailable: Code::KafkaUnavailable, connect: REQUEST_TIMEOUT, request: REQUEST_TIMEOUT };
 
 impl Cluster {
     /// The cluster of the project file; `instance` is this process's stable name among its replicas
@@ -38,7 +45,17 @@ impl Cluster {
             base.set(name, value.to_string());
         }
         base.set_log_level(RDKafkaLogLevel::Warning);
-        Self { base, instance: instance.into() }
+        Self { base, instance: instance.into(), link: Resilience::default().link(&KAFKA).clone() }
+    }
+
+    /// The way to the cluster, which only probes go.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Asks whether the cluster is there, with a connection of its own.
+    pub async fn probe(&self) -> Result<()> {
+        self.link.step(async { cluster_operations(self).await.map(drop) }).await
     }
 
     /// This process's name among its replicas.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millrace_model::{Code, Fault, Result};
 use reqwest::{Certificate, ClientBuilder, Identity, Url};
-use schema_registry_converter::async_impl::schema_registry::SrSettings;
+use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_schema_by_id};
 use schema_registry_converter::error::SRCError;
 
 use super::fault::{self, Failure};
@@ -61,6 +61,15 @@ impl Endpoints {
         let call = &call;
         let asked = self.link.ask(&self.each, |settings| async move { fault::answer_of(call(settings).await) }).await;
         asked.map_err(Failure::Trouble)?.map_err(Failure::Refused)
+    }
+
+    /// Asks for the first schema, which each registry has or says that it has not.
+    pub(super) async fn probe(&self) -> Result<(), Failure> {
+        let ask = |settings| async move { fault::answer_of(get_schema_by_id(1, settings).await) };
+        match self.link.ask(&self.each, ask).await.map_err(Failure::Trouble)?.map_err(Failure::Refused) {
+            Err(failure) if fault::is_unknown(&failure) => Ok(()),
+            answer => answer.map(drop),
+        }
     }
 }
 

@@ -60,12 +60,13 @@ impl Registry {
         &self.shared.endpoints.link
     }
 
-    /// Asks for the first schema, which each registry has or says that it has not.
+    /// Asks whether the registry is there.
     ///
     /// # Errors
     /// As for [`Registry::schema`].
     pub async fn probe(&self) -> Result<()> {
-        self.by_id(1).await.map(drop)
+        let asked = self.shared.endpoints.probe().await;
+        asked.map_err(|failure| fault::of(failure, &format!("the registry at {} can't be asked", self.address())))
     }
 
     /// The same client, by which subjects are named so.

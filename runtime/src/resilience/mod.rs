@@ -20,6 +20,8 @@ mod link;
 mod metrics;
 mod probe;
 mod status;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 pub use breaker::BreakerState;

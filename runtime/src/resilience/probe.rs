@@ -11,6 +11,8 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::{Link, LinkStatus};
+use crate::kafka::Cluster;
+use crate::registry::Registry;
 
 /// For how long an answer is given again to who asks.
 const FRESH: Duration = Duration::from_secs(5);
@@ -33,6 +35,25 @@ impl Probe {
         W: Future<Output = Result<()>> + Send + 'static,
     {
         Self { link: link.clone(), ask: Arc::new(move || Box::pin(ask())) }
+    }
+
+    /// Whether Kafka is there.
+    pub fn of_kafka(cluster: &Cluster) -> Self {
+        let link = cluster.link().clone();
+        let cluster = cluster.clone();
+        Self::new(&link, move || {
+            let cluster = cluster.clone();
+            async move { cluster.probe().await }
+        })
+    }
+
+    /// Whether the schema registry is there.
+    pub fn of_registry(registry: &Registry) -> Self {
+        let (link, registry) = (registry.link().clone(), registry.clone());
+        Self::new(&link, move || {
+            let registry = registry.clone();
+            async move { registry.probe().await }
+        })
     }
 
     /// The system's way.

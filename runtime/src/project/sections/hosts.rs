@@ -42,6 +42,13 @@ impl Hosts {
     }
 }
 
+/// One host, as it is.
+impl From<&str> for Hosts {
+    fn from(host: &str) -> Self {
+        Self(vec![Host { name: host.to_owned(), port: None }])
+    }
+}
+
 impl Host {
     fn parse(text: &str) -> Result<Self, String> {
         let (name, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
