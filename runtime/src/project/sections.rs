@@ -135,7 +135,8 @@ pub struct KafkaConfig {
     pub tls: bool,
     /// A PEM file of the certificate authorities to trust, relative to the project's folder; the system's own without it.
     pub ca: Option<ProjectPath>,
-    /// Settings of librdkafka, passed through as they are. Those that exactly-once rests on are refused.
+    /// Settings of librdkafka, passed through as they are. Those that exactly-once rests on are refused. librdkafka reconnects, repeats and fails
+    /// over by itself: `reconnect.backoff.max.ms`, `socket.connection.setup.timeout.ms` and others say how.
     pub options: BTreeMap<String, Scalar>,
 }
 
