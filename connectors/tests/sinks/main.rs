@@ -3,6 +3,7 @@
 //! PostgreSQL is the server that `MILLRACE_TEST_POSTGRES` names, such as `postgresql://postgres@127.0.0.1:5432/postgres`.
 
 mod everything;
+mod failover;
 mod growth;
 mod partitions;
 mod postgres;
