@@ -40,7 +40,10 @@ pub use place::Place;
 pub use places::Places;
 pub use reference::{json_schema, reference};
 pub use sections::{
-    Balance, BreakerSettings, ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, HostAddress, Hosts, Include, KafkaConfig, Key, Mechanism, Millis, OnError, OnIncompatible, Output, Overlay, ParkedConfig, PathOrUrl, Project, ProjectPath, PulledSchema, RateLimit, RegistryConfig, Resilience, RetrySettings, Scalar, SchemaChanges, SchemaOrigin, Secret, ServiceConfig, SubjectStrategy, Timeouts, Topic, Version,
+    Balance, BreakerSettings, ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, HostAddress, Hosts, Include, KafkaConfig, Key, Mechanism,
+    Millis, OnError, OnIncompatible, Output, Overlay, ParkedConfig, PathOrUrl, Project, ProjectPath, PulledSchema, RateLimit,
+    RegistryConfig, Resilience, RetrySettings, Scalar, SchemaChanges, SchemaOrigin, Secret, ServiceConfig, SubjectStrategy, Timeouts,
+    Topic, Version,
 };
 pub use variables::{Environment, process_environment};
 
