@@ -50,7 +50,8 @@ pub struct Load {
 pub async fn run(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline) -> Result<()> {
     topics::ensure(cluster, &load.topics).await?;
     let reading = Reading::new(&load.config, &load.schema)?;
-    let Some(sink) = pipeline.shutdown.or(load.connection.open(&load.table, reading.table_schema())).await else { return Ok(()) };
+    let opening = Box::pin(load.connection.open(&load.table, reading.table_schema()));
+    let Some(sink) = pipeline.shutdown.or(opening).await else { return Ok(()) };
     let sink = sink?;
     let subscription = Subscription { topic: load.config.from.clone(), group: pipeline.id.to_string() };
     let consumer = Consumer::subscribe(cluster, &subscription)?;
