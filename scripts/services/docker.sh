@@ -46,7 +46,8 @@ start_registry() {
 }
 
 start_postgres() {
-  run postgres -p "127.0.0.1:$POSTGRES_PORT:5432" -e POSTGRES_PASSWORD="$POSTGRES_PASSWORD" postgres:17 -c max_connections=200 -c fsync=off
+  run postgres -p "127.0.0.1:$POSTGRES_PORT:5432" -e POSTGRES_PASSWORD="$POSTGRES_PASSWORD" postgres:17 -c max_connections=200 -c fsync=off \
+    -c wal_level=logical -c max_replication_slots=50 -c max_wal_senders=50
   wait_for postgres docker exec "millrace-$SERVICES_RUN-postgres" pg_isready -h 127.0.0.1 -U postgres
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A throw-away PostgreSQL from the system's packages, for tests. As root it runs as the user postgres.
+# A throw-away PostgreSQL from the system's packages, for tests, whose changes can be captured (wal_level=logical).
+# As root it runs as the user postgres.
 #
 #   postgres.sh start | stop
 #   postgres.sh url      print its URL
@@ -44,6 +45,9 @@ fsync = off
 synchronous_commit = off
 full_page_writes = off
 max_wal_size = 4GB
+wal_level = logical
+max_replication_slots = 50
+max_wal_senders = 50
 X
 }
 
@@ -64,5 +68,5 @@ stop() {
 case ${1:-} in
   start | stop) "$1" ;;
   url) echo "postgresql://postgres:$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT/postgres" ;;
-  *) sed -n '2,7p' "$0"; exit 2 ;;
+  *) sed -n '2,8p' "$0"; exit 2 ;;
 esac

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Client;
 use serde_json::{Map, Value, json};
 
-use crate::{Servers, until};
+use crate::{Project, Servers, until};
 
 /// It may still be starting when the first test asks.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -53,6 +53,25 @@ impl Connector {
     pub async fn remove(self) {
         self.client.delete(&self.url).send().await.expect("Connect answers").error_for_status().expect("the connector is removed");
     }
+}
+
+/// Settings of Debezium's JDBC sink that writes `table` in the project's schema, from what is committed, from a topic's start.
+pub fn jdbc_sink(servers: &Servers, project: &Project, table: &str) -> Map<String, Value> {
+    let database = &servers.postgres;
+    let url = format!("jdbc:postgresql://{}:{}{}", database.host_str().expect("a host"), database.port().unwrap_or(5432), database.path());
+    let settings = [
+        ("connector.class", json!("io.debezium.connector.jdbc.JdbcSinkConnector")),
+        ("tasks.max", json!("1")),
+        ("connection.url", json!(format!("{url}?currentSchema={}", project.name()))),
+        ("connection.username", json!(database.username())),
+        ("connection.password", json!(database.password().unwrap_or_default())),
+        ("schema.evolution", json!("basic")),
+        // Without the schema the sink takes a table of that name in any schema for its own.
+        ("collection.name.format", json!(format!("{}.{table}", project.name()))),
+        ("consumer.override.auto.offset.reset", json!("earliest")),
+        ("consumer.override.isolation.level", json!("read_committed")),
+    ];
+    settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Settings that make a connector read or write Confluent-framed Avro as `role` (`key` or `value`). Ids are those of the

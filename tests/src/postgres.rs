@@ -35,11 +35,20 @@ impl Warehouse {
 
     /// All rows of the table in a fixed order; each is the texts of the columns (or expressions) joined by `|`, null is empty.
     pub async fn rows(&self, table: &str, columns: &[&str]) -> Vec<String> {
+        self.select(table, columns).await.expect("the table can be read")
+    }
+
+    /// The same; `None` while there is no such table, or not with these columns.
+    pub async fn rows_if_any(&self, table: &str, columns: &[&str]) -> Option<Vec<String>> {
+        self.select(table, columns).await.ok()
+    }
+
+    async fn select(&self, table: &str, columns: &[&str]) -> sqlx::Result<Vec<String>> {
         let texts = columns.iter().map(|column| format!("coalesce(({column})::text, '')")).collect::<Vec<_>>().join(", ");
         let sql = format!("SELECT concat_ws('|', {texts}) FROM {}.{table}", self.schema);
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.pool).await.expect("the table can be read");
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
         let mut rows: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         rows.sort_unstable();
-        rows
+        Ok(rows)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millrace_tests::connect::{Connector, avro};
+use millrace_tests::connect::{Connector, avro, jdbc_sink};
 use millrace_tests::postgres::Warehouse;
 use millrace_tests::{Project, Servers, Service, kafka, until};
 use serde_json::{Map, Value, json};
@@ -67,31 +67,20 @@ fn parcel(number: usize) -> Value {
 }
 
 fn sink(servers: &Servers, project: &Project) -> Value {
-    let database = &servers.postgres;
-    let url = format!("jdbc:postgresql://{}:{}{}", database.host_str().expect("a host"), database.port().unwrap_or(5432), database.path());
     let own = json!({
-        "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
-        "tasks.max": "1",
         "topics": project.topic("parcels"),
-        "connection.url": format!("{url}?currentSchema={}", project.name()),
-        "connection.username": database.username(),
-        "connection.password": database.password().unwrap_or_default(),
         "insert.mode": "upsert",
         "delete.enabled": "true",
         "primary.key.mode": "record_key",
         "primary.key.fields": "id",
-        "schema.evolution": "basic",
-        "collection.name.format": "theirs",
         // The sink wants keys with fields; a key of one text column is only its text.
         "key.converter": "org.apache.kafka.connect.storage.StringConverter",
         "transforms": "key",
         "transforms.key.type": "org.apache.kafka.connect.transforms.HoistField$Key",
         "transforms.key.field": "id",
-        "consumer.override.auto.offset.reset": "earliest",
-        "consumer.override.isolation.level": "read_committed",
     });
     let own: Map<String, Value> = own.as_object().expect("an object").clone();
-    own.into_iter().chain(avro(servers, "value")).collect()
+    jdbc_sink(servers, project, "theirs").into_iter().chain(own).chain(avro(servers, "value")).collect::<Map<_, _>>().into()
 }
 
 #[tokio::test(flavor = "multi_thread")]
