@@ -13,15 +13,16 @@ topics:
 ingest:
   rows:
     from:
-      query: { connection: warehouse, sql: "SELECT number, name, twice FROM {name}.numbered", cursor: number, interval: 200ms, delay: 0s, batch: 20 }
+      query: { connection: warehouse, sql: "SELECT number, name, twice FROM {name}.numbered", cursor: number, interval: 200ms, delay: 0s, batch: 10 }
     to: { topic: "{name}.rows", schema: row.avsc, key: name }
 "#;
 
 const SCHEMA: &str = r#"{ "type": "record", "name": "Row", "fields": [
     { "name": "number", "type": "long" }, { "name": "name", "type": "string" }, { "name": "twice", "type": ["null", "long"], "default": null } ] }"#;
 
-/// How many rows come at a time, whenever fewer are left to be read: many transactions.
+/// How many rows come at a time, and how many are always left to be read: many transactions.
 const ROWS: usize = 1000;
+const LEFT: usize = 3000;
 /// How often ingests must have come or gone, each time after the reading had gone on.
 const ROUNDS: usize = 7;
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -38,7 +39,7 @@ async fn every_row_is_read_once_while_one_to_four_ingests_come_and_go() {
 
     let (mut rows, mut seen) = (0, 0);
     for round in 1.. {
-        if rows - seen < ROWS {
+        while rows < seen + LEFT {
             rows = insert(&warehouse, &project, rows).await;
         }
         seen = until("the reading goes on", PATIENCE, async || Some(read(&servers, &topic).await).filter(|&now| now > seen)).await;
