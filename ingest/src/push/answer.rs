@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use millrace_model::{Code, Rejection};
+use millrace_model::{Code, Fault, Rejection};
 use millrace_runtime::formats::Refusal;
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +107,11 @@ impl Refused {
         let message = "too many records of this pipeline were rejected within the last minute, and this request has more of them; \
                        nothing of it was written";
         Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RejectionQuota, message).retry_after(AWAY)
+    }
+
+    /// One of its records, or what would be kept of them, is larger than can be written.
+    pub(super) fn too_large(fault: &Fault) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, fault.code(), fault.message())
     }
 
     /// Not now: the sender may repeat.

@@ -84,7 +84,7 @@ impl Inbox {
         if group.requests.len() == 1 {
             group.replies = vec![Err(match fault.code() {
                 Code::RejectionQuota => Refused::over_quota(),
-                Code::KafkaTooLarge => Refused::new(StatusCode::PAYLOAD_TOO_LARGE, fault.code(), fault.message()),
+                Code::KafkaTooLarge => Refused::too_large(fault),
                 _ => Refused::new(StatusCode::UNPROCESSABLE_ENTITY, fault.code(), fault.message()),
             })];
             return group.answer();

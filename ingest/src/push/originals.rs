@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
-use millrace_model::{Header, Records, RecordsBuilder, Rejection};
+use millrace_model::{Code, Fault, Header, Records, RecordsBuilder, Rejection, Result};
 use millrace_runtime::codec::container;
 
 use super::body::avro;
 use super::body::event::{CONTENT_TYPE, header_of};
+
+/// What a container of one value takes beside its schema and the value, at most.
+pub(super) const FRAME: usize = 128;
+
+/// How many bytes the dead letters of one request may take with the schema that each of them repeats.
+const REPEATED: usize = 64 << 20;
 
 /// How the records of a request are kept as dead letters.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -23,6 +29,24 @@ pub(super) enum Originals {
 }
 
 impl Originals {
+    /// Whether so many of the records can be rejected.
+    ///
+    /// # Errors
+    /// [`Code::KafkaTooLarge`] when their dead letters would repeat a schema so often that they fill the memory.
+    pub(super) fn check(&self, rejected: usize) -> Result<()> {
+        match self {
+            Self::Contained(schema) if rejected.saturating_mul(schema.len() + FRAME) > REPEATED => {
+                let message = format!(
+                    "{rejected} records were rejected, and each would be kept with the container's schema of {} bytes, which is too much; \
+                     nothing of this request was written: send fewer records in one request",
+                    schema.len()
+                );
+                Err(Fault::operator(Code::KafkaTooLarge, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The rejected of `records` as they are kept, and the rejections, of those.
     pub(super) fn of(&self, records: &Arc<Records>, mut rejections: Vec<Rejection>) -> (Arc<Records>, Vec<Rejection>) {
         if *self == Self::Same || rejections.is_empty() {
@@ -79,6 +103,14 @@ mod tests {
         assert_eq!((kept.len(), kept.record(0).offset, kept.record(0).value), (1, 6, Some(&b"[]"[..])));
         assert_eq!(kept.headers(0), [header_of(CONTENT_TYPE, "application/cloudevents+json")]);
         assert_eq!(rejections[0].record, 0);
+    }
+
+    #[test]
+    fn no_more_values_of_a_container_are_kept_than_their_schemas_leave_room_for() {
+        let large = Originals::Contained("s".repeat(500_000).into());
+        assert!(large.check(100).is_ok() && Originals::Same.check(usize::MAX).is_ok());
+        assert_eq!(large.check(1_000).expect_err("is too much").code(), Code::KafkaTooLarge);
+        assert_eq!(container::of_one("", &[]).len().max(FRAME), FRAME);
     }
 
     #[test]

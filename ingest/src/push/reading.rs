@@ -22,7 +22,7 @@ use super::answer::Refused;
 use super::body::avro::{self, Subject, Values};
 use super::body::event::{self, Data, Event, Flaw};
 use super::body::{Media, json, text};
-use super::originals::Originals;
+use super::originals::{FRAME, Originals};
 
 /// The largest record: with its headers it still fits Kafka's default limit as a dead letter.
 const RECORD: usize = 900_000;
@@ -116,6 +116,7 @@ impl Reader {
     async fn container(self: &Arc<Self>, arrived: &mut Arrived<'_>, body: Bytes) -> Result<Read, Refused> {
         let reader = Arc::clone(self);
         let mut values = blocking(move || Values::of(&body, &reader.schema, reader.max_body)).await?.map_err(|fault| refused(&fault))?;
+        values.iter().enumerate().try_for_each(|(index, value)| refuse_too_large(index, value.len() + values.schema.len() + FRAME))?;
         let records = self.records(arrived, values.iter().map(|value| (value, Vec::new())))?;
         let originals = Originals::Contained(values.schema.as_str().into());
         let decoded = blocking(move || decoded(&mut values.decoder, &records)).await?;
@@ -175,7 +176,7 @@ impl Reader {
         let (first, timestamp) = (offsets(values.len()), Timestamp::now().as_millisecond());
         let mut records = RecordsBuilder::new(Arc::clone(&self.source), values.len());
         for (index, (value, mut headers)) in values.enumerate() {
-            refuse_too_large(index, value)?;
+            refuse_too_large(index, value.len())?;
             let offset = first + index as i64;
             let record = Record { topic: &self.source, partition: 0, offset, timestamp, key: None, value: Some(value), headers: &[] };
             let context = arrived.entry.record(&self.topic);
@@ -337,12 +338,12 @@ fn refused(fault: &Fault) -> Refused {
     Refused::new(status, fault.code(), format!("{}; nothing of this request was written", fault.message()))
 }
 
-fn refuse_too_large(index: usize, value: &[u8]) -> Result<(), Refused> {
-    if value.len() <= RECORD {
+/// A record of so many bytes, those of its container included, may become a dead letter.
+fn refuse_too_large(index: usize, bytes: usize) -> Result<(), Refused> {
+    if bytes <= RECORD {
         return Ok(());
     }
-    let message =
-        format!("record {index} has {} bytes, the largest that is taken {RECORD}; nothing of this request was written", value.len());
+    let message = format!("record {index} has {bytes} bytes, the largest that is taken {RECORD}; nothing of this request was written");
     Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, Code::KafkaTooLarge, message))
 }
 

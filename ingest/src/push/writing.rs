@@ -91,6 +91,9 @@ impl Writing {
         if self.rejecter.room_for(parsed.refused.len()).is_err() {
             return Ok(Err(Refused::over_quota()));
         }
+        if let Err(fault) = request.read.originals.check(parsed.refused.len()) {
+            return Ok(Err(Refused::too_large(&fault)));
+        }
         draft.tally.read(parsed.batch.origin().records());
         self.begin()?;
         // The records carry the contexts of their spans already: see `Entry`.
@@ -99,6 +102,7 @@ impl Writing {
         if let (true, Some(first)) = (self.rejecter.halts(), written.rejected.first()) {
             return Err(Fault::operator(first.code, first.reason.clone()));
         }
+        request.read.originals.check(parsed.refused.len() + written.rejected.len())?;
         let read: Vec<Rejection> = parsed.refused.iter().map(Refusal::rejection).collect();
         self.reject(request, &Stage::Read, read, &mut trace)?;
         let answer = Answer::new(written.records, &parsed.refused, &written.rejected);
