@@ -3,48 +3,73 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millrace_model::{Code, Fault, Position, Records, Result};
+use millrace_connectors::SourceConfig;
+use millrace_model::{Code, Fault, Position, Records, Result, Schema};
 use millrace_runtime::formats::{JsonReader, Parsed};
 use millrace_runtime::kafka::Cluster;
+use millrace_runtime::registry::Registry;
 
 use crate::config::Input;
 use crate::positions;
+use crate::push::Again;
 use crate::service::Ingest;
 
 /// What the topics of records from a source begin with, before the name of their split.
 const OF_A_FILE: &str = "file:";
 
-/// Reads records as a pipeline's source does. One that is a JSON object is taken whatever the source is: so can a line of CSV be mended
-/// into one.
-pub struct Reread {
-    ingest: Ingest,
-    json: Option<JsonReader>,
-    positions: BTreeMap<String, Vec<u8>>,
+/// Reads records as they were read from their source.
+pub struct Reread(From);
+
+enum From {
+    /// What was sent, by the content type that it was kept with.
+    Pushed(Again),
+    /// What stood in a source.
+    Pulled(Pulled),
 }
 
 impl Reread {
     /// For the pipeline of that id (`<project>.<pipeline>`). Reads how far its splits have been read: the position of a CSV file has the
     /// names of its columns.
-    pub async fn open(ingest: &Ingest, cluster: &Cluster, pipeline: &str) -> Result<Self> {
+    pub async fn open(ingest: &Ingest, cluster: &Cluster, registry: &Registry, pipeline: &str) -> Result<Self> {
         positions::ensure(cluster, &ingest.topics).await?;
-        let positions = match ingest.config.from {
-            Input::Http(_) => BTreeMap::new(),
-            Input::Source(_) => positions::read(cluster, pipeline).await?,
-        };
-        Ok(Self { ingest: ingest.clone(), json: JsonReader::new(&ingest.schema).ok(), positions })
+        Ok(Self(match &ingest.config.from {
+            Input::Http(_) => From::Pushed(Again::new(&ingest.schema, registry)?),
+            Input::Source(source) => {
+                let json = JsonReader::new(&ingest.schema).ok();
+                let positions = positions::read(cluster, pipeline).await?;
+                From::Pulled(Pulled { source: source.clone(), schema: ingest.schema.clone(), json, positions })
+            }
+        }))
     }
 
     /// Reads records of one topic.
     ///
     /// # Errors
-    /// Those of the source, when its split can't be read any more.
-    pub fn read(&self, records: &Arc<Records>) -> Result<Parsed> {
-        let Input::Source(source) = &self.ingest.config.from else { return JsonReader::new(&self.ingest.schema)?.read(records) };
+    /// Those of the source, when its split can't be read any more, and those of the registry.
+    pub async fn read(&self, records: &Arc<Records>) -> Result<Parsed> {
+        match &self.0 {
+            From::Pushed(again) => again.read(records).await,
+            From::Pulled(pulled) => pulled.read(records),
+        }
+    }
+}
+
+/// Reads records as a pipeline's source does. One that is a JSON object is taken whatever the source is: so can a line of CSV be mended
+/// into one.
+struct Pulled {
+    source: SourceConfig,
+    schema: Schema,
+    json: Option<JsonReader>,
+    positions: BTreeMap<String, Vec<u8>>,
+}
+
+impl Pulled {
+    fn read(&self, records: &Arc<Records>) -> Result<Parsed> {
         if let Some(json) = self.json.as_ref().filter(|_| all_objects(records)) {
             return json.read(records);
         }
         let name = records.topic().strip_prefix(OF_A_FILE).unwrap_or(records.topic());
-        source.reread(name, &self.ingest.schema, self.position(name)?.as_ref(), records)
+        self.source.reread(name, &self.schema, self.position(name)?.as_ref(), records)
     }
 
     /// How far the split has been read that the name is of, or of a part of: `a.zip` of `a.zip/one.csv`.

@@ -28,6 +28,7 @@
 //! replica it comes to, and the repetition gets the first answer. See [`keyed`]; requests without a key never go that way.
 
 mod admission;
+mod again;
 mod answer;
 mod body;
 mod gateway;
@@ -41,5 +42,6 @@ mod route;
 mod worker;
 mod writing;
 
+pub(crate) use again::Again;
 pub(crate) use gateway::{Ends, Gateway, Serving};
 pub(crate) use worker::run;

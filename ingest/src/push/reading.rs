@@ -289,7 +289,7 @@ fn items(body: &[u8]) -> Result<Vec<&[u8]>, Refused> {
 }
 
 /// The given ones of `records`.
-fn part(records: &Arc<Records>, rows: &[u32]) -> Arc<Records> {
+pub(super) fn part(records: &Arc<Records>, rows: &[u32]) -> Arc<Records> {
     if rows.len() == records.len() {
         return Arc::clone(records);
     }
@@ -299,7 +299,7 @@ fn part(records: &Arc<Records>, rows: &[u32]) -> Arc<Records> {
 }
 
 /// What was read of a part, as read of the whole; `refused` are those that were not in the part.
-fn of_whole(read: Parsed, whole: &Arc<Records>, rows: &[u32], mut refused: Vec<Refusal>) -> Parsed {
+pub(super) fn of_whole(read: Parsed, whole: &Arc<Records>, rows: &[u32], mut refused: Vec<Refusal>) -> Parsed {
     if rows.len() == whole.len() {
         return read;
     }
@@ -310,7 +310,7 @@ fn of_whole(read: Parsed, whole: &Arc<Records>, rows: &[u32], mut refused: Vec<R
     Parsed { batch: Batch::new(columns, Origin::of(Arc::clone(whole), origins)), refused }
 }
 
-fn decoded(decoder: &mut Decoder, records: &Arc<Records>) -> Faultless<Parsed> {
+pub(super) fn decoded(decoder: &mut Decoder, records: &Arc<Records>) -> Faultless<Parsed> {
     let decoded = decoder.decode(records)?;
     let refusal = |Rejection { record, code, reason }| Refusal { record, code, path: String::new(), reason };
     Ok(Parsed { batch: decoded.batch, refused: decoded.rejected.into_iter().map(refusal).collect() })

@@ -3,9 +3,12 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Builder, Int64Array, ListBuilder, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Float64Builder, Int64Array, ListBuilder, RecordBatch, StringArray};
+use arrow::datatypes::Int64Type;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use millrace_ingest::reread::Reread;
+use millrace_model::{Header, Record, RecordsBuilder};
 use millrace_runtime::codec::{Encoder, container};
 use serde_json::{Value, json};
 
@@ -133,4 +136,38 @@ async fn a_body_may_be_compressed_and_is_limited_by_what_it_inflates_to() {
     assert_eq!((typed.0, &typed.1["error"]["code"]), (415, &json!("MR0414")));
     world.await_ids([1, 2]).await;
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rejected_is_read_again_as_what_it_was_sent_as() {
+    let world = World::start().await;
+    let id = world.registry.register("orders-value", &schema()).await.expect("registers");
+    let data = json!({ "id": 4, "customer": "c" });
+    let sent = [
+        (json!({ "id": 1, "customer": "c" }).to_string().into_bytes(), None),
+        (framed(2, id), Some("avro/binary")),
+        (container::of_one(schema().text(), &framed(3, 1)[5..]), Some("application/vnd.apache.avro")),
+        (event(&json!({ "data": data })).to_string().into_bytes(), Some("application/cloudevents+json")),
+        (json!({ "id": 5, "customer": "mended" }).to_string().into_bytes(), Some("avro/binary")),
+        (b"Obj\x01\x02".to_vec(), Some("application/vnd.apache.avro")),
+        (br#"{"id": "6"}"#.to_vec(), Some("application/cloudevents+json")),
+        (framed(7, 77), Some("avro/binary")),
+    ];
+    let mut records = RecordsBuilder::new("http:/orders".into(), sent.len());
+    for ((value, content_type), offset) in sent.iter().zip(0..) {
+        let headers: Vec<Header> =
+            content_type.iter().map(|said| Header { key: "content-type".into(), value: Some(said.as_bytes().to_vec()) }).collect();
+        records.push(&Record { topic: "", partition: 0, offset, timestamp: 0, key: None, value: Some(value), headers: &headers });
+    }
+    let ingest = ingest(&json!({ "http": { "path": "/orders" } }), &json!({}));
+    let reread = Reread::open(&ingest, &world.cluster("test"), &world.registry, "shop.web").await.expect("opens");
+    let read = reread.read(&Arc::new(records.finish())).await.expect("reads");
+    let ids: Vec<i64> = read.batch.columns().column(0).as_primitive::<Int64Type>().values().to_vec();
+    assert_eq!((ids, read.batch.origin().rows()), (vec![1, 2, 3, 4, 5], &[0, 1, 2, 3, 4][..]));
+    let refused: Vec<_> = read.refused.iter().map(|refusal| (refusal.record, refusal.code.as_str())).collect();
+    assert_eq!(refused, [(5, "MR0311"), (6, "MR0413"), (7, "MR0303")]);
+    let headers = |row: usize| read.batch.origin().records().headers(row);
+    assert!(headers(1).is_empty(), "the record itself is no such type");
+    let source = headers(3).iter().find(|header| header.key == "ce_source").and_then(|header| header.value.as_deref());
+    assert_eq!(source, Some(&b"/shop"[..]), "the attributes go along");
 }

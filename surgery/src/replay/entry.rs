@@ -25,7 +25,7 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) async fn open(theatre: &Theatre, ingest: &Ingest, pipeline: &str, mut producer: Producer) -> Result<Self> {
-        let reread = Reread::open(ingest, &theatre.cluster, pipeline).await?;
+        let reread = Reread::open(ingest, &theatre.cluster, &theatre.registry, pipeline).await?;
         let topic = &ingest.config.to.topic;
         let writer = Writer::open(&theatre.registry, &mut producer, topic, &ingest.schema, &ingest.key).await?;
         Ok(Self { reread, writer, producer, hop: Hop::new("ingest", pipeline) })
@@ -35,7 +35,7 @@ impl Entry {
 #[async_trait(?Send)]
 impl Destination for Entry {
     async fn attempt(&mut self, _letters: &[DeadLetter], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
-        let parsed = self.reread.read(records)?;
+        let parsed = self.reread.read(records).await?;
         self.producer.begin()?;
         let written = self.writer.write(&self.producer, &parsed.batch, &[], &self.hop.untraced())?;
         let refused = parsed.refused.iter().map(Refusal::rejection).map(|rejection| (Stage::Read, rejection));

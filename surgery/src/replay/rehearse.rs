@@ -90,7 +90,7 @@ impl<'a> Rehearsal<'a> {
             Taken::Topic(_) => Self::Topic,
             Taken::Route(id, Route::Ingest(ingest)) => {
                 let output = Output { schema: &ingest.schema, key: &ingest.key };
-                Self::Ingest(Box::new(Reread::open(ingest, &theatre.cluster, id).await?), output)
+                Self::Ingest(Box::new(Reread::open(ingest, &theatre.cluster, &theatre.registry, id).await?), output)
             }
             Taken::Route(_, Route::Transform(transform)) => Self::transform(transform)?,
             Taken::Route(_, Route::Load(load)) => Self::load(load)?,
@@ -113,7 +113,7 @@ impl<'a> Rehearsal<'a> {
         let played = match self {
             Self::Topic => return Ok(as_it_is(letter, to)),
             Self::Ingest(reread, output) => {
-                let parsed = reread.read(&records)?;
+                let parsed = reread.read(&records).await?;
                 let refused = parsed.refused.iter().map(|refusal| (Stage::Read, refusal.rejection())).collect();
                 output.fitted(Played { batch: parsed.batch, tombstone: false, rejected: refused })?
             }

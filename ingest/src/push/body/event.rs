@@ -22,7 +22,7 @@ const KAFKA: &str = "ce_";
 
 const JSON: &str = "application/json";
 /// What the value in Kafka is, whatever was sent.
-const AVRO: &str = "application/avro";
+pub(crate) const AVRO: &str = "application/avro";
 
 /// The header that says what a value is, in Kafka's binding as in HTTP.
 pub(crate) const CONTENT_TYPE: &str = "content-type";
@@ -58,6 +58,11 @@ fn flaw(attribute: &str, reason: impl Into<String>) -> Flaw {
 /// Whether the request is an event in binary mode.
 pub(crate) fn is_binary(headers: &HeaderMap) -> bool {
     REQUIRED.iter().any(|required| headers.contains_key(format!("{HTTP}{required}")))
+}
+
+/// Whether a record in Kafka is an event.
+pub(crate) fn is_of_event(headers: &[Header]) -> bool {
+    headers.iter().any(|header| header.key.strip_prefix(KAFKA) == Some("specversion"))
 }
 
 /// The event of a request in binary mode, whose body is the data.
