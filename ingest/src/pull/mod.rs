@@ -157,13 +157,14 @@ impl Puller<'_> {
         Ok(())
     }
 
-    /// Whether a bounded run is at its end: everything that was there is durable, whoever has read it.
+    /// Whether a bounded run is at its end: everything that was there is durable, whoever has read it. An instance that ends halted
+    /// does not say so, and need not wait for the others: of two that are halted each would wait for the other.
     async fn is_done(&mut self) -> Result<bool> {
         if !self.pipeline.bounded || self.listed.is_none() || !self.splits.are_done() {
             return Ok(false);
         }
         self.show();
-        Ok(self.shares.are_all_mine() || self.others_are_done().await?)
+        Ok(self.splits.any_halted() || self.shares.are_all_mine() || self.others_are_done().await?)
     }
 
     async fn others_are_done(&mut self) -> Result<bool> {

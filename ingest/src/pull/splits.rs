@@ -60,6 +60,10 @@ impl Entry {
         Ok(pulled)
     }
 
+    fn is_halted(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.halted)
+    }
+
     /// What came of the split so far.
     pub(super) fn tally(&self) -> Tally {
         self.standing.as_ref().map(|standing| standing.tally.clone()).unwrap_or_default()
@@ -125,14 +129,18 @@ impl Splits {
 
     /// Whether nothing is left to do: each split is complete, or stands halted.
     pub(super) fn are_done(&self) -> bool {
-        self.entries.values().all(|entry| entry.complete || entry.trouble.as_ref().is_some_and(|trouble| trouble.halted))
+        self.entries.values().all(|entry| entry.complete || entry.is_halted())
+    }
+
+    /// Whether a split stands halted.
+    pub(super) fn any_halted(&self) -> bool {
+        self.entries.values().any(Entry::is_halted)
     }
 
     /// Each split with whether it is complete, and why it is halted if it is.
     pub(super) fn states(&self) -> impl Iterator<Item = (&str, bool, Option<&Fault>)> {
-        let halted = |entry: &Entry| entry.trouble.as_ref().is_some_and(|trouble| trouble.halted);
-        self.entries.iter().map(move |(split, entry)| {
-            let fault = entry.trouble.as_ref().filter(|_| halted(entry)).map(|trouble| &trouble.fault);
+        self.entries.iter().map(|(split, entry)| {
+            let fault = entry.trouble.as_ref().filter(|trouble| trouble.halted).map(|trouble| &trouble.fault);
             (split.as_str(), entry.complete, fault)
         })
     }

@@ -202,6 +202,21 @@ async fn a_bounded_run_over_a_file_that_does_not_fit_ends_halted_after_the_other
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bounded_run_ends_halted_though_another_instance_has_a_file_that_does_not_fit_either() {
+    let world = World::start().await;
+    let folder = world.folder("in");
+    for file in 0..24 {
+        std::fs::write(folder.join(format!("{file:02}.csv")), "id,costumer\n1,a\n").expect("writes");
+    }
+    let pattern = folder.join("*.csv");
+    let other = world.run("one", vec![("in", files(&pattern))]).await;
+    other.await_state("in", |state| matches!(state, State::Halted { .. })).await;
+    let (states, _) = world.bounded("two", vec![("in", files(&pattern))]).await;
+    assert!(matches!(states["ingest/in"], State::Halted { .. }), "{states:?}");
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_of_once_are_those_that_were_there() {
     let world = World::start().await;
     let folder = world.folder("in");
