@@ -65,17 +65,7 @@ impl Pipeline {
     ///
     /// The thread may be blocked: other pipelines do not run on it. Must be called within a tokio runtime.
     pub fn spawn(self, work: impl AsyncFnMut(&Self) -> Result<()> + Send + 'static) -> Result<Running> {
-        let (ended, end) = oneshot::channel();
-        let (handle, name) = (Handle::current(), self.name.to_string());
-        std::thread::Builder::new()
-            .name(name)
-            .spawn(move || {
-                handle.block_on(self.supervise(work));
-                // Nobody may be waiting any more.
-                ended.send(()).ok();
-            })
-            .map_err(|error| Fault::passing(Code::Io, "starting a thread failed").because(error))?;
-        Ok(Running(end))
+        on_a_thread(&Arc::clone(&self.name), async move || self.supervise(work).await)
     }
 
     async fn supervise(&self, mut work: impl AsyncFnMut(&Self) -> Result<()>) {
@@ -126,15 +116,34 @@ impl Pipeline {
     }
 }
 
-/// A pipeline that was spawned.
+/// Runs work that blocks now and then on a thread of its own for as long as it takes. The threads that the runtime has for blocking
+/// calls are few, and for calls that end. Must be called within a tokio runtime.
+pub fn on_a_thread(name: &str, work: impl AsyncFnOnce() + Send + 'static) -> Result<Running> {
+    let (ended, end) = oneshot::channel();
+    let handle = Handle::current();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            handle.block_on(work());
+            // Nobody may be waiting any more.
+            ended.send(()).ok();
+        })
+        .map_err(|error| Fault::passing(Code::Io, "starting a thread failed").because(error))?;
+    Ok(Running { name: name.to_owned(), end })
+}
+
+/// Work that was put on a thread of its own.
 #[derive(Debug)]
-pub struct Running(oneshot::Receiver<()>);
+pub struct Running {
+    name: String,
+    end: oneshot::Receiver<()>,
+}
 
 impl Running {
     /// Waits until it has ended.
     pub async fn ended(self) {
-        if self.0.await.is_err() {
-            tracing::error!("a pipeline's thread panicked");
+        if self.end.await.is_err() {
+            tracing::error!(thread = self.name, "a thread panicked");
         }
     }
 }

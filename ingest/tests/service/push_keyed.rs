@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::world::{Service, World, answer, ingest, until};
+use crate::world::{Service, World, answer, inflated, ingest, until};
 
 fn order(id: i64) -> String {
     json!({ "id": id, "customer": "c" }).to_string()
@@ -136,5 +136,36 @@ async fn when_there_is_no_room_for_keys_the_sender_is_told_and_nothing_is_writte
     assert_eq!(post(&service, "key-0", &order(0)).await.0, 200, "what is remembered is answered");
     assert_eq!(answer(service.post(order(200))).await.0, 200, "requests without a key need no room");
     world.await_ids((0..id).chain([200])).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_whose_time_is_over_leaves_the_topic_though_the_next_request_fails() {
+    let world = World::start().await;
+    let http = json!({ "path": "/orders", "idempotency": { "window": "100ms" } });
+    let strict = ingest(&json!({ "http": http }), &json!({ "on_error": "halt" }));
+    let service = world.run("one", vec![("web", strict)]).await;
+    let has_value = async |key: &str| {
+        let keys = world.keys_of("millrace.idempotency").await;
+        keys.into_iter().find(|(name, _)| name.ends_with(key)).is_some_and(|(_, has_value)| has_value)
+    };
+    assert_eq!(post(&service, "k", &order(1)).await.0, 200);
+    assert!(has_value("k").await);
+    // The key's own partition looks at its window with each request, and that it was sent before does not matter any more.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (status, said) = post(&service, "k", &inflated(2)).await;
+        if status == 413 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{status} {said}");
+    }
+    assert!(has_value("k").await, "nothing of a request that fails is written");
+    let mut others = 0;
+    while has_value("k").await {
+        assert_eq!(post(&service, &format!("other-{others}"), &order(10 + others)).await.0, 200);
+        others += 1;
+        assert!(others < 500, "a key of the same partition takes the tombstone along");
+    }
     service.stop().await;
 }

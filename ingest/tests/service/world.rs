@@ -124,6 +124,17 @@ impl World {
         (health.states(), progress)
     }
 
+    /// Which keys of a compacted topic have a value, by what was committed last.
+    pub(crate) async fn keys_of(&self, topic: &'static str) -> BTreeMap<String, bool> {
+        let (sender, receiver) = channel();
+        let each = move |record: &Record<'_>| {
+            let key = String::from_utf8_lossy(record.key.unwrap_or_default()).into_owned();
+            sender.send((key, record.value.is_some())).unwrap_or_default();
+        };
+        compacted::read_to_end(&self.cluster("reader"), topic, each).await.expect("reads");
+        receiver.into_iter().collect()
+    }
+
     /// A service with the push pipeline `/orders`.
     pub(crate) async fn gateway(&self) -> Service {
         self.run("one", vec![("web", ingest(&json!({ "http": { "path": "/orders" } }), &json!({})))]).await

@@ -7,10 +7,9 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use millrace_model::{Code, Fault, Result};
+use millrace_runtime::pipeline;
 use millrace_runtime::service::Shutdown;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::super::answer::{Answer, Refused};
 use super::super::group::{Group, Inbox};
@@ -25,38 +24,43 @@ pub(super) const SOON: Duration = Duration::from_secs(2);
 /// A partition that this replica owns.
 pub(super) struct Lane {
     pub(super) writing: Writing,
-    pub(super) window: Window,
-    pub(super) partition: i32,
+    window: Window,
+    partition: i32,
+    /// Keys whose time is over, until the topic has forgotten them as well.
+    forgotten: Vec<Arc<str>>,
 }
 
 /// A lane that was started.
 pub(super) struct Running {
     stop: Shutdown,
-    task: JoinHandle<()>,
+    thread: pipeline::Running,
 }
 
 impl Running {
     /// Ends it when the transaction that is open, if one is, has been committed.
     pub(super) async fn stop(self) {
         self.stop.request();
-        if self.task.await.is_err() {
-            tracing::error!("a lane of idempotency keys panicked");
-        }
+        self.thread.ended().await;
     }
 }
 
 impl Lane {
+    /// Of a partition that was taken over, with the answers that its predecessors have given.
+    pub(super) fn new(writing: Writing, window: Window, partition: i32) -> Self {
+        Self { writing, window, partition, forgotten: Vec::new() }
+    }
+
     /// Runs it on a thread of its own: commits block.
-    pub(super) fn start(mut self, requests: mpsc::Receiver<Request>, failed: mpsc::UnboundedSender<Fault>) -> Running {
-        let (stop, runtime) = (Shutdown::new(), Handle::current());
-        let stopped = stop.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            if let Err(fault) = runtime.block_on(self.run(Inbox::new(requests), &stopped)) {
+    pub(super) fn start(mut self, requests: mpsc::Receiver<Request>, failed: mpsc::UnboundedSender<Fault>) -> Result<Running> {
+        let stop = Shutdown::new();
+        let (stopped, name) = (stop.clone(), format!("{}/{}", self.writing.pipeline.name, self.partition));
+        let thread = pipeline::on_a_thread(&name, async move || {
+            if let Err(fault) = self.run(Inbox::new(requests), &stopped).await {
                 // Who would hear it may be ending as well.
                 failed.send(fault).ok();
             }
-        });
-        Running { stop, task }
+        })?;
+        Ok(Running { stop, thread })
     }
 
     /// Requests that wait when it ends get no reply: their senders are told to come again.
@@ -79,27 +83,30 @@ impl Lane {
     fn commit(&mut self, group: &mut Group) -> Result<()> {
         group.drop_abandoned();
         let now = Timestamp::now();
-        let forgotten = self.window.forget(now);
+        if self.forgotten.is_empty() {
+            self.forgotten = self.window.forget(now);
+        }
         let mut keyed = Keyed::default();
         for request in &group.requests {
             let reply = self.reply(request, &mut keyed, now)?;
             keyed.replies.push(reply);
         }
-        if !(keyed.given.is_empty() && forgotten.is_empty()) {
-            self.write_keys(&forgotten, &keyed.given)?;
+        if !(keyed.given.is_empty() && self.forgotten.is_empty()) {
+            self.write_keys(&keyed.given)?;
             self.writing.commit_draft(keyed.draft)?;
+            self.forgotten.clear();
         }
         group.replies = keyed.replies;
         keyed.given.into_iter().for_each(|(key, given)| self.window.add(key, given));
         Ok(())
     }
 
-    fn write_keys(&mut self, forgotten: &[Arc<str>], given: &[(Arc<str>, Given)]) -> Result<()> {
+    fn write_keys(&mut self, given: &[(Arc<str>, Given)]) -> Result<()> {
         self.writing.begin()?;
         self.writing.before_progress()?;
         let pipeline = Arc::clone(&self.writing.pipeline.id);
         let producer = &mut self.writing.producer;
-        forgotten.iter().try_for_each(|key| window::send(producer, &pipeline, self.partition, key, None))?;
+        self.forgotten.iter().try_for_each(|key| window::send(producer, &pipeline, self.partition, key, None))?;
         given.iter().try_for_each(|(key, given)| window::send(producer, &pipeline, self.partition, key, Some(given)))
     }
 

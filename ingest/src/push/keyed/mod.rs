@@ -140,7 +140,7 @@ impl Member<'_> {
         for ((partition, producer), window) in partitions.into_iter().zip(producers).zip(windows) {
             let lane = self.lane(partition, producer, window).await?;
             let (requests, inbox) = mpsc::channel(WAITING);
-            self.lanes.insert(partition, lane.start(inbox, self.failed.clone()));
+            self.lanes.insert(partition, lane.start(inbox, self.failed.clone())?);
             self.membership.places.send_modify(|places| places.open(partition, requests));
         }
         Ok(())
@@ -165,7 +165,7 @@ impl Member<'_> {
         writing.begin()?;
         owners::announce(&mut writing.producer, &self.pipeline.id, partition, address)?;
         writing.commit()?;
-        Ok(Lane { writing, window, partition })
+        Ok(Lane::new(writing, window, partition))
     }
 
     /// Lets partitions go: what is being committed is, and what waits is told to come again.
