@@ -24,7 +24,7 @@ enum From {
     /// What was sent, by the content type that it was kept with.
     Pushed(Again),
     /// What stood in a source.
-    Pulled(Pulled),
+    Pulled(Box<Pulled>),
 }
 
 impl Reread {
@@ -37,7 +37,7 @@ impl Reread {
             Input::Source(source) => {
                 let json = JsonReader::new(&ingest.schema).ok();
                 let positions = positions::read(cluster, pipeline).await?;
-                From::Pulled(Pulled { source: source.clone(), schema: ingest.schema.clone(), json, positions })
+                From::Pulled(Box::new(Pulled { source: source.clone(), schema: ingest.schema.clone(), json, positions }))
             }
         }))
     }
