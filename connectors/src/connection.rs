@@ -67,7 +67,7 @@ impl Connection {
 
     /// Whether it keeps parked keys beside its positions (`on_error: park_key`).
     pub const fn parks(&self) -> bool {
-        false
+        matches!(self, Self::Postgres(_) | Self::Sqlite(_))
     }
 
     /// Why the table can't have the partitions that it is to have, and what to do about it.

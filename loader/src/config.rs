@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use millrace_connectors::{Mode, PartitionBy, TableConfig};
 use millrace_model::{Result, Schema};
-use millrace_runtime::project::{DeadLetterConfig, Millis, OnError, OnIncompatible, Scalar, SchemaChanges};
+use millrace_runtime::project::{DeadLetterConfig, Millis, OnError, OnIncompatible, ParkedConfig, Scalar, SchemaChanges};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,9 @@ pub struct Pipeline {
     /// What becomes of such a record.
     #[serde(default)]
     pub on_error: OnError,
+    /// How much may wait behind such records, with `on_error: park_key`.
+    #[serde(default)]
+    pub parked: ParkedConfig,
     /// What it does about later versions of the topic's schema: where it follows them, the table gets the columns that come.
     #[serde(default)]
     pub schema_changes: SchemaChanges,

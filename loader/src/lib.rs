@@ -6,6 +6,7 @@ mod intake;
 mod loads;
 mod mapping;
 mod mirror;
+mod parking;
 pub mod parts;
 pub mod reading;
 mod round;

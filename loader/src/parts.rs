@@ -1,6 +1,7 @@
 //! What records do to a table, in the order of the records.
 
-use millrace_model::Batch;
+use arrow::array::BooleanArray;
+use millrace_model::{Batch, Code, Fault, Result};
 
 /// What a part does to the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,13 @@ pub struct Part {
 impl Part {
     pub(crate) fn new(action: Action, batch: Batch) -> Self {
         Self { action, batch }
+    }
+
+    /// The same without the rows of the records that `is_out` says true of.
+    pub(crate) fn without(&self, is_out: impl Fn(u32) -> bool) -> Result<Self> {
+        let stays: BooleanArray = self.batch.origin().rows().iter().map(|&record| Some(!is_out(record))).collect();
+        let defect = |error| Fault::fatal(Code::Internal, "rows of a part can't be left out").because(error);
+        Ok(Self { action: self.action, batch: self.batch.filter(&stays).map_err(defect)? })
     }
 
     /// The record of its row number `row`; after the last one there is none.

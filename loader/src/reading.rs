@@ -104,6 +104,18 @@ impl Read {
         self.parts.iter().filter(|part| part.action == Action::Write).map(|part| part.batch.len()).sum()
     }
 
+    /// How many rows come, without those of the records that `is_out` says true of.
+    pub(crate) fn rows_but(&self, is_out: impl Fn(u32) -> bool) -> usize {
+        let rows = self.parts.iter().filter(|part| part.action == Action::Write).flat_map(|part| part.batch.origin().rows());
+        rows.filter(|&&record| !is_out(record)).count()
+    }
+
+    /// The same of the records alone that `is_out` does not say true of.
+    pub(crate) fn without(&self, is_out: impl Fn(u32) -> bool) -> Result<Self> {
+        let parts = self.parts.iter().map(|part| part.without(&is_out)).collect::<Result<_>>()?;
+        Ok(Self { parts, bounds: self.bounds.clone(), undecoded: self.undecoded.clone(), unfit: self.unfit.clone() })
+    }
+
     /// Whether a load ends here, so that it matters how many partitions the topic has.
     pub fn ends_load(&self) -> bool {
         self.bounds.iter().any(|bound| bound.edge == Edge::End)

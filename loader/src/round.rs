@@ -34,12 +34,40 @@ impl Round {
 
     /// The records are staged or rejected.
     pub(crate) fn cover(&mut self, records: &Records, staged: usize, trace: BatchTrace) {
-        self.began.get_or_insert_with(Instant::now);
+        records.advance(&mut self.reached);
         self.rows += staged;
+        self.take(records, trace);
+    }
+
+    /// The records are staged, rejected or kept, and some may have waited: those are behind the positions, which they do not move.
+    pub(crate) fn cover_in_line(&mut self, records: &Records, trace: BatchTrace) {
+        let mut advanced = Offsets::new();
+        records.advance(&mut advanced);
+        for (partition, offset) in advanced {
+            self.stand(&partition);
+            let reached = self.reached.entry(partition).or_default();
+            *reached = offset.max(*reached);
+        }
+        self.take(records, trace);
+    }
+
+    /// The round moves the position of the partition, if only to where it is: its commit is fenced by it.
+    pub(crate) fn stand(&mut self, partition: &TopicPartition) {
+        if let Some(&held) = self.held.get(partition) {
+            self.reached.entry(partition.clone()).or_insert(held);
+        }
+    }
+
+    /// So many rows have been staged for good.
+    pub(crate) fn land(&mut self, rows: usize) {
+        self.rows += rows;
+    }
+
+    fn take(&mut self, records: &Records, trace: BatchTrace) {
+        self.began.get_or_insert_with(Instant::now);
         self.records += records.len();
         self.bytes += records.values().value_data().len();
         self.oldest = self.oldest.into_iter().chain(records.timestamps().iter().copied()).min();
-        records.advance(&mut self.reached);
         self.traces.push(trace);
     }
 
@@ -128,6 +156,18 @@ mod tests {
         let mut round = Round::default();
         cover(&mut round, &[(2, 0)]);
         assert!(round.from().is_empty());
+    }
+
+    #[test]
+    fn what_has_waited_moves_no_position_and_is_fenced_by_it_all_the_same() {
+        let mut round = Round::default();
+        round.hold(Offsets::from([(partition(0), 9)]));
+        let waited = records(&[(0, 4), (0, 5)]);
+        round.cover_in_line(&waited, Hop::new("loader", "test").batch(&waited));
+        assert_eq!((round.from(), round.to()), (Offsets::from([(partition(0), 9)]), &Offsets::from([(partition(0), 9)])));
+        let new = records(&[(0, 9)]);
+        round.cover_in_line(&new, Hop::new("loader", "test").batch(&new));
+        assert_eq!(round.to(), &Offsets::from([(partition(0), 10)]));
     }
 
     #[test]

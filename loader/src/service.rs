@@ -9,6 +9,8 @@
 //!
 //! The target's positions are the truth; the group's offsets in Kafka are reported for lag only.
 
+mod in_line;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +25,8 @@ use millrace_runtime::telemetry::{BatchTrace, Outcome};
 use tracing::Instrument as _;
 
 use crate::config;
-use crate::reading::Reading;
+use crate::parking::Lot;
+use crate::reading::{Read, Reading};
 use crate::round::Round;
 
 /// A round is committed when it covers so many records, or records of so many bytes, before its interval is over: sinks keep a
@@ -65,6 +68,8 @@ pub async fn run(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: 
         sink,
         consumer,
         round: Round::default(),
+        turned: false,
+        lot: Lot::open(load, cluster, &pipeline.id).await?,
     };
     pipeline.health.running();
     let ended = worker.work(load.config.commit_interval.duration()).await;
@@ -83,6 +88,10 @@ struct Worker<'a> {
     sink: Box<dyn Sink>,
     consumer: Consumer,
     round: Round,
+    /// Whether the table takes rows of another schema from this round on.
+    turned: bool,
+    /// Parked keys, where the pipeline parks them.
+    lot: Option<Lot>,
 }
 
 impl Worker<'_> {
@@ -93,6 +102,7 @@ impl Worker<'_> {
                 biased;
                 () = self.pipeline.shutdown.requested() => return self.commit().await,
                 () = until(due) => self.commit().await?,
+                marks = Lot::marks(&mut self.lot) => self.settled(&marks?).await?,
                 event = self.consumer.next() => self.take(event?).await?,
             }
             if self.round.records() >= ROUND_RECORDS || self.round.bytes() >= ROUND_BYTES {
@@ -114,6 +124,7 @@ impl Worker<'_> {
         self.commit().await?;
         let claimed = self.sink.claim(&assigned.partitions).await?;
         self.round.hold(claimed.clone());
+        self.take_over(&assigned.partitions, &claimed).await?;
         assigned.start_at(claimed);
         Ok(())
     }
@@ -125,6 +136,7 @@ impl Worker<'_> {
         self.commit().await?;
         for partition in &revoked.partitions {
             self.round.release(partition);
+            self.lot.iter_mut().for_each(|lot| lot.parking.give_up(partition.partition));
             self.pipeline.metrics.forget_lag(&partition.topic, partition.partition);
         }
         Ok(())
@@ -144,6 +156,18 @@ impl Worker<'_> {
         if read.ends_load() {
             read = read.of_partitions(topics::partitions(self.cluster, records.topic()).await?);
         }
+        if self.lot.is_some() {
+            self.stage_in_line(records, read, &mut trace).await?;
+            self.round.cover_in_line(records, trace);
+        } else {
+            self.stage(records, read, trace).await?;
+        }
+        tracing::debug!(records = records.len(), "staged");
+        self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    async fn stage(&mut self, records: &Arc<Records>, read: Read, mut trace: BatchTrace) -> Result<()> {
         let refused = read.stage(&mut *self.sink).await?;
         let staged = read.rows().saturating_sub(refused.len());
         // Their dead letters are durable when the round's commit has waited for them.
@@ -151,8 +175,6 @@ impl Worker<'_> {
         self.rejecter.reject(&mut self.producer, records, &Stage::Write, read.unfit, &mut trace)?;
         self.rejecter.reject(&mut self.producer, records, &Stage::Write, refused, &mut trace)?;
         self.round.cover(records, staged, trace);
-        tracing::debug!(records = records.len(), "staged");
-        self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
         Ok(())
     }
 
@@ -162,6 +184,7 @@ impl Worker<'_> {
         while let Some(turn) = self.reading.learn(self.registry, records).await? {
             self.commit().await?;
             self.reading.turn(turn, &mut *self.sink).await?;
+            self.turned = true;
         }
         Ok(())
     }
@@ -169,6 +192,9 @@ impl Worker<'_> {
     async fn commit(&mut self) -> Result<()> {
         if self.round.began().is_none() {
             return Ok(());
+        }
+        if self.lot.is_some() {
+            return self.commit_in_line().await;
         }
         let started = Instant::now();
         let refused = self.sink.settle().await?;
@@ -183,6 +209,7 @@ impl Worker<'_> {
 
     fn committed(&mut self, started: Instant, refusals: usize) -> Result<()> {
         let committed = self.round.committed();
+        self.turned = false;
         let metrics = &self.pipeline.metrics;
         self.round.tally.written(committed.rows.saturating_sub(refusals) as u64, 0);
         self.round.tally.commit(metrics);

@@ -6,6 +6,7 @@ use crate::batch::{Batch, Origin};
 use crate::bound::LoadBound;
 use crate::code::Code;
 use crate::fault::{Fault, Result};
+use crate::parked::{ParkedChanges, ParkedHeads};
 use crate::position::{Offsets, TopicPartition};
 use crate::rejected::{Rejected, Rejection};
 use crate::schema::Schema;
@@ -77,6 +78,19 @@ pub trait Sink: Send {
     /// [`Code::TargetSchema`] when the target can't take such rows; it is as it was, and goes on taking the others.
     async fn reshape(&mut self, _schema: &Schema) -> Result<()> {
         Err(Fault::operator(Code::TargetSchema, "this target keeps the columns that it was made with"))
+    }
+
+    /// The parked keys of partitions that were claimed.
+    ///
+    /// Only a pipeline that parks keys asks for them. A sink whose target keeps none need not answer to it.
+    async fn parked(&mut self, _partitions: &[TopicPartition]) -> Result<ParkedHeads> {
+        Err(Fault::fatal(Code::Internal, "this target keeps no parked keys"))
+    }
+
+    /// Changes parked keys, inside the transaction: between `settle` and `commit`, which makes them durable with the positions of their
+    /// partitions, or not at all.
+    async fn park(&mut self, _changes: &ParkedChanges) -> Result<()> {
+        Err(Fault::fatal(Code::Internal, "this target keeps no parked keys"))
     }
 
     /// Brings what is staged into the target, inside the transaction; returns what the target refused, each with its

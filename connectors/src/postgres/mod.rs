@@ -21,6 +21,7 @@ mod fault;
 mod fold;
 mod growth;
 mod numeric;
+mod parked;
 mod partitions;
 mod positions;
 mod query;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_model::{Commit, LoadBound, Offsets, Rejected, Result, TopicPartition};
+use millrace_model::{Commit, LoadBound, Offsets, ParkedChanges, ParkedHeads, Rejected, Result, TopicPartition};
 use millrace_runtime::resilience::Link;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
@@ -18,6 +18,7 @@ use super::connect::{Access, connect};
 use super::copy::{Copy, Marks};
 use super::fault::{fault, refusal};
 use super::fold::Partial;
+use super::parked::ParkedKeys;
 use super::partitions::{self, Partitions};
 use super::positions::Positions;
 use super::replacing;
@@ -37,6 +38,7 @@ pub(super) struct Session {
     link: Link,
     catalogue: Arc<Catalogue>,
     positions: Positions,
+    parked: ParkedKeys,
     copy: String,
     stage: Option<Stage>,
     partitions: Option<Partitions>,
@@ -55,6 +57,7 @@ impl Session {
     async fn prepare(mut connection: PgConnection, config: &Config, target: &Target) -> Result<Self> {
         let link = config.link().clone();
         let positions = Positions::of(config, &target.table.pipeline);
+        let parked = ParkedKeys::of(config, &target.table.pipeline);
         positions.ensure(&mut connection).await?;
         let definition = target.definition()? + &partitions::of_hash(target, &config.schema);
         ensure(&mut connection, &target.name, &definition).await?;
@@ -65,7 +68,7 @@ impl Session {
         let partitions = Partitions::of(target, &config.schema);
         let catalogue = Arc::new(Catalogue { target: target.clone(), columns: Vec::new() });
         let (copy, stage) = (String::new(), None);
-        let mut session = Self { connection, link, catalogue, positions, copy, stage, partitions, replacing, shape, open: false };
+        let mut session = Self { connection, link, catalogue, positions, parked, copy, stage, partitions, replacing, shape, open: false };
         session.fit(target).await?;
         Ok(session)
     }
@@ -143,6 +146,17 @@ impl Session {
     pub(super) async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         self.roll_back().await?;
         self.positions.claim(&mut self.connection, partitions).await
+    }
+
+    /// The parked keys of partitions.
+    pub(super) async fn parked(&mut self, partitions: &[TopicPartition]) -> Result<ParkedHeads> {
+        self.parked.read(&mut self.connection, partitions).await
+    }
+
+    /// Changes parked keys, in the round's transaction.
+    pub(super) async fn park(&mut self, changes: &ParkedChanges) -> Result<()> {
+        self.begin().await?;
+        self.parked.change(&mut self.connection, changes).await
     }
 
     /// Copies rows as they come: to the stage where there is one, else straight into the target. A server that refuses rows

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, Rejected, Rejection, Result, Schema, Sink, TopicPartition};
+use millrace_model::{
+    Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Sink,
+    TopicPartition,
+};
 
 use super::catalogue::{Catalogue, defect};
 use super::config::Config;
@@ -52,6 +55,18 @@ impl PostgresSink {
 
     fn take(&mut self) -> State {
         std::mem::replace(&mut self.state, State::Gone)
+    }
+
+    /// The session, of a round that is settled or has not begun.
+    fn settled(&mut self) -> Result<Session> {
+        match self.take() {
+            State::Idle(session) => Ok(session),
+            unfinished @ (State::Copying(_) | State::Refused(_)) => {
+                self.state = unfinished;
+                Err(unsettled())
+            }
+            State::Gone => Err(gone()),
+        }
     }
 
     /// Hands rows to the round's COPY, which is started if need be.
@@ -164,6 +179,20 @@ impl Sink for PostgresSink {
             Err(fault) => return Err(fault),
         }
         self.catalogue = session.catalogue();
+        self.state = State::Idle(session);
+        Ok(())
+    }
+
+    async fn parked(&mut self, partitions: &[TopicPartition]) -> Result<ParkedHeads> {
+        let mut session = self.settled()?;
+        let heads = self.config.link().step(session.parked(partitions)).await?;
+        self.state = State::Idle(session);
+        Ok(heads)
+    }
+
+    async fn park(&mut self, changes: &ParkedChanges) -> Result<()> {
+        let mut session = self.settled()?;
+        self.config.link().step(session.park(changes)).await?;
         self.state = State::Idle(session);
         Ok(())
     }

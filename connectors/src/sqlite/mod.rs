@@ -27,6 +27,7 @@ mod connect;
 mod describe;
 mod examine;
 mod fault;
+mod parked;
 mod positions;
 mod query;
 mod session;

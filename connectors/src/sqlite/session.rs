@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, Rejected, Rejection, Result, Stage, TopicPartition};
+use millrace_model::{
+    Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Stage, TopicPartition,
+};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 
@@ -14,7 +16,7 @@ use super::connect::connect;
 use super::fault::{fault, refusal};
 use super::statements::Statements;
 use super::target::{compare, compare_grown, ensure, grow};
-use super::{positions, values};
+use super::{parked, positions, values};
 use crate::table::{Attempt, Outcome, Refused, Replaced, Replacing, Target, check_columns, land, quoted, unfit, unsettled};
 use crate::table_config::Mode;
 
@@ -73,6 +75,17 @@ impl Session {
             self.open = false;
         }
         positions::claim(&mut self.connection, &self.target.table.pipeline, partitions).await
+    }
+
+    /// The parked keys of partitions.
+    pub(super) async fn parked(&mut self, partitions: &[TopicPartition]) -> Result<ParkedHeads> {
+        parked::read(&mut self.connection, &self.target.table.pipeline, partitions).await
+    }
+
+    /// Changes parked keys, in the round's transaction.
+    pub(super) async fn park(&mut self, changes: &ParkedChanges) -> Result<()> {
+        self.begin().await?;
+        parked::change(&mut self.connection, &self.target.table.pipeline, changes).await
     }
 
     /// Sorts out the rows that can be seen not to fit.

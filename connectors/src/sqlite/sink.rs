@@ -1,7 +1,10 @@
 //! The sink.
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, Rejected, Rejection, Result, Schema, Sink, TopicPartition};
+use millrace_model::{
+    Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Sink,
+    TopicPartition,
+};
 
 use super::config::Config;
 use super::session::{Change, Session, defect};
@@ -111,6 +114,23 @@ impl Sink for SqliteSink {
             self.session = Some(session);
         }
         done
+    }
+
+    async fn parked(&mut self, partitions: &[TopicPartition]) -> Result<ParkedHeads> {
+        let mut session = self.take()?;
+        let heads = self.config.link().step(session.parked(partitions)).await?;
+        self.session = Some(session);
+        Ok(heads)
+    }
+
+    async fn park(&mut self, changes: &ParkedChanges) -> Result<()> {
+        if !self.staged.is_empty() {
+            return Err(unsettled());
+        }
+        let mut session = self.take()?;
+        self.config.link().step(session.park(changes)).await?;
+        self.session = Some(session);
+        Ok(())
     }
 
     async fn settle(&mut self) -> Result<Vec<Rejected>> {

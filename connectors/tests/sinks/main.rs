@@ -5,6 +5,7 @@
 mod everything;
 mod failover;
 mod growth;
+mod parked;
 mod partitions;
 mod postgres;
 mod redshift;
@@ -88,10 +89,16 @@ macro_rules! every_table {
 
 mod sqlite_conforms {
     every_table! { crate::warehouse::Sqlite::of }
+    run! { crate::warehouse::Sqlite::of;
+        parked_keys_change_with_the_positions_or_not_at_all
+    }
 }
 
 mod postgres_conforms {
     every_table! { crate::warehouse::Postgres::new }
+    run! { crate::warehouse::Postgres::new;
+        parked_keys_change_with_the_positions_or_not_at_all
+    }
 }
 
 // Not here: tests of what only the others have (constraints that are enforced, unique indexes, columns that fill themselves in a fixed

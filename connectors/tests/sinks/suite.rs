@@ -1,6 +1,7 @@
 //! What every sink must do.
 
 pub(crate) use crate::growth::*;
+pub(crate) use crate::parked::*;
 
 use futures::future::join_all;
 use futures::poll;

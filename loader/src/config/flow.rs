@@ -71,8 +71,8 @@ impl Pipeline {
             let problem = Problem::error(Code::ProjectFlow, &["mode"], format!("{} can't be loaded in `mode: {}`", able.name, self.mode));
             return problem.kind(Kind::Mode).help(format!("it can in {modes}")).into();
         }
-        if self.on_error == OnError::ParkKey && !connection.parks() {
-            let problem = Problem::error(Code::ProjectFlow, &["on_error"], format!("{} can't keep parked keys", able.name));
+        if let Some(why) = self.unparkable(connection) {
+            let problem = Problem::error(Code::ProjectFlow, &["on_error"], format!("`park_key` can't be: {why}"));
             return problem.kind(Kind::Settings).expected("`dead_letter` or `halt`".to_owned()).into();
         }
         if let Some(misfit) = connection.partition_misfit(table, schema) {
@@ -84,6 +84,17 @@ impl Pipeline {
                 Types { target, problems: self.idle().collect(), ..Types::default() }
             }
             Err(fault) => unfit(&fault).into(),
+        }
+    }
+
+    /// Why keys can't be parked that are to be.
+    fn unparkable(&self, connection: &Connection) -> Option<String> {
+        match self.mode {
+            _ if self.on_error != OnError::ParkKey => None,
+            _ if !connection.parks() => Some(format!("{} keeps no parked keys beside its positions", connection.capabilities().name)),
+            Mode::Mirror => Some("a truncation is of all keys, and can't wait for one".to_owned()),
+            Mode::Replace => Some("a load that ends takes the place of the table, and can't wait for a key".to_owned()),
+            Mode::Append | Mode::Upsert | Mode::InsertIgnore => None,
         }
     }
 

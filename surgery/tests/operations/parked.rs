@@ -1,11 +1,12 @@
-//! A transform that parks keys, in this process, and what releases them.
+//! A transform and a load that park keys, in this process, and what releases them.
 
 use std::time::Duration;
 
+use millrace_loader::service::{self as loading, Load};
 use millrace_runtime::kafka::{Outgoing, Producer};
 use millrace_runtime::parking;
 use millrace_runtime::pipeline::{Pipeline, Running};
-use millrace_runtime::project::{OnError, ParkedConfig};
+use millrace_runtime::project::{Millis, OnError, ParkedConfig};
 use millrace_runtime::service::{Health, Shutdown};
 use millrace_surgery::Route;
 use millrace_surgery::discard::discard;
@@ -22,6 +23,14 @@ struct Service {
 }
 
 impl Service {
+    fn load(world: &World, load: &Load) -> Self {
+        let (health, shutdown) = (Health::new(), Shutdown::new());
+        let pipeline = Pipeline::new("loader", "shop", "table", &health, &shutdown);
+        let (load, cluster, registry) = (load.clone(), world.theatre.cluster.clone(), world.theatre.registry.clone());
+        let work = async move |pipeline: &Pipeline| loading::run(&load, &cluster, &registry, pipeline).await;
+        Self { running: pipeline.spawn(work).expect("starts"), shutdown, health }
+    }
+
     fn start(world: &World, transform: &Transform) -> Self {
         let (health, shutdown) = (Health::new(), Shutdown::new());
         let pipeline = Pipeline::new("transform", "shop", "clean", &health, &shutdown);
@@ -41,6 +50,36 @@ fn parking_transform(world: &World) -> Transform {
     let mut transform = transform.clone();
     transform.config.on_error = OnError::ParkKey;
     *transform
+}
+
+/// The load, into a table that takes no negative amounts: what it refuses shows when a round is settled.
+async fn parking_load(world: &World) -> Load {
+    let Some(Route::Load(load)) = world.theatre.routes.get("shop.table") else { panic!("a load") };
+    let mut load = load.clone();
+    load.config.on_error = OnError::ParkKey;
+    load.config.commit_interval = Millis::new(50);
+    let table = "CREATE TABLE orders (id INTEGER NOT NULL, customer TEXT NOT NULL, amount REAL NOT NULL CHECK (amount >= 0), note TEXT)";
+    load.connection.define(&[table.to_owned()]).await.expect("makes the table");
+    *load
+}
+
+async fn until_loaded(world: &World, ids: &[i64]) {
+    let seen = tokio::time::timeout(PATIENCE, async {
+        while world.ids_as_they_came().await != ids {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(seen.await.is_ok(), "expected {ids:?}, found {:?}", world.ids_as_they_came().await);
+}
+
+/// Replays until the load has passed the letters' records and they have gone.
+async fn replay_all(world: &World) {
+    let done = tokio::time::timeout(PATIENCE, async {
+        while world.replay(&patched("amount = abs(amount)")).await.iter().any(|(_, told)| told.starts_with("impossible")) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    done.await.expect("replays");
 }
 
 async fn publish(world: &World, orders: &[(i64, &str, f64)]) {
@@ -149,5 +188,36 @@ async fn a_pipeline_that_would_hold_more_than_it_may_halts_and_keeps_what_it_has
     let states = format!("{:?}", service.health.states());
     assert!(states.contains("MR0807"), "{states}");
     assert_eq!(open(&world).await, [(0, 1)], "nothing of the third is written");
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_behind_one_that_the_table_refuses_wait_though_they_were_staged_with_it() {
+    let world = World::start().await;
+    let load = parking_load(&world).await;
+    publish(&world, &[(0, "ann", 1.0), (1, "ann", -1.0), (2, "bob", 1.0), (3, "ann", 1.0), (4, "ann", -1.0), (5, "ann", 1.0)]).await;
+    let service = Service::load(&world, &load);
+    until_loaded(&world, &[0, 2]).await;
+    until_open(&world, &[(1, 3)]).await;
+
+    replay_all(&world).await;
+    until_loaded(&world, &[0, 2, 1, 3]).await;
+    until_open(&world, &[(4, 1)]).await;
+
+    service.stop().await;
+    publish(&world, &[(6, "ann", 1.0), (7, "bob", 1.0)]).await;
+    let service = Service::load(&world, &load);
+    until_loaded(&world, &[0, 2, 1, 3, 7]).await;
+    until_open(&world, &[(4, 2)]).await;
+    service.stop().await;
+
+    discard_all(&world).await;
+    publish(&world, &[(8, "ann", 1.0)]).await;
+    let service = Service::load(&world, &load);
+    until_loaded(&world, &[0, 2, 1, 3, 7, 5, 6, 8]).await;
+    service.stop().await;
+    let service = Service::load(&world, &load);
+    publish(&world, &[(9, "ann", 1.0)]).await;
+    until_loaded(&world, &[0, 2, 1, 3, 7, 5, 6, 8, 9]).await;
     service.stop().await;
 }

@@ -168,6 +168,12 @@ impl World {
         answer.rows.into_iter().map(|mut row| row.remove(0)).collect()
     }
 
+    /// The same in the order in which they came.
+    pub(crate) async fn ids_as_they_came(&self) -> Vec<i64> {
+        let answer = connection(&self.folder).query("SELECT id FROM orders ORDER BY rowid").await.expect("asks");
+        answer.rows.iter().map(|row| row[0].as_deref().expect("an id").parse().expect("a number")).collect()
+    }
+
     pub(crate) fn other_table(&self) -> std::path::PathBuf {
         self.folder.path().join("shop.db")
     }

@@ -12,6 +12,7 @@ mod idempotency;
 mod kill;
 mod missing_topics;
 mod outages;
+mod parking;
 mod peers;
 mod replicas;
 mod schemas;
