@@ -34,7 +34,7 @@ impl SourceConfig {
     /// What asks whether the system is there that the source reads, if it is one to ask.
     pub fn prober(&self, connections: &Connections) -> Option<Probe> {
         match self {
-            Self::Files(_) => None,
+            Self::Files(files) => files.prober(),
             Self::Query(query) => connections.get(&query.connection).map(Connection::prober),
         }
     }

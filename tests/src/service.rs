@@ -131,6 +131,12 @@ impl Service {
         Some((answer.status().as_u16(), answer.json().await.ok()?))
     }
 
+    /// What `/health/connections` says.
+    pub async fn connections(&self) -> Value {
+        let answer = self.client.get(format!("http://{}/health/connections", self.admin)).send().await.expect("health is served");
+        answer.json().await.expect("health is JSON")
+    }
+
     /// How many `what` (as in `records_in`) the service has counted of a pipeline, over all other labels.
     pub async fn counted(&self, service: &str, pipeline: &str, what: &str) -> u64 {
         let (family, label) = (format!("millrace_{service}_{what}_total{{"), format!("pipeline=\"{pipeline}\""));

@@ -1,5 +1,7 @@
 //! `millrace check`: what is wrong with a project, before anything runs.
 
+mod reached;
+
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -8,13 +10,14 @@ use millrace_provision::pull::{Drift, SchemaFolder};
 use millrace_provision::{Facts, Wanted, differences, facts, finding, unanswered};
 use millrace_runtime::project::{Checked, Finding, Location, Places};
 
+use self::reached::Reached;
 use crate::args::Check;
 use crate::commands::schema::drift;
 use crate::project::{self, Loaded, Project, folder, shown, summary};
 
 pub(crate) async fn execute(args: &Check) -> anyhow::Result<ExitCode> {
     let location = args.profile.of(&args.project);
-    let checked = if args.connected { connected(location).await? } else { project::check(location) };
+    let (checked, reached) = if args.connected { connected(location).await? } else { (project::check(location), Vec::new()) };
     let failed = checked.findings.has_errors() || checked.project.is_none();
     if args.json {
         println!("{:#}", checked.findings.to_json());
@@ -23,20 +26,24 @@ pub(crate) async fn execute(args: &Check) -> anyhow::Result<ExitCode> {
         if !failed {
             println!("The project is sound.\n{}", summary(&checked.flow));
         }
+        reached.iter().for_each(|one| println!("{}", one.line()));
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Adds what only servers know. They are asked for a project that is sound: another one's needs are not known.
-async fn connected(location: Location<'_>) -> anyhow::Result<Checked<Project>> {
+/// Adds what only servers know, and how each answers. They are asked for a project that is sound: another one's needs are not known.
+async fn connected(location: Location<'_>) -> anyhow::Result<(Checked<Project>, Vec<Reached>)> {
     let mut checked = Loaded::check(location);
     let sound = checked.clone().runnable().ok();
-    let Some(loaded) = sound.map(|(project, flow, _)| Loaded::new(project, flow)) else { return Ok(checked) };
+    let Some(loaded) = sound.map(|(project, flow, _)| Loaded::new(project, flow)) else { return Ok((checked, Vec::new())) };
     let wanted = loaded.wanted()?;
-    let facts = facts::read(&wanted, &loaded.cluster("check"), &loaded.registry()?).await;
+    let (cluster, registry) = (loaded.cluster("check"), loaded.registry()?);
+    let reached = reached::ask(&loaded, &cluster, &registry).await;
+    let facts = facts::read(&wanted, &cluster, &registry).await;
     checked.findings.add(found(&wanted, &facts, &checked.places));
+    checked.findings.add(reached.iter().filter_map(|one| one.finding(&wanted, &checked.places)).collect());
     checked.findings.add(drifted(&loaded, &folder(location.path), &checked.places).await?);
-    Ok(checked)
+    Ok((checked, reached))
 }
 
 /// What pulled schemas are no more.

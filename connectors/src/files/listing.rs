@@ -6,6 +6,7 @@ use std::time::Duration;
 use millrace_model::{Code, Fault, Position, Records, Result, Schema};
 use millrace_runtime::formats::csv::{CsvReader, Dialect};
 use millrace_runtime::formats::{JsonReader, Parsed};
+use millrace_runtime::resilience::Probe;
 
 use super::config::{After, Compression, Config, Format, Mode};
 use super::format::Reading;
@@ -92,6 +93,11 @@ impl Config {
             Self { format: Some(format), .. } if matches!(Reading::from(*format), Reading::Blocks(_)) => wrong("is for CSV and NDJSON"),
             _ => Ok(()),
         }
+    }
+
+    /// What asks whether the place of the files is there, where it is one to ask.
+    pub fn prober(&self) -> Option<Probe> {
+        self.store().ok()?.prober()
     }
 
     fn store(&self) -> Result<Store> {

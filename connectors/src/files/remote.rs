@@ -9,8 +9,9 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use glob::{MatchOptions, Pattern};
 use millrace_model::{Code, Fault, Result};
+use millrace_runtime::resilience::{Link, Probe};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -19,9 +20,6 @@ use super::moving;
 use super::store::{Facts, Found, Raw};
 use crate::objects::{self, ObjectStoreConfig, Scheme, StoreUrl};
 
-/// How long a store may be silent.
-const SILENCE: Duration = Duration::from_secs(30);
-
 /// `*` stays within a name, as on this machine.
 const MATCHING: MatchOptions = MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 
@@ -29,6 +27,7 @@ const MATCHING: MatchOptions = MatchOptions { case_sensitive: true, require_lite
 #[derive(Debug, Clone)]
 pub(super) struct Remote {
     store: Arc<dyn ObjectStore>,
+    link: Link,
     url: StoreUrl,
     /// Absent when the URL is of one object.
     pattern: Option<Pattern>,
@@ -47,7 +46,24 @@ impl Remote {
             .then(|| Pattern::new(&url.key))
             .transpose()
             .map_err(|error| Fault::operator(Code::ProjectSyntax, format!("`{}` is not a pattern of names", url.key)).because(error))?;
-        Ok(Self { store: objects::open(&url, connection)?, url, pattern })
+        Ok(Self { store: objects::open(&url, connection)?, link: objects::link(&url, connection), url, pattern })
+    }
+
+    /// What asks whether the store is there: for its first object, or for the one that the URL names.
+    pub(super) fn prober(&self) -> Probe {
+        let remote = self.clone();
+        Probe::new(&self.link, move || {
+            let remote = remote.clone();
+            async move { remote.probe().await }
+        })
+    }
+
+    async fn probe(&self) -> Result<()> {
+        if self.pattern.is_none() {
+            return self.facts_of_key(&self.url.key).await.map(drop);
+        }
+        let mut listing = self.store.list(self.prefix().as_ref());
+        self.patiently(&format!("listing {}", self.url.base), listing.try_next()).await.map(drop)
     }
 
     pub(super) async fn list(&self) -> Result<Vec<Found>> {
@@ -94,13 +110,10 @@ impl Remote {
 
     async fn facts_of_key(&self, key: &str) -> Result<Option<Facts>> {
         let location = self.location(key)?;
-        let asked = timeout(SILENCE, self.store.head(&location)).await;
-        match asked {
-            Ok(Err(object_store::Error::NotFound { .. })) => Ok(None),
-            Ok(asked) => {
-                asked.map(|meta| Some(facts(&meta))).map_err(|error| objects::fault(&format!("asking for {}", self.name(key)), &error))
-            }
-            Err(_) => Err(silent(&format!("asking for {}", self.name(key)))),
+        match self.store.head(&location).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Ok(meta) => Ok(Some(facts(&meta))),
+            Err(error) => Err(objects::fault(&format!("asking for {}", self.name(key)), &error)),
         }
     }
 
@@ -110,19 +123,19 @@ impl Remote {
         let doing = format!("reading {name}");
         let whole = GetOptions { if_match: version.tag().map(str::to_owned), ..GetOptions::default() };
         let (result, skip) = if from == 0 {
-            (self.get(&location, whole).await, 0)
+            (self.store.get_opts(&location, whole).await, 0)
         } else {
             let ranged = GetOptions { range: Some(GetRange::Offset(from)), ..whole.clone() };
-            match self.get(&location, ranged).await {
+            match self.store.get_opts(&location, ranged).await {
                 // A server that gives no parts gives the whole, whose beginning is passed over.
-                Err(Some(object_store::Error::NotSupported { .. })) if self.url.scheme == Scheme::Http => {
-                    (self.get(&location, whole).await, from)
+                Err(object_store::Error::NotSupported { .. }) if self.url.scheme == Scheme::Http => {
+                    (self.store.get_opts(&location, whole).await, from)
                 }
                 other => (other, 0),
             }
         };
-        let result = result.map_err(|error| error.map_or_else(|| silent(&doing), |error| opening(&doing, &error)))?;
-        let body = Body { stream: result.into_stream(), handle: Handle::current(), rest: Bytes::new() };
+        let result = result.map_err(|error| opening(&doing, &error))?;
+        let body = Body { stream: result.into_stream(), silence: self.link.answer_within(), handle: Handle::current(), rest: Bytes::new() };
         if skip == 0 { Ok(Raw(body)) } else { skipped(Raw(body), skip, &doing).await }
     }
 
@@ -135,17 +148,15 @@ impl Remote {
                 let message = format!("{name} was read, and can't be moved to {}: it is there", folder.as_str());
                 return Err(Fault::operator(Code::FileUnreadable, message));
             }
-            match timeout(SILENCE, self.store.copy(&location, &to)).await {
+            match self.store.copy(&location, &to).await {
                 // It was moved before.
-                Ok(Err(object_store::Error::NotFound { .. })) => return Ok(()),
-                Ok(copied) => copied.map_err(|error| objects::fault(&format!("copying {name} to {to}"), &error))?,
-                Err(_) => return Err(silent(&format!("copying {name}"))),
+                Err(object_store::Error::NotFound { .. }) => return Ok(()),
+                copied => copied.map_err(|error| objects::fault(&format!("copying {name} to {to}"), &error))?,
             }
         }
-        match timeout(SILENCE, self.store.delete(&location)).await {
-            Ok(Ok(()) | Err(object_store::Error::NotFound { .. })) => Ok(()),
-            Ok(Err(error)) => Err(objects::fault(&format!("deleting {name}"), &error)),
-            Err(_) => Err(silent(&format!("deleting {name}"))),
+        match self.store.delete(&location).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(objects::fault(&format!("deleting {name}"), &error)),
         }
     }
 
@@ -176,12 +187,10 @@ impl Remote {
         }
     }
 
-    async fn get(&self, location: &Path, options: GetOptions) -> Result<GetResult, Option<object_store::Error>> {
-        timeout(SILENCE, self.store.get_opts(location, options)).await.map_err(|_| None)?.map_err(Some)
-    }
-
+    /// Further pages of an answer are no requests of their own.
     async fn patiently<T>(&self, doing: &str, work: impl Future<Output = object_store::Result<T>>) -> Result<T> {
-        let done = timeout(SILENCE, work).await.map_err(|_| silent(doing))?;
+        let silence = self.link.answer_within();
+        let done = timeout(silence, work).await.map_err(|_| silent(doing, silence))?;
         done.map_err(|error| objects::fault(doing, &error))
     }
 }
@@ -195,8 +204,8 @@ fn opening(doing: &str, error: &object_store::Error) -> Fault {
     }
 }
 
-fn silent(doing: &str) -> Fault {
-    Fault::passing(Code::StoreUnavailable, format!("{doing} failed: the store said nothing for {} s", SILENCE.as_secs()))
+fn silent(doing: &str, silence: Duration) -> Fault {
+    Fault::passing(Code::StoreUnavailable, format!("{doing} failed: the store said nothing for {silence:?}"))
 }
 
 async fn skipped(body: Raw<Body>, skip: u64, doing: &str) -> Result<Raw<Body>> {
@@ -216,6 +225,8 @@ fn facts(meta: &ObjectMeta) -> Facts {
 /// An object's bytes as they come, for a thread that may block.
 pub(super) struct Body {
     stream: BoxStream<'static, object_store::Result<Bytes>>,
+    /// How long the store may say nothing.
+    silence: Duration,
     handle: Handle,
     rest: Bytes,
 }
@@ -223,7 +234,7 @@ pub(super) struct Body {
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         while self.rest.is_empty() {
-            match self.handle.block_on(timeout(SILENCE, self.stream.next())) {
+            match self.handle.block_on(timeout(self.silence, self.stream.next())) {
                 Ok(Some(bytes)) => self.rest = bytes.map_err(|error| Error::other(objects::told(&error)))?,
                 Ok(None) => return Ok(0),
                 Err(_) => return Err(Error::new(ErrorKind::TimedOut, "the store said nothing")),

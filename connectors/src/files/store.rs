@@ -12,6 +12,7 @@ use super::moving;
 use super::remote::Remote;
 use crate::objects::ObjectStoreConfig;
 use millrace_runtime::project::PathOrUrl;
+use millrace_runtime::resilience::Probe;
 
 /// The files that a configuration names.
 #[derive(Debug, Clone)]
@@ -67,6 +68,14 @@ impl Store {
             }
             (Self::Local(local), After::Move(folder)) => moving::check(&local.pattern, folder.as_str(), folder.as_str()),
             (Self::Local(_), After::Keep | After::Delete) => Ok(()),
+        }
+    }
+
+    /// What asks whether the place is there, where it is one to ask.
+    pub(super) fn prober(&self) -> Option<Probe> {
+        match self {
+            Self::Local(_) => None,
+            Self::Remote(remote) => Some(remote.prober()),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use millrace_runtime::project::{ProjectPath, Scalar, Secret};
+use millrace_runtime::project::{ProjectPath, Resilience, Scalar, Secret};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -43,6 +43,8 @@ pub struct S3 {
     pub anonymous: bool,
     /// Other settings of the S3 client, by its own names, such as `aws_virtual_hosted_style_request` or `timeout`.
     pub options: BTreeMap<String, Scalar>,
+    /// How patient Millrace is with it.
+    pub resilience: Resilience,
 }
 
 /// Azure Blob Storage.
@@ -64,6 +66,8 @@ pub struct AzureBlob {
     pub anonymous: bool,
     /// Other settings of the Azure client, by its own names, such as `azure_storage_client_id`.
     pub options: BTreeMap<String, Scalar>,
+    /// How patient Millrace is with it.
+    pub resilience: Resilience,
 }
 
 /// Google Cloud Storage.
@@ -81,6 +85,8 @@ pub struct Gcs {
     pub anonymous: bool,
     /// Other settings of the client, by its own names.
     pub options: BTreeMap<String, Scalar>,
+    /// How patient Millrace is with it.
+    pub resilience: Resilience,
 }
 
 /// An HTTP server. A pattern of names needs one that lists its files (`WebDAV`, RFC 4918).
@@ -96,9 +102,20 @@ pub struct HttpServer {
     pub token: Option<Secret>,
     /// Other settings of the HTTP client, such as `proxy_url`.
     pub options: BTreeMap<String, Scalar>,
+    /// How patient Millrace is with it.
+    pub resilience: Resilience,
 }
 
 impl ObjectStoreConfig {
+    pub(crate) const fn resilience(&self) -> &Resilience {
+        match self {
+            Self::S3(config) => &config.resilience,
+            Self::AzureBlob(config) => &config.resilience,
+            Self::Gcs(config) => &config.resilience,
+            Self::Http(config) => &config.resilience,
+        }
+    }
+
     /// The key that it goes by.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! What an object store's errors mean for a pipeline.
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use millrace_model::{Code, Fault, Retry};
 use object_store::Error;
@@ -8,7 +9,22 @@ use object_store::Error;
 /// The fault that an error is, met while `doing` something.
 pub(crate) fn fault(doing: &str, error: &Error) -> Fault {
     let (code, retry, hint) = classify(error);
-    Fault::new(code, retry, format!("{doing} failed{hint}")).because(told(error))
+    let fault = Fault::new(code, retry, format!("{doing} failed{hint}")).because(told(error));
+    match wait(error) {
+        Some(wait) => fault.not_before(wait),
+        None => fault,
+    }
+}
+
+/// How long the link leaves the store alone, if that is the error.
+fn wait(error: &Error) -> Option<Duration> {
+    error.source()?.downcast_ref::<Fault>()?.wait()
+}
+
+/// Whether the store is away or in trouble.
+pub(super) fn is_passing(error: &Error) -> bool {
+    classify(error).1 == Retry::BackOff
+        && !matches!(error, Error::Precondition { .. } | Error::AlreadyExists { .. } | Error::NotModified { .. })
 }
 
 /// What the client says, and why, without the queries of URLs: a signature is a secret.

@@ -7,32 +7,33 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use millrace_model::{Code, Fault, Result};
-use millrace_runtime::project::{Scalar, Secret};
+use millrace_runtime::project::{RetrySettings, Scalar, Secret};
+use millrace_runtime::resilience::Link;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::http::HttpBuilder;
-use object_store::{ClientConfigKey, ClientOptions, HeaderMap, HeaderValue, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, HeaderMap, HeaderValue, ObjectStore, RetryConfig};
 
 use super::config::{AzureBlob, Gcs, HttpServer, ObjectStoreConfig, S3};
+use super::guarded::{guarded_by, link};
 use super::url::{Scheme, StoreUrl};
 
-/// How often the client itself repeats a request: for a lost connection. What lasts longer is the pipeline's matter, whose state shows it.
-const RETRIES: usize = 2;
-/// How long repetitions may take.
+/// How long the client's own repetitions may take. What lasts longer is the pipeline's matter, whose state shows it.
 const RETRYING: Duration = Duration::from_secs(10);
 
-/// The store that the URL is of, reached as `store` says, or as the environment does.
+/// The store that the URL is of, reached as `store` says, or as the environment does, by way of its link.
 pub(crate) fn open(url: &StoreUrl, config: Option<&ObjectStoreConfig>) -> Result<Arc<dyn ObjectStore>> {
+    let link = link(url, config);
     match (url.scheme, config) {
-        (Scheme::S3, None) => s3(url, &S3::default()),
-        (Scheme::S3, Some(ObjectStoreConfig::S3(config))) => s3(url, config),
-        (Scheme::Azure, None) => azure(url, &AzureBlob::default()),
-        (Scheme::Azure, Some(ObjectStoreConfig::AzureBlob(config))) => azure(url, config),
-        (Scheme::Gcs, None) => gcs(url, &Gcs::default()),
-        (Scheme::Gcs, Some(ObjectStoreConfig::Gcs(config))) => gcs(url, config),
-        (Scheme::Http, None) => http(url, &HttpServer::default()),
-        (Scheme::Http, Some(ObjectStoreConfig::Http(config))) => http(url, config),
+        (Scheme::S3, None) => s3(url, &S3::default(), link),
+        (Scheme::S3, Some(ObjectStoreConfig::S3(config))) => s3(url, config, link),
+        (Scheme::Azure, None) => azure(url, &AzureBlob::default(), link),
+        (Scheme::Azure, Some(ObjectStoreConfig::AzureBlob(config))) => azure(url, config, link),
+        (Scheme::Gcs, None) => gcs(url, &Gcs::default(), link),
+        (Scheme::Gcs, Some(ObjectStoreConfig::Gcs(config))) => gcs(url, config, link),
+        (Scheme::Http, None) => http(url, &HttpServer::default(), link),
+        (Scheme::Http, Some(ObjectStoreConfig::Http(config))) => http(url, config, link),
         (_, Some(config)) => Err(Fault::operator(Code::ProjectFlow, format!("`{}` can't open {}://", config.kind(), scheme(url)))),
     }
 }
@@ -41,9 +42,9 @@ fn scheme(url: &StoreUrl) -> &str {
     url.base.split("://").next().unwrap_or_default()
 }
 
-fn s3(url: &StoreUrl, config: &S3) -> Result<Arc<dyn ObjectStore>> {
-    let S3 { region, endpoint, access_key_id, secret_access_key, session_token, anonymous, options } = config;
-    let mut builder = AmazonS3Builder::from_env().with_url(&url.base).with_retry(retry()).with_skip_signature(*anonymous);
+fn s3(url: &StoreUrl, config: &S3, link: Link) -> Result<Arc<dyn ObjectStore>> {
+    let S3 { region, endpoint, access_key_id, secret_access_key, session_token, anonymous, options, .. } = config;
+    let mut builder = AmazonS3Builder::from_env().with_url(&url.base).with_retry(retry(&link)).with_skip_signature(*anonymous);
     let set = [
         (AmazonS3ConfigKey::Region, region.as_deref()),
         (AmazonS3ConfigKey::Endpoint, endpoint.as_deref()),
@@ -54,16 +55,16 @@ fn s3(url: &StoreUrl, config: &S3) -> Result<Arc<dyn ObjectStore>> {
     for (key, value) in set {
         builder = value.into_iter().fold(builder, |builder, value| builder.with_config(key, value));
     }
-    builder = builder.with_client_options(patient(endpoint.as_deref()));
+    builder = builder.with_client_options(patient(endpoint.as_deref(), &link));
     for (key, value) in keys::<AmazonS3ConfigKey>(options)? {
         builder = builder.with_config(key, value);
     }
-    built(builder.build())
+    built(builder.build(), link)
 }
 
-fn azure(url: &StoreUrl, config: &AzureBlob) -> Result<Arc<dyn ObjectStore>> {
-    let AzureBlob { account, endpoint, access_key, sas, anonymous, options } = config;
-    let mut builder = MicrosoftAzureBuilder::from_env().with_url(&url.base).with_retry(retry()).with_skip_signature(*anonymous);
+fn azure(url: &StoreUrl, config: &AzureBlob, link: Link) -> Result<Arc<dyn ObjectStore>> {
+    let AzureBlob { account, endpoint, access_key, sas, anonymous, options, .. } = config;
+    let mut builder = MicrosoftAzureBuilder::from_env().with_url(&url.base).with_retry(retry(&link)).with_skip_signature(*anonymous);
     let set = [
         (AzureConfigKey::AccountName, account.as_deref()),
         (AzureConfigKey::Endpoint, endpoint.as_deref()),
@@ -73,36 +74,36 @@ fn azure(url: &StoreUrl, config: &AzureBlob) -> Result<Arc<dyn ObjectStore>> {
     for (key, value) in set {
         builder = value.into_iter().fold(builder, |builder, value| builder.with_config(key, value));
     }
-    builder = builder.with_client_options(patient(endpoint.as_deref()));
+    builder = builder.with_client_options(patient(endpoint.as_deref(), &link));
     for (key, value) in keys::<AzureConfigKey>(options)? {
         builder = builder.with_config(key, value);
     }
-    built(builder.build())
+    built(builder.build(), link)
 }
 
-fn gcs(url: &StoreUrl, config: &Gcs) -> Result<Arc<dyn ObjectStore>> {
-    let Gcs { service_account, endpoint, anonymous, options } = config;
-    let mut builder = GoogleCloudStorageBuilder::from_env().with_url(&url.base).with_retry(retry()).with_skip_signature(*anonymous);
+fn gcs(url: &StoreUrl, config: &Gcs, link: Link) -> Result<Arc<dyn ObjectStore>> {
+    let Gcs { service_account, endpoint, anonymous, options, .. } = config;
+    let mut builder = GoogleCloudStorageBuilder::from_env().with_url(&url.base).with_retry(retry(&link)).with_skip_signature(*anonymous);
     if let Some(path) = service_account {
         builder = builder.with_service_account_path(path.to_string_lossy());
     }
     if let Some(endpoint) = endpoint {
         builder = builder.with_base_url(endpoint);
     }
-    builder = builder.with_client_options(patient(endpoint.as_deref()));
+    builder = builder.with_client_options(patient(endpoint.as_deref(), &link));
     for (key, value) in keys::<GoogleConfigKey>(options)? {
         builder = builder.with_config(key, value);
     }
-    built(builder.build())
+    built(builder.build(), link)
 }
 
-fn http(url: &StoreUrl, config: &HttpServer) -> Result<Arc<dyn ObjectStore>> {
+fn http(url: &StoreUrl, config: &HttpServer, link: Link) -> Result<Arc<dyn ObjectStore>> {
     let query = url.query.as_ref().map(|query| format!("/?{query}")).unwrap_or_default();
-    let mut options = patient(Some(&url.base)).with_default_headers(authorization(config)?);
+    let mut options = patient(Some(&url.base), &link).with_default_headers(authorization(config)?);
     for (key, value) in keys::<ClientConfigKey>(&config.options)? {
         options = options.with_config(key, value);
     }
-    built(HttpBuilder::new().with_url(format!("{}{query}", url.base)).with_retry(retry()).with_client_options(options).build())
+    built(HttpBuilder::new().with_url(format!("{}{query}", url.base)).with_retry(retry(&link)).with_client_options(options).build(), link)
 }
 
 fn authorization(config: &HttpServer) -> Result<HeaderMap> {
@@ -122,13 +123,16 @@ fn authorization(config: &HttpServer) -> Result<HeaderMap> {
 
 /// No limit on a whole request, which may bring a large file: each read has one of its own. Encryption is left out only for an
 /// address that says so.
-fn patient(address: Option<&str>) -> ClientOptions {
+fn patient(address: Option<&str>, link: &Link) -> ClientOptions {
     let plain = address.is_some_and(|address| address.starts_with("http://"));
-    ClientOptions::new().with_timeout_disabled().with_allow_http(plain)
+    ClientOptions::new().with_connect_timeout(link.connect_within()).with_timeout_disabled().with_allow_http(plain)
 }
 
-fn retry() -> RetryConfig {
-    RetryConfig { max_retries: RETRIES, retry_timeout: RETRYING, ..RetryConfig::default() }
+/// How a client repeats by itself.
+pub(crate) fn retry(link: &Link) -> RetryConfig {
+    let RetrySettings { attempts, initial, max, .. } = link.retry();
+    let backoff = BackoffConfig { init_backoff: initial.duration(), max_backoff: max.duration(), ..BackoffConfig::default() };
+    RetryConfig { backoff, max_retries: attempts.get() as usize - 1, retry_timeout: RETRYING }
 }
 
 /// Settings of a client by its own names; one that it does not know is refused.
@@ -140,9 +144,9 @@ fn keys<K: FromStr>(options: &BTreeMap<String, Scalar>) -> Result<Vec<(K, String
     options.iter().map(key).collect()
 }
 
-fn built<S: ObjectStore>(built: object_store::Result<S>) -> Result<Arc<dyn ObjectStore>> {
+fn built<S: ObjectStore>(built: object_store::Result<S>, link: Link) -> Result<Arc<dyn ObjectStore>> {
     match built {
-        Ok(store) => Ok(Arc::new(store)),
+        Ok(store) => Ok(guarded_by(link, store)),
         Err(error) => Err(Fault::operator(Code::ProjectFlow, "the settings do not reach an object store").because(error)),
     }
 }

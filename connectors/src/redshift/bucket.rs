@@ -1,17 +1,20 @@
 //! The place in S3 where rows wait for the cluster's COPY.
 
+use std::sync::Arc;
+
 use millrace_model::{Code, Fault, Result};
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
-use object_store::{Error, ObjectStoreExt as _, PutPayload};
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutPayload};
 use uuid::Uuid;
 
 use super::config::Stage;
+use crate::objects;
 
 /// A bucket, and how the cluster may read it.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    store: AmazonS3,
+    store: Arc<dyn ObjectStore>,
     url: String,
     prefix: Path,
     /// How `COPY` is told that it may read.
@@ -25,7 +28,8 @@ pub(super) struct Waiting {
 
 impl Bucket {
     pub(super) fn open(stage: &Stage) -> Result<Self> {
-        let mut store = AmazonS3Builder::from_env().with_url(&stage.url);
+        let link = objects::link_of(&stage.resilience, &stage.url);
+        let mut store = AmazonS3Builder::from_env().with_url(&stage.url).with_retry(objects::retry(&link));
         if let Some(region) = &stage.region {
             store = store.with_region(region);
         }
@@ -36,6 +40,7 @@ impl Bucket {
             store = store.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
         }
         let store = store.build().map_err(|error| fault("opening the stage", error))?;
+        let store = objects::guarded_by(link, store);
         let (bucket, prefix) = place(&stage.url)?;
         Ok(Self { store, url: format!("s3://{bucket}"), prefix: Path::from(prefix), authorization: authorization(stage)? })
     }

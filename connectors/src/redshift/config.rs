@@ -61,6 +61,9 @@ pub struct Stage {
     /// Another endpoint than the region's, such as one of a private network.
     #[serde(default)]
     pub endpoint: Option<String>,
+    /// How patient Millrace is with the bucket.
+    #[serde(default)]
+    pub resilience: Resilience,
 }
 
 fn standard_port() -> u16 {

@@ -3,6 +3,7 @@
 
 mod http;
 mod store;
+mod trouble;
 
 use std::sync::Arc;
 

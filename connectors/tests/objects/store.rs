@@ -80,6 +80,6 @@ fn prefix(test: &str) -> String {
     format!("{test}-{}", uuid::Uuid::new_v4().simple())
 }
 
-fn variable(name: &str) -> String {
+pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this by scripts/services/with-servers.sh"))
 }

@@ -38,6 +38,7 @@ impl Redshift {
             access_key_id: Some("id".into()),
             secret_access_key: Some(Secret::new("secret")),
             endpoint: Some(endpoint),
+            resilience: Resilience::default(),
         };
         let config = redshift::Config {
             host: "127.0.0.1".into(),

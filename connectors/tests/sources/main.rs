@@ -2,6 +2,7 @@
 //!
 //! PostgreSQL and MariaDB (or MySQL) are the servers that `MILLRACE_TEST_POSTGRES` and `MILLRACE_TEST_MYSQL` name.
 
+mod failover;
 mod places;
 mod queries;
 mod rows;

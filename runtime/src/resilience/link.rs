@@ -218,7 +218,8 @@ impl Link {
         }
     }
 
-    pub(super) fn no_answer_within(&self, within: Duration) -> Fault {
+    /// The fault of a call that was not answered in time.
+    pub fn no_answer_within(&self, within: Duration) -> Fault {
         let Inner { system, name, .. } = &*self.0;
         Fault::passing(system.unavailable, format!("{}: {name} did not answer within {within:?}", system.name))
     }

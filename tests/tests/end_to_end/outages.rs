@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use millrace_devkit::proxy::{Network, Proxy};
 use millrace_devkit::registry;
+use millrace_tests::command::said;
 use millrace_tests::flights::{Flights, SCHEMA};
 use millrace_tests::orders::{self, later_order, order, register};
 use millrace_tests::postgres::Warehouse;
@@ -99,6 +101,65 @@ async fn a_schema_that_is_met_while_the_registry_is_away_is_waited_for() {
     let _registry = registry_at(address, Some(kept)).await;
     gone_all_the_way(2).await;
     assert_eq!(warehouse.rows("orders", &["id", "amount"]).await, ["ann|1", "ben|2"]);
+    assert_eq!(kafka::read(&servers.kafka, &project.topic("dead")).await, [], "dead letters");
+}
+
+const LOAD: &str = r#"
+topics:
+  "{name}.orders": { partitions: 1, schema: order.avsc }
+load:
+  rows:
+    from: "{name}.orders"
+    to: { connection: warehouse, table: orders }
+    dead_letters: "{name}.dead"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_goes_on_by_another_host_and_waits_while_none_answers() {
+    let servers = Servers::of_this_run();
+    let server = servers.postgres.socket_addrs(|| Some(5432)).expect("has an address")[0].to_string();
+    let hosts = [Proxy::to(&server).await.expect("listens"), Proxy::to(&server).await.expect("listens")];
+    let addresses = hosts.each_ref().map(|host| host.address().to_string()).join(",");
+    let project = Project::new(&servers, LOAD).with("DW_HOST", addresses);
+    let schema = format!("schema: \"{}\"", project.name());
+    project.change(&schema, &format!("{schema}\n    resilience: {{ breaker: {{ failures: 2, open_for: 1s }} }}"));
+    project.write("order.avsc", orders::SCHEMA);
+    let (warehouse, topic) = (Warehouse::of(&servers, &project).await, project.topic("orders"));
+    kafka::create_topic(&servers.kafka, &topic, 1).await;
+    let known = register(&servers.registry, &topic, orders::SCHEMA).await;
+    let loader = Service::start(&project, "loader");
+    loader.ready().await;
+    let write = async |id: &str| kafka::write(&servers.kafka, &topic, &[(Some(id.as_bytes()), Some(&order(known, id, 1)))]).await;
+    let loaded = async |count: i64| {
+        let told = format!("{count} orders are loaded");
+        until(&told, PATIENCE, async || (warehouse.count("orders").await == count).then_some(())).await;
+    };
+    write("ann").await;
+    loaded(1).await;
+    let checked = said(&project, &["check", "--connected"]);
+    let answers = |line: &str| line.contains("answered in") && line.ends_with("ms");
+    assert_eq!(checked.lines().filter(|line| answers(line)).count(), 3, "Kafka, the registry and the warehouse: {checked}");
+
+    hosts[0].is(Network::Down);
+    write("ben").await;
+    loaded(2).await;
+
+    hosts[1].is(Network::Down);
+    write("cid").await;
+    until("the pipeline says why it waits", PATIENCE, async || {
+        let (status, said) = loader.readiness().await?;
+        let reason = said["pipelines"]["loader/rows"]["reason"].as_str()?.to_owned();
+        (status == 200 && reason.contains("left alone") && said["connections"]["warehouse"]["state"] == "open").then_some(())
+    })
+    .await;
+    let connections = loader.connections().await;
+    assert_eq!(connections["warehouse"]["state"], "open", "{connections}");
+    assert!(["kafka", "registry"].iter().all(|system| connections[system]["latency_ms"].is_f64()), "{connections}");
+    assert!(loader.metrics().await.contains("millrace_connection_breaker_state{connection=\"warehouse\",kind=\"postgres\"}"));
+
+    hosts.iter().for_each(|host| host.is(Network::Good));
+    loaded(3).await;
+    assert_eq!(warehouse.rows("orders", &["id"]).await, ["ann", "ben", "cid"], "each once");
     assert_eq!(kafka::read(&servers.kafka, &project.topic("dead")).await, [], "dead letters");
 }
 
