@@ -41,7 +41,7 @@ async fn connected(location: Location<'_>) -> anyhow::Result<(Checked<Project>, 
     let reached = reached::ask(&loaded, &cluster, &registry).await;
     let facts = facts::read(&wanted, &cluster, &registry).await;
     checked.findings.add(found(&wanted, &facts, &checked.places));
-    checked.findings.add(reached.iter().filter_map(|one| one.finding(&wanted, &checked.places)).collect());
+    checked.findings.add(reached.iter().filter_map(|one| one.finding(&wanted, &checked.places)));
     checked.findings.add(drifted(&loaded, &folder(location.path), &checked.places).await?);
     Ok((checked, reached))
 }

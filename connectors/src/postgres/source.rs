@@ -38,7 +38,7 @@ impl Database for Config {
         sqlx::raw_sql(AssertSqlSafe(declare)).execute(&mut connection).await.map_err(|error| refused(fault("running the query", error)))?;
         let mut wanted = FIRST_FETCH.min(outlet.batch());
         loop {
-            let rows = fetch(&mut connection, wanted).await?;
+            let rows = self.link().step(fetch(&mut connection, wanted)).await?;
             let ended = rows.len() < wanted;
             let bytes: usize = rows.iter().map(size).sum();
             for row in &rows {

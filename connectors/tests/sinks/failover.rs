@@ -6,7 +6,7 @@ use millrace_connectors::Connection;
 use millrace_connectors::postgres::Config;
 use millrace_devkit::proxy::{Network, Proxy};
 use millrace_model::{Code, Commit, Fault, Offsets, Result, Retry, Sink};
-use millrace_runtime::project::{Hosts, Resilience};
+use millrace_runtime::project::{Hosts, Resilience, Secret};
 use serde_json::{Value, json};
 
 use crate::rows::{append, at, notes, partition, rows_at};
@@ -129,4 +129,22 @@ async fn a_database_that_is_away_is_left_alone_and_found_again() {
     tokio::time::sleep(fault.wait().expect("says for how long")).await;
     config.query("SELECT 1").await.expect("is there again");
     assert_eq!(config.link().status().breaker, "closed");
+}
+
+#[tokio::test]
+async fn a_load_passes_a_standby_over() {
+    let database = TwoHosts::new("standby").await;
+    // Both hosts are one server: what tells a standby says so to the first who asks.
+    let first_is_standby = "DROP ROLE IF EXISTS sink_standby; CREATE ROLE sink_standby LOGIN SUPERUSER PASSWORD 'x'; \
+         ALTER ROLE sink_standby SET search_path = sink_standby, pg_catalog; CREATE SEQUENCE asked; \
+         CREATE FUNCTION pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS $$ SELECT nextval('sink_standby.asked') = 1 $$";
+    let warehouse: &dyn Warehouse = &database.postgres;
+    warehouse.execute(first_is_standby).await;
+    let config = Config { user: "sink_standby".into(), password: Some(Secret::new("x")), ..database.config(&json!({})) };
+    let mut sink = database.open(config.clone()).await.expect("opens by the second host");
+    sink.claim(&[partition()]).await.expect("claims");
+    load(&mut *sink, 0).await.expect("loads");
+    assert_eq!(warehouse.rows("SELECT last_value FROM asked").await, [[Some("2".to_owned())]]);
+    config.query("SELECT 1").await.expect("a standby would be as good");
+    assert_eq!(warehouse.rows("SELECT last_value FROM asked").await, [[Some("2".to_owned())]], "who reads does not ask");
 }

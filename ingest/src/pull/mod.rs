@@ -197,7 +197,9 @@ impl Puller<'_> {
     /// Asks the sources in their order until one has something; tells whether one had.
     async fn turn(&mut self) -> Result<bool> {
         while let Some((split, entry)) = self.splits.next() {
-            match entry.pull(self.source, split, self.ingest).await {
+            // A source that can't be reached takes its time to say so.
+            let Some(pulled) = self.pipeline.shutdown.or(entry.pull(self.source, split, self.ingest)).await else { return Ok(false) };
+            match pulled {
                 Ok(Some(pulled)) => {
                     let split = split.to_owned();
                     self.splits.show(self.pipeline, true, false);

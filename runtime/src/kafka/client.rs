@@ -45,7 +45,7 @@ impl Cluster {
             base.set(name, value.to_string());
         }
         base.set_log_level(RDKafkaLogLevel::Warning);
-        Self { base, instance: instance.into(), link: Resilience::default().link(&KAFKA).clone() }
+        Self { base, instance: instance.into(), link: Resilience::without_breaker().link(&KAFKA).clone() }
     }
 
     /// The way to the cluster, which only probes go.

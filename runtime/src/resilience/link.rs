@@ -84,6 +84,11 @@ impl Link {
         &self.0.name
     }
 
+    /// What kind of system it is.
+    pub fn kind(&self) -> &'static str {
+        self.0.system.kind
+    }
+
     /// How long connecting may take, for a library that sees to it by itself.
     pub fn connect_within(&self) -> Duration {
         self.0.connect_within

@@ -93,10 +93,14 @@ struct Known {
 }
 
 impl Probes {
-    /// Adds systems.
+    /// Adds systems. A connection may have the name of Millrace's own systems: it is told by its kind then.
     pub fn add(&self, probes: impl IntoIterator<Item = Probe>) {
-        let named = probes.into_iter().map(|probe| (probe.link.name().to_owned(), probe));
-        self.0.probes.write().extend(named);
+        let mut known = self.0.probes.write();
+        for probe in probes {
+            let (name, kind) = (probe.link.name().to_owned(), probe.link.kind());
+            let is_taken = known.get(&name).is_some_and(|other| other.link.kind() != kind);
+            known.entry(if is_taken { format!("{name} ({kind})") } else { name }).or_insert(probe);
+        }
     }
 
     /// How each is, by what the calls so far have told. Asks nobody.

@@ -189,6 +189,8 @@ async fn health_asks_each_system_once_for_all_who_ask() {
         async move { link.step(async { Err(away()) }).await }
     };
     probes.add([Probe::new(&up, ask_up), Probe::new(&down, ask_down)]);
+    probes.add([Probe::new(&up, || async { Ok(()) })]);
+    assert_eq!(probes.statuses().len(), 2, "a system that two pipelines use is one");
     assert_eq!(probes.statuses()["up"].state, LinkState::Unknown);
     let (first, _) = tokio::join!(probes.ask(), probes.ask());
     assert_eq!((first["up"].state, first["down"].state, asked.load(Ordering::Relaxed)), (LinkState::Up, LinkState::Failing, 1));

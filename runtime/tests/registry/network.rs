@@ -20,7 +20,8 @@ async fn the_second_address_is_asked_when_the_first_dies() {
     let proxies = [Proxy::to(&server).await.expect("listens"), Proxy::to(&server).await.expect("listens")];
     let url = proxies.each_ref().map(|proxy| format!("http://{}", proxy.address())).join(",");
     let client = client_of(config(url, json!({ "timeouts": { "request": "500ms" } })));
-    let register = async |name: &str| client.register(&format!("{name}-value"), &schema(name, &json!([{ "name": "a", "type": "int" }]))).await;
+    let register =
+        async |name: &str| client.register(&format!("{name}-value"), &schema(name, &json!([{ "name": "a", "type": "int" }]))).await;
     let first = register("one").await.expect("is registered by the first");
     proxies[0].is(Network::Silent);
     let second = register("two").await.expect("is registered by the second");

@@ -27,7 +27,7 @@ pub(super) async fn ask(loaded: &Loaded, cluster: &Cluster, registry: &Registry)
     let own = [(Probe::of_kafka(cluster), vec!["kafka".to_owned()]), (Probe::of_registry(registry), vec!["registry".to_owned()])];
     let mut all = Vec::new();
     for (probe, path) in own.into_iter().chain(connections) {
-        let (name, kind) = (probe.link().name().to_owned(), probe.link().status().kind);
+        let (name, kind) = (probe.link().name().to_owned(), probe.link().kind());
         all.push(Reached { name, kind, path, answer: probe.ask().await });
     }
     all

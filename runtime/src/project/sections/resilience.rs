@@ -119,6 +119,11 @@ pub enum Balance {
 }
 
 impl Resilience {
+    /// Of a system that is never left alone: one that is asked for health only.
+    pub(crate) fn without_breaker() -> Self {
+        Self { breaker: BreakerSettings { failures: 0, ..BreakerSettings::default() }, ..Self::default() }
+    }
+
     /// Gives the system the name that it goes by in health and metrics. To be called before the first use; later names change nothing.
     pub fn name(&self, name: &str) {
         self.cell.name(name);
