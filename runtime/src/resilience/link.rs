@@ -191,10 +191,10 @@ impl Link {
                 }
             }
         }
-        call.end(last).map_err(|fault| match hosts.len() {
+        call.end(last.map_err(|fault| match hosts.len() {
             2.. if self.is_trouble(&fault) => fault.at(&format!("none of {} hosts answers; the last", hosts.len())),
             _ => fault,
-        })
+        }))
     }
 
     fn nowhere(&self) -> Fault {
@@ -336,7 +336,7 @@ impl Call<'_> {
         let Some(link) = self.link.take() else { return done };
         match done {
             Err(fault) if link.is_trouble(&fault) => match link.failed(self.on_trial, fault.to_string()) {
-                Some(wait) => Err(fault.not_before(wait)),
+                Some(wait) => Err(fault.at(&format!("{} is left alone for {wait:?}", link.name())).not_before(wait)),
                 None => Err(fault),
             },
             done => {

@@ -89,7 +89,8 @@ async fn a_system_that_fails_again_and_again_is_left_alone_and_then_tried_by_one
     for _ in 0..2 {
         assert_eq!(ask(&link, &sample).await.expect_err("is away").wait(), None);
     }
-    assert!(ask(&link, &sample).await.expect_err("is away").wait().is_some(), "the breaker opens with it");
+    let opening = ask(&link, &sample).await.expect_err("is away");
+    assert!(opening.wait().is_some() && opening.message() == "breaking is left alone for 200ms: away", "{opening}");
     let fault = ask(&link, &sample).await.expect_err("is left alone");
     assert_eq!((fault.retry(), sample.calls()), (Retry::BackOff, 3));
     assert!(fault.message().contains("breaking is left alone after 3 failures in a row; the last: MR0601: away"), "{fault}");

@@ -149,7 +149,8 @@ async fn a_load_goes_on_by_another_host_and_waits_while_none_answers() {
     until("the pipeline says why it waits", PATIENCE, async || {
         let (status, said) = loader.readiness().await?;
         let reason = said["pipelines"]["loader/rows"]["reason"].as_str()?.to_owned();
-        (status == 200 && reason.contains("left alone") && said["connections"]["warehouse"]["state"] == "open").then_some(())
+        (status == 200 && reason.contains("warehouse is left alone for 1s") && said["connections"]["warehouse"]["state"] == "open")
+            .then_some(())
     })
     .await;
     let connections = loader.connections().await;

@@ -13,12 +13,14 @@ use crate::resilience::{Link, LinkCell, System};
 /// How patient Millrace is with an outside system, and how it treats one that is in trouble.
 ///
 /// ```yaml
-/// resilience:
-///   timeouts: { connect: 5s, request: 1m }
-///   retry: { attempts: 5, initial: 200ms, max: 10s, budget: 20 }
-///   breaker: { failures: 10, open_for: 30s }
-///   rate_limit: { requests_per_second: 50 }
-///   balance: spread
+/// registry:
+///   url: http://registry-1:8081,http://registry-2:8081
+///   resilience:
+///     timeouts: { connect: 5s, request: 1m }
+///     retry: { attempts: 5, initial: 200ms, max: 10s, budget: 20 }
+///     breaker: { failures: 10, open_for: 30s }
+///     rate_limit: { requests_per_second: 50 }
+///     balance: spread
 /// ```
 ///
 /// All pipelines of a process that name one connection share its breaker, budget and limits.
