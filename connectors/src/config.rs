@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use crate::{files, mysql, postgres, query, redshift, sqlite};
+use crate::{files, lake, mysql, postgres, query, redshift, sqlite};
 
 /// An outside system and how it is reached. `type` says which one; the other settings are its own.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
@@ -22,6 +22,8 @@ pub enum Connection {
     Redshift(Box<redshift::Config>),
     /// An SQLite database file.
     Sqlite(sqlite::Config),
+    /// Parquet files in a folder or an object store, as Delta Lake tables.
+    Lake(Box<lake::Config>),
 }
 
 /// A project's connections by name.
@@ -35,6 +37,7 @@ enum Kind {
     Mysql,
     Redshift,
     Sqlite,
+    Lake,
 }
 
 impl Connection {
@@ -45,6 +48,7 @@ impl Connection {
             Kind::Mysql => mysql::Config::deserialize(settings).map(Self::Mysql),
             Kind::Redshift => redshift::Config::deserialize(settings).map(|config| Self::Redshift(Box::new(config))),
             Kind::Sqlite => sqlite::Config::deserialize(settings).map(Self::Sqlite),
+            Kind::Lake => lake::Config::deserialize(settings).map(|config| Self::Lake(Box::new(config))),
         }
     }
 }
@@ -120,7 +124,10 @@ mod tests {
         let sqlite = connection(r#"{"type": "sqlite", "path": "warehouse.db"}"#);
         assert!(matches!(sqlite, Ok(Connection::Sqlite(config)) if config.path.ends_with("warehouse.db")));
         let message = connection(r#"{"type": "oracle"}"#).expect_err("no such type");
-        assert!(message.starts_with("unknown variant `oracle`, expected one of `postgres`, `mysql`, `redshift`, `sqlite`"), "{message}");
+        assert!(
+            message.starts_with("unknown variant `oracle`, expected one of `postgres`, `mysql`, `redshift`, `sqlite`, `lake`"),
+            "{message}"
+        );
         assert!(connection(r#"{"path": "warehouse.db"}"#).expect_err("no type").starts_with("missing field `type`"));
     }
 
@@ -129,7 +136,7 @@ mod tests {
         let schema = schemars::schema_for!(Connection);
         let types: Vec<&Value> =
             schema.as_value()["oneOf"].as_array().expect("a choice").iter().map(|one| &one["properties"]["type"]["const"]).collect();
-        assert_eq!(types, [&json!("postgres"), &json!("mysql"), &json!("redshift"), &json!("sqlite")]);
+        assert_eq!(types, [&json!("postgres"), &json!("mysql"), &json!("redshift"), &json!("sqlite"), &json!("lake")]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::config::Connection;
 use crate::described::{DescribedColumn, Relation};
 use crate::table::{Column, Examined, QueryResult, partition_misfit};
 use crate::table_config::{Capabilities, TableConfig};
-use crate::{mysql, postgres, redshift, sqlite};
+use crate::{lake, mysql, postgres, redshift, sqlite};
 
 impl Connection {
     /// How patient Millrace is with it.
@@ -18,6 +18,7 @@ impl Connection {
             Self::Mysql(config) => &config.resilience,
             Self::Redshift(config) => &config.resilience,
             Self::Sqlite(config) => &config.resilience,
+            Self::Lake(config) => &config.resilience,
         }
     }
 
@@ -28,6 +29,7 @@ impl Connection {
             Self::Mysql(config) => config.link(),
             Self::Redshift(config) => config.link(),
             Self::Sqlite(config) => config.link(),
+            Self::Lake(config) => config.link(),
         }
     }
 
@@ -43,6 +45,7 @@ impl Connection {
             Self::Mysql(config) => config.probe().await,
             Self::Redshift(config) => config.probe().await,
             Self::Sqlite(config) => config.probe().await,
+            Self::Lake(config) => config.probe().await,
         }
     }
 
@@ -62,6 +65,7 @@ impl Connection {
             Self::Mysql(_) => &mysql::CAPABILITIES,
             Self::Redshift(_) => &redshift::CAPABILITIES,
             Self::Sqlite(_) => &sqlite::CAPABILITIES,
+            Self::Lake(_) => &lake::CAPABILITIES,
         }
     }
 
@@ -82,6 +86,7 @@ impl Connection {
             Self::Mysql(_) => Err(mysql::Config::no_sink()),
             Self::Redshift(config) => config.check(table, schema),
             Self::Sqlite(config) => config.check(table, schema),
+            Self::Lake(config) => config.check(table, schema),
         }
     }
 
@@ -92,6 +97,7 @@ impl Connection {
             Self::Mysql(_) => Err(mysql::Config::no_sink()),
             Self::Redshift(config) => config.open(table, schema).await,
             Self::Sqlite(config) => config.open(table, schema).await,
+            Self::Lake(config) => config.open(table, schema).await,
         }
     }
 
@@ -102,6 +108,7 @@ impl Connection {
             Self::Mysql(config) => config.query(sql).await,
             Self::Redshift(config) => config.query(sql).await,
             Self::Sqlite(config) => config.query(sql).await,
+            Self::Lake(config) => config.query(),
         }
     }
 
@@ -112,6 +119,7 @@ impl Connection {
             Self::Mysql(_) => Err(mysql::Config::no_sink()),
             Self::Redshift(config) => config.examine(table, schema).await,
             Self::Sqlite(config) => config.examine(table, schema).await,
+            Self::Lake(config) => config.examine(table, schema).await,
         }
     }
 
@@ -122,6 +130,7 @@ impl Connection {
             Self::Mysql(_) => Err(mysql::Config::no_sink()),
             Self::Redshift(config) => config.define(statements).await,
             Self::Sqlite(config) => config.define(statements).await,
+            Self::Lake(config) => config.define(statements).await,
         }
     }
 
@@ -132,6 +141,7 @@ impl Connection {
             Self::Mysql(_) => Err(mysql::Config::no_sink()),
             Self::Redshift(config) => config.drop_table(table).await,
             Self::Sqlite(config) => config.drop_table(table).await,
+            Self::Lake(config) => config.drop_table(table).await,
         }
     }
 
@@ -142,6 +152,7 @@ impl Connection {
             Self::Mysql(config) => config.describe(relation).await,
             Self::Redshift(config) => config.describe(relation),
             Self::Sqlite(config) => config.describe(relation).await,
+            Self::Lake(config) => config.describe(relation),
         }
     }
 }

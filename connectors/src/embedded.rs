@@ -23,6 +23,7 @@ impl Connection {
             Self::Mysql(config) => format!("mysql://{}/{}", config.host, config.database),
             Self::Redshift(config) => format!("redshift://{}/{}", config.host, config.database),
             Self::Sqlite(config) => config.path.display().to_string(),
+            Self::Lake(config) => config.url.as_str().to_owned(),
         }
     }
 }

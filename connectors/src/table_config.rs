@@ -115,6 +115,20 @@ pub enum Partitioning {
 }
 
 impl Partitioning {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Day, Self::Month, Self::Year, Self::List, Self::Hash];
+
+    /// Its name in the project file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Year => "year",
+            Self::List => "list",
+            Self::Hash => "hash",
+        }
+    }
+
     /// Whether rows of a range of time are together.
     pub const fn is_range(self) -> bool {
         matches!(self, Self::Day | Self::Month | Self::Year)
@@ -128,8 +142,8 @@ pub struct Capabilities {
     pub name: &'static str,
     /// The modes that it can be loaded in.
     pub modes: &'static [Mode],
-    /// Whether its tables have partitions by column.
-    pub partitions: bool,
+    /// What its tables can be partitioned by.
+    pub partitions: &'static [Partitioning],
     /// How many columns a table may have.
     pub columns: usize,
     /// How many of them the sink needs for itself where rows are told apart by keys, or cut into partitions.

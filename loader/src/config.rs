@@ -79,17 +79,14 @@ pub struct Pipeline {
     /// What becomes of records whose version of the schema load or table can't work with.
     #[serde(default)]
     pub on_incompatible: OnIncompatible,
-    /// How often rows are committed, and so become visible: shorter is fresher, longer costs less.
-    #[serde(default = "commit_interval")]
-    pub commit_interval: Millis,
+    /// How often rows are committed, and so become visible: shorter is fresher, longer costs less. Without it `1s`, and into a lake `1m`:
+    /// each commit begins new files.
+    #[serde(default)]
+    pub commit_interval: Option<Millis>,
 }
 
 fn underscore() -> String {
     "_".to_owned()
-}
-
-const fn commit_interval() -> Millis {
-    Millis::new(1000)
 }
 
 /// How a record tells a change.

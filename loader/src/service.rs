@@ -12,13 +12,14 @@
 mod in_line;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use millrace_connectors::{Connection, TableConfig};
+use millrace_connectors::{Connection, Rounds, TableConfig};
 use millrace_model::{Code, Commit, Fault, Records, Result, Schema, Sink, Stage};
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Producer, Revoked, Subscription};
 use millrace_runtime::pipeline::{Pipeline, until};
+use millrace_runtime::project::Millis;
 use millrace_runtime::registry::Registry;
 use millrace_runtime::rejections::Rejecter;
 use millrace_runtime::telemetry::{BatchTrace, Outcome};
@@ -28,11 +29,6 @@ use crate::config;
 use crate::parking::Lot;
 use crate::reading::{Read, Reading};
 use crate::round::Round;
-
-/// A round is committed when it covers so many records, or records of so many bytes, before its interval is over: sinks keep a
-/// round in memory.
-const ROUND_RECORDS: usize = 100_000;
-const ROUND_BYTES: usize = 64 << 20;
 
 /// A load pipeline, checked and ready to run.
 #[derive(Clone)]
@@ -47,6 +43,15 @@ pub struct Load {
     pub schema: Schema,
     /// The topics to make before it runs.
     pub topics: Vec<Declared>,
+}
+
+impl Load {
+    /// When rounds are committed.
+    fn rounds(&self) -> Rounds {
+        let rounds = self.connection.rounds();
+        let interval = self.config.commit_interval.map_or(rounds.interval, Millis::duration);
+        Rounds { interval, ..rounds }
+    }
 }
 
 /// Runs the pipeline until the shutdown; to be called again after a fault. What was not committed is read again.
@@ -72,7 +77,7 @@ pub async fn run(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: 
         lot: Lot::open(load, cluster, &pipeline.id).await?,
     };
     pipeline.health.running();
-    let ended = worker.work(load.config.commit_interval.duration()).await;
+    let ended = worker.work(load.rounds()).await;
     worker.consumer.close().await;
     ended
 }
@@ -95,9 +100,9 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    async fn work(&mut self, commit_interval: Duration) -> Result<()> {
+    async fn work(&mut self, rounds: Rounds) -> Result<()> {
         loop {
-            let due = self.round.began().map(|began| began + commit_interval);
+            let due = self.round.began().map(|began| began + rounds.interval);
             tokio::select! {
                 biased;
                 () = self.pipeline.shutdown.requested() => return self.commit().await,
@@ -105,7 +110,7 @@ impl Worker<'_> {
                 marks = Lot::marks(&mut self.lot) => self.settled(&marks?).await?,
                 event = self.consumer.next() => self.take(event?).await?,
             }
-            if self.round.records() >= ROUND_RECORDS || self.round.bytes() >= ROUND_BYTES {
+            if self.round.records() >= rounds.records || self.round.bytes() >= rounds.bytes {
                 self.commit().await?;
             }
         }

@@ -111,12 +111,13 @@ X
 
 # Independent writers, readers and validators of what Millrace reads and writes, and an object store, for the tests' Python.
 # shellcheck disable=SC2034 # used by setup.sh
-PYTHON_PACKAGES=('fastavro>=1.9,<2' 'cloudevents>=2,<3' 'openapi-spec-validator>=0.7,<1' 'moto[server,s3]>=5.2,<6')
+PYTHON_PACKAGES=('fastavro>=1.9,<2' 'cloudevents>=2,<3' 'openapi-spec-validator>=0.7,<1' 'moto[server,s3]>=5.2,<6'
+  'deltalake>=1,<2' 'pyarrow>=20' 'duckdb>=1.2,<3')
 
 # The Python that has them: the system's, or the tests' own.
 test_python() {
   local candidate
   for candidate in python3 "$SERVICES_CACHE/python/bin/python"; do
-    if "$candidate" -c 'import fastavro, cloudevents.core, openapi_spec_validator, moto.server' 2>/dev/null; then echo "$candidate"; return; fi
+    if "$candidate" -c 'import fastavro, cloudevents.core, openapi_spec_validator, moto.server, deltalake, pyarrow, duckdb' 2>/dev/null; then echo "$candidate"; return; fi
   done
 }

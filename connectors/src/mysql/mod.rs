@@ -19,7 +19,7 @@ use crate::table_config::Capabilities;
 
 /// Nothing: it is read from only.
 pub const CAPABILITIES: Capabilities =
-    Capabilities { name: "MySQL", modes: &[], partitions: false, columns: 4096, columns_of_stage: 0, columns_of_loading: 0 };
+    Capabilities { name: "MySQL", modes: &[], partitions: &[], columns: 4096, columns_of_stage: 0, columns_of_loading: 0 };
 
 impl Config {
     /// Asks whether the server is there.

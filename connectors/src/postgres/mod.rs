@@ -44,14 +44,14 @@ pub(crate) use staged::{Change, Staged, rejected, within};
 
 use crate::described::{DescribedColumn, Relation};
 use crate::table::{Column, Examined, LOADING_MARKS, QueryResult};
-use crate::table_config::{Capabilities, Mode, TableConfig};
+use crate::table_config::{Capabilities, Mode, Partitioning, TableConfig};
 
 /// What PostgreSQL can do. Its limits: <https://www.postgresql.org/docs/current/limits.html>; the stage of a load with keys has
 /// columns of its own.
 pub const CAPABILITIES: Capabilities = Capabilities {
     name: "PostgreSQL",
     modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore, Mode::Mirror, Mode::Replace],
-    partitions: true,
+    partitions: Partitioning::ALL,
     columns: 1600,
     columns_of_stage: stage::MARKS,
     columns_of_loading: LOADING_MARKS,

@@ -30,7 +30,7 @@ use crate::table_config::{Capabilities, Mode, TableConfig};
 pub const CAPABILITIES: Capabilities = Capabilities {
     name: "Redshift",
     modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore],
-    partitions: false,
+    partitions: &[],
     columns: 1600 - merge::MARKS,
     columns_of_stage: 0,
     columns_of_loading: 0,

@@ -50,7 +50,7 @@ use crate::table_config::{Capabilities, Mode, TableConfig};
 pub const CAPABILITIES: Capabilities = Capabilities {
     name: "SQLite",
     modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore, Mode::Mirror, Mode::Replace],
-    partitions: false,
+    partitions: &[],
     columns: 2000,
     columns_of_stage: 0,
     columns_of_loading: LOADING_MARKS,

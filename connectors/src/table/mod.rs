@@ -48,7 +48,7 @@ pub struct QueryResult {
 }
 
 /// Finds what makes a schema unfit for its table without looking at any target, and types its columns by `sql_type`.
-fn check(table: &TableConfig, schema: &Schema, target: &Capabilities, sql_type: impl Fn(Kind) -> String) -> Result<Vec<Column>> {
+pub(crate) fn check(table: &TableConfig, schema: &Schema, target: &Capabilities, sql_type: impl Fn(Kind) -> String) -> Result<Vec<Column>> {
     check_capabilities(table, schema, target)?;
     let fields = schema.arrow().fields().iter();
     let columns = fields.map(|field| {
@@ -150,6 +150,7 @@ pub(crate) fn quoted_list<'a>(names: impl IntoIterator<Item = &'a str>) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Partitioning;
     use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
     use serde_json::json;
     use std::sync::Arc;
@@ -166,7 +167,7 @@ mod tests {
     const TARGET: Capabilities = Capabilities {
         name: "Test",
         modes: &[Mode::Append, Mode::Upsert],
-        partitions: true,
+        partitions: Partitioning::ALL,
         columns: 4,
         columns_of_stage: 1,
         columns_of_loading: 2,

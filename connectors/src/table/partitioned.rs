@@ -9,8 +9,12 @@ use crate::table_config::{Capabilities, Mode, Partitioning, TableConfig};
 pub(crate) fn misfit(table: &TableConfig, schema: &Schema, target: &Capabilities) -> Option<String> {
     let by = table.partition_by.as_ref()?;
     let column = &by.column;
-    if !target.partitions {
+    if target.partitions.is_empty() {
         return Some(format!("tables of {} have no partitions by column: leave `partition_by` out", target.name));
+    }
+    if !target.partitions.contains(&by.by) {
+        let able = target.partitions.iter().map(|by| by.as_str()).collect::<Vec<_>>().join(", ");
+        return Some(format!("tables of {} have no partitions by {}; they can by {able}", target.name, by.by.as_str()));
     }
     if table.mode == Mode::Replace {
         return Some("a table that whole loads replace has no partitions: leave `partition_by` out".to_owned());
@@ -66,8 +70,14 @@ mod tests {
         let partition_by = Some(PartitionBy { column: column.into(), by, partitions: None });
         let keys = keys.iter().map(|&key| key.to_owned()).collect();
         let table = TableConfig { pipeline: "p.load".into(), table: "orders".into(), mode, keys, partition_by };
-        let target =
-            Capabilities { name: "Test", modes: &[], partitions: column != "none", columns: 9, columns_of_stage: 0, columns_of_loading: 2 };
+        let target = Capabilities {
+            name: "Test",
+            modes: &[],
+            partitions: if column == "none" { &[] } else { Partitioning::ALL },
+            columns: 9,
+            columns_of_stage: 0,
+            columns_of_loading: 2,
+        };
         misfit(&table, &schema, &target)
     }
 

@@ -175,6 +175,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Partitioning;
     use arrow::datatypes::{DataType, Schema as ArrowSchema};
     use serde_json::json;
     use std::sync::Arc;
@@ -187,7 +188,7 @@ mod tests {
         let capabilities = &Capabilities {
             name: "test",
             modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore],
-            partitions: true,
+            partitions: Partitioning::ALL,
             columns: 2,
             columns_of_stage: 0,
             columns_of_loading: 2,

@@ -24,10 +24,6 @@ fn authored_batch(id: i64) -> Batch {
     Batch::new(columns, Origin::all(records(0, 1)))
 }
 
-async fn columns(warehouse: &dyn Warehouse) -> Vec<String> {
-    warehouse.connection().query("SELECT * FROM notes").await.expect("runs").columns
-}
-
 /// Writes a batch and commits from one position to another.
 async fn load(sink: &mut Box<dyn Sink>, batch: &Batch, from: &Offsets, to: &Offsets) -> Commit {
     assert_eq!(sink.write(batch).await.expect("writes"), []);
@@ -73,12 +69,12 @@ pub(crate) async fn a_crash_at_any_point_before_the_commit_leaves_the_table_as_i
                 assert!(sink.settle().await.expect("settles").is_empty());
             }
             drop(sink);
-            assert_eq!(columns(warehouse).await, ["id", "note"], "after a crash at point {point}");
+            assert_eq!(warehouse.columns().await, ["id", "note"], "after a crash at point {point}");
         }
         let mut sink = warehouse.claimed(&table, Some(1)).await;
         sink.reshape(&authored()).await.expect("takes the column");
         assert_eq!(load(&mut sink, &authored_batch(2), &at(1), &at(2)).await, Commit::Done);
-        assert_eq!(columns(warehouse).await, ["id", "note", "author"]);
+        assert_eq!(warehouse.columns().await, ["id", "note", "author"]);
         drop(sink);
         let mut old = warehouse.claimed(&table, Some(2)).await;
         assert_eq!(load(&mut old, &batch(&[(3, None)]), &at(2), &at(3)).await, Commit::Done, "rows of the former schema fit as well");
@@ -93,11 +89,11 @@ pub(crate) async fn a_claim_undoes_a_growth_that_was_not_committed(warehouse: &d
         sink.reshape(&authored()).await.expect("takes the column");
         assert_eq!(sink.write(&authored_batch(1)).await.expect("writes"), []);
         assert_eq!(sink.claim(&[partition()]).await.expect("claims"), Offsets::new());
-        assert_eq!(columns(warehouse).await, ["id", "note"]);
+        assert_eq!(warehouse.columns().await, ["id", "note"]);
         assert_eq!(load(&mut sink, &batch(&[(1, None)]), &Offsets::new(), &at(1)).await, Commit::Done);
         sink.reshape(&authored()).await.expect("takes the column");
         assert_eq!(load(&mut sink, &authored_batch(2), &at(1), &at(2)).await, Commit::Done);
-        assert_eq!(columns(warehouse).await, ["id", "note", "author"]);
+        assert_eq!(warehouse.columns().await, ["id", "note", "author"]);
         drop(sink);
         warehouse.clean().await;
     }

@@ -5,6 +5,7 @@
 mod everything;
 mod failover;
 mod growth;
+mod lake;
 mod parked;
 mod partitions;
 mod postgres;
@@ -60,10 +61,21 @@ macro_rules! every_target {
     };
 }
 
+/// What holds for a store whose columns come in the transaction of the first rows that have them.
+macro_rules! grows_in_transactions {
+    ($new:expr) => {
+        run! { $new;
+            a_crash_at_any_point_before_the_commit_leaves_the_table_as_it_was
+            a_claim_undoes_a_growth_that_was_not_committed
+        }
+    };
+}
+
 /// What holds for every table of SQL besides: it has constraints, a catalogue, and definitions that are part of a transaction.
 macro_rules! every_table {
     ($new:expr) => {
         every_target! { $new }
+        grows_in_transactions! { $new }
         run! { $new;
             a_refused_row_is_rejected_alone
             a_rejection_names_the_column_and_gives_the_reason
@@ -80,8 +92,6 @@ macro_rules! every_table {
             the_last_row_of_a_key_counts_in_a_load_with_keys
             a_load_that_the_target_refuses_leaves_the_table_as_it_is
             a_crash_before_the_commit_of_the_last_end_leaves_the_table_and_the_load
-            a_crash_at_any_point_before_the_commit_leaves_the_table_as_it_was
-            a_claim_undoes_a_growth_that_was_not_committed
             a_schema_that_the_table_can_not_take_is_refused_and_the_former_goes_on
         }
     };
@@ -98,6 +108,28 @@ mod postgres_conforms {
     every_table! { crate::warehouse::Postgres::new }
     run! { crate::warehouse::Postgres::new;
         parked_keys_change_with_the_positions_or_not_at_all
+    }
+}
+
+mod lake_conforms {
+    every_target! { crate::lake::Lake::local }
+    grows_in_transactions! { crate::lake::Lake::local }
+}
+
+mod lake_in_s3_conforms {
+    every_target! { crate::lake::Lake::s3 }
+    grows_in_transactions! { crate::lake::Lake::s3 }
+}
+
+// What another store may do otherwise: to put only where there is nothing, at once with others, and in parts.
+mod lake_in_azure_conforms {
+    run! { crate::lake::Lake::azure;
+        rows_and_positions_become_durable_together
+        a_commit_whose_answer_was_lost_is_found_by_the_next_claim
+        a_writer_whose_positions_were_moved_is_fenced
+        writers_that_start_at_once_make_the_tables_once
+        rows_of_ten_megabytes_arrive
+        loaders_that_grow_a_table_at_once_all_go_on
     }
 }
 

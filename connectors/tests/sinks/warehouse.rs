@@ -43,6 +43,11 @@ pub(crate) trait Warehouse: Send + Sync {
         self.values(&["*"]).await
     }
 
+    /// The names of the columns of the table of notes.
+    async fn columns(&self) -> Vec<String> {
+        self.connection().query("SELECT * FROM notes").await.expect("the query runs").columns
+    }
+
     /// Removes the table of notes and all positions.
     async fn clean(&self) {
         self.execute("DROP TABLE notes; DROP TABLE millrace_positions").await;
@@ -282,7 +287,7 @@ impl Warehouse for Postgres {
 }
 
 /// The row of `everything::batch` in which all but the key is null.
-fn nulls() -> Vec<Option<&'static str>> {
+pub(crate) fn nulls() -> Vec<Option<&'static str>> {
     let mut row = vec![None; 23];
     row[1] = Some("2");
     row

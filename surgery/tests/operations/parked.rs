@@ -57,7 +57,7 @@ async fn parking_load(world: &World) -> Load {
     let Some(Route::Load(load)) = world.theatre.routes.get("shop.table") else { panic!("a load") };
     let mut load = load.clone();
     load.config.on_error = OnError::ParkKey;
-    load.config.commit_interval = Millis::new(50);
+    load.config.commit_interval = Some(Millis::new(50));
     let table = "CREATE TABLE orders (id INTEGER NOT NULL, customer TEXT NOT NULL, amount REAL NOT NULL CHECK (amount >= 0), note TEXT)";
     load.connection.define(&[table.to_owned()]).await.expect("makes the table");
     *load

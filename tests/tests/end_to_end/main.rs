@@ -10,6 +10,7 @@ mod evolution;
 mod halt;
 mod idempotency;
 mod kill;
+mod lake;
 mod missing_topics;
 mod outages;
 mod parking;
