@@ -193,6 +193,7 @@ impl Worker<'_> {
         }
         let Some(offsets) = self.transaction.commit(&self.consumer)? else { return Ok(()) };
         self.transaction.tally.commit(&self.pipeline.metrics);
+        self.lot.iter().for_each(|lot| self.pipeline.metrics.parked(lot.parking.keys().records()));
         self.rejecter.committed(&self.pipeline.metrics);
         self.pipeline.metrics.commit_seconds(started.elapsed().as_secs_f64());
         self.pipeline.health.works();

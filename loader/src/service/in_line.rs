@@ -66,6 +66,7 @@ impl Worker<'_> {
         match self.sink.commit(&self.round.from(), self.round.to()).await? {
             Commit::Done => {
                 lot.parking.let_go(&mut self.producer)?;
+                self.pipeline.metrics.parked(lot.parking.keys().records());
                 self.round.land(rows);
                 self.committed(started, 0)
             }

@@ -60,6 +60,7 @@ struct Families {
     commit: HistogramVec,
     retries: IntCounterVec,
     lag: IntGaugeVec,
+    parked: IntGaugeVec,
     halted: IntGaugeVec,
     waiting: IntGaugeVec,
     freshness: HistogramVec,
@@ -95,6 +96,7 @@ impl Families {
             commit: histogram("commit_duration_seconds", "How long the commit of a batch took.", DURATIONS)?,
             retries: counter("retries_total", "Attempts that failed with passing trouble.", &["pipeline"])?,
             lag: gauge("lag_records", "Records in the partition that are not processed yet.", &["pipeline", "topic", "partition"])?,
+            parked: gauge("parked_records", "Records that wait behind rejected ones of their keys, those included.", &["pipeline"])?,
             halted: gauge("halted", "1 when the pipeline waits for an operator.", &["pipeline"])?,
             waiting: gauge("waiting", "1 when the pipeline waits for a system that is away.", &["pipeline"])?,
             freshness: histogram("freshness_seconds", "From a record's timestamp to its commit in the target.", AGES)?,
@@ -177,6 +179,11 @@ impl PipelineMetrics {
     /// An attempt failed with passing trouble.
     pub fn retried(&self) {
         self.retries.inc();
+    }
+
+    /// So many records are parked by this instance, rejected ones that others wait for included.
+    pub fn parked(&self, records: usize) {
+        self.families.parked.with_label_values(&[&self.pipeline]).set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 
     /// `records` of the partition are not processed yet.

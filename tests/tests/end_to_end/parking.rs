@@ -1,4 +1,4 @@
-//! Parked keys under kills: a transform and a load, both with records that are rejected, while letters are replayed.
+//! Parked keys under kills: two transforms and two loaders that share partitions, all with records that are rejected, while letters are replayed.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -65,7 +65,8 @@ async fn each_key_keeps_its_order_while_services_are_killed_and_letters_replayed
         })
         .collect();
 
-    let mut services = ["transform", "loader"].map(|name| Service::start(&project, name));
+    let names = [("transform", "one"), ("transform", "two"), ("loader", "one"), ("loader", "two")];
+    let mut services = names.map(|(name, instance)| Service::replica(&project, name, instance));
     let began = Instant::now();
     let (mut written, mut kills) = (0, 0);
     loop {
@@ -77,7 +78,7 @@ async fn each_key_keeps_its_order_while_services_are_killed_and_letters_replayed
         // Not a wait for something: this is the random instant.
         sleep(Duration::from_millis(random.random_range(0..1_500))).await;
         if kills < KILLS {
-            let service = &mut services[random.random_range(0..2)];
+            let service = &mut services[random.random_range(0..names.len())];
             service.kill();
             service.restart();
             kills += 1;
