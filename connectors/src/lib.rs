@@ -9,6 +9,7 @@ pub mod lake;
 pub mod mysql;
 pub mod objects;
 pub mod postgres;
+mod precision;
 pub mod query;
 pub mod redshift;
 mod rounds;

@@ -1,5 +1,6 @@
 //! A loader pipeline in the typed flow.
 
+use arrow::datatypes::DataType;
 use millrace_connectors::{Column, Connection, Mode, TableConfig};
 use millrace_model::{Code, Fault, Schema};
 use millrace_runtime::project::flow::{self, Claim, Context, Problem, Sharing, TargetColumn, Types};
@@ -81,7 +82,8 @@ impl Pipeline {
         match connection.check(table, schema) {
             Ok(columns) => {
                 let target = columns.into_iter().map(target_column).collect();
-                Types { target, problems: self.idle().collect(), ..Types::default() }
+                let problems = self.idle().chain(cut(connection, schema)).collect();
+                Types { target, problems, ..Types::default() }
             }
             Err(fault) => unfit(&fault).into(),
         }
@@ -117,7 +119,8 @@ impl Pipeline {
             ];
         }
         let unknown = self.keys.iter().enumerate().filter(|(_, key)| table.arrow().field_with_name(key).is_err());
-        unknown.map(|(number, key)| self.no_column(number, key, table)).collect()
+        let unions = self.keys.iter().enumerate().filter(|(_, key)| is_union(table, key));
+        unknown.map(|(number, key)| self.no_column(number, key, table)).chain(unions.map(|(number, key)| union_key(number, key))).collect()
     }
 
     fn no_column(&self, number: usize, key: &str, table: &Schema) -> Problem {
@@ -151,6 +154,16 @@ impl Pipeline {
     }
 }
 
+fn is_union(table: &Schema, column: &str) -> bool {
+    table.arrow().field_with_name(column).is_ok_and(|field| matches!(field.data_type(), DataType::Union(..)))
+}
+
+fn union_key(number: usize, key: &str) -> Problem {
+    let message = format!("the key column `{key}` is a union of several types, which can't tell rows apart");
+    let problem = Problem::error(Code::ProjectFlow, &["keys", &number.to_string()], message).kind(Kind::UnionTouched);
+    problem.expected("a column of one type".to_owned()).help("name another column".to_owned())
+}
+
 fn misfit(misfit: &Misfit) -> Problem {
     Problem::error(Code::ProjectFlow, &misfit.at, misfit.message.clone()).kind(misfit.kind).help(misfit.help.clone())
 }
@@ -159,6 +172,16 @@ fn unfit(fault: &Fault) -> Problem {
     let text = fault.to_string();
     let message = text.strip_prefix(&format!("{}: ", fault.code())).unwrap_or(&text);
     Problem::error(fault.code(), &["to", "table"], message)
+}
+
+/// What is stored less exactly than it comes.
+fn cut(connection: &Connection, schema: &Schema) -> Option<Problem> {
+    let columns = connection.cut_columns(schema);
+    let named = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
+    let message = format!("{} keeps microseconds: the nanoseconds of {named} are cut off", connection.capabilities().name);
+    let help = "cast to a timestamp of microseconds in a step before, or carry the count of nanoseconds as a `long`".to_owned();
+    let problem = Problem::warning(Code::ProjectAdvice, &["to", "table"], message).kind(Kind::Precision).help(help);
+    (!columns.is_empty()).then_some(problem)
 }
 
 fn target_column(column: Column) -> TargetColumn {

@@ -30,9 +30,13 @@ pub(super) fn name_fault(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The schema that steps made for `topic`, named after it.
+/// The schema that steps made for `topic`, named after it. Its namespace stays, which the types in it may be named by: a name with dots
+/// has one before its last dot, whatever `namespace` says (Avro 1.12, Names).
 pub fn named_after(schema: &Schema, topic: &str) -> Schema {
     let mut avro = schema.avro().clone();
+    if let Some((namespace, _)) = avro["name"].as_str().and_then(|name| name.rsplit_once('.')) {
+        avro["namespace"] = Value::String(namespace.to_owned());
+    }
     avro["name"] = Value::String(record_name(topic));
     Schema::new(avro, schema.arrow().clone())
 }
@@ -46,6 +50,8 @@ pub(super) fn record_name(topic: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec;
+    use serde_json::json;
 
     #[test]
     fn names_that_kafka_refuses_are_found() {
@@ -60,6 +66,25 @@ mod tests {
         }
         assert!(name_fault("a.b").is_some());
         assert_eq!(name_fault("flights_api"), None);
+    }
+
+    #[test]
+    fn a_record_that_is_named_after_its_topic_keeps_its_namespace() {
+        let status = json!({ "type": "enum", "name": "Status", "symbols": ["SENT"] });
+        for name in [
+            json!({ "name": "shop.Order" }),
+            json!({ "name": "Order", "namespace": "shop" }),
+            json!({ "name": "shop.Order", "namespace": "other" }),
+        ] {
+            let mut avro =
+                json!({ "type": "record", "fields": [{ "name": "now", "type": status }, { "name": "before", "type": "shop.Status" }] });
+            avro.as_object_mut().expect("an object").extend(name.as_object().expect("an object").clone());
+            let named = named_after(&codec::schema(avro).expect("a schema"), "orders.late");
+            assert_eq!(named.name(), "shop.orders_late");
+            codec::schema(named.avro().clone()).expect("the types in it are found");
+        }
+        let plain = json!({ "type": "record", "name": "Order", "fields": [{ "name": "id", "type": "long" }] });
+        assert_eq!(named_after(&codec::schema(plain).expect("a schema"), "orders.late").name(), "orders_late");
     }
 
     #[test]
