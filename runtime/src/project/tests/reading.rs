@@ -90,7 +90,7 @@ fn each_wrong_entry_is_found_and_none_hides_another() {
             "millrace.yaml:3:20: error[MR0102]: expected a whole number, found the text \"many\"",
             "millrace.yaml:4:3: error[MR0102]: expected keys with values, found a list",
             "millrace.yaml:6:14: error[MR0102]: expected text, found the number 7 (put it in quotes)",
-            "millrace.yaml:7:18: error[MR0102]: expected one of `dead_letter`, `halt`, found `stop`",
+            "millrace.yaml:7:18: error[MR0102]: expected one of `dead_letter`, `park_key`, `halt`, found `stop`",
             "millrace.yaml:9:3: error[MR0102]: the key `host` is missing here",
         ]
     );
