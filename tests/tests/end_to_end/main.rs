@@ -12,6 +12,7 @@ mod idempotency;
 mod kill;
 mod lake;
 mod missing_topics;
+mod once;
 mod outages;
 mod parking;
 mod peers;

@@ -3,4 +3,5 @@
 mod connect_dead_letters;
 mod debezium_source;
 mod jdbc_sink;
+mod keys;
 mod streams;
