@@ -141,8 +141,9 @@ impl<S: ObjectStore> ObjectStore for Guarded<S> {
 }
 
 /// A stream whose first item is a request's answer.
-fn first_guarded<T: Send + 'static>(link: &Link, mut items: BoxStream<'static, Result<T>>) -> BoxStream<'static, Result<T>> {
-    let link = link.clone();
+fn first_guarded<T: Send + 'static>(link: &Link, items: BoxStream<'static, Result<T>>) -> BoxStream<'static, Result<T>> {
+    // One without a first item is at its end, and is asked once more all the same.
+    let (link, mut items) = (link.clone(), items.fuse());
     let begun = async move {
         let first = guarded(&link, link.answer_within(), async { items.next().await.transpose() }).await?;
         Ok::<_, Error>(stream::iter(first.map(Ok)).chain(items))
