@@ -71,7 +71,7 @@ impl Connection {
 
     /// Whether it keeps parked keys beside its positions (`on_error: park_key`).
     pub const fn parks(&self) -> bool {
-        matches!(self, Self::Postgres(_) | Self::Sqlite(_))
+        matches!(self, Self::Postgres(_) | Self::Mysql(_) | Self::Sqlite(_))
     }
 
     /// Why the table can't have the partitions that it is to have, and what to do about it.
@@ -83,7 +83,7 @@ impl Connection {
     pub fn check(&self, table: &TableConfig, schema: &Schema) -> Result<Vec<Column>> {
         match self {
             Self::Postgres(config) => config.check(table, schema),
-            Self::Mysql(_) => Err(mysql::Config::no_sink()),
+            Self::Mysql(config) => config.check(table, schema),
             Self::Redshift(config) => config.check(table, schema),
             Self::Sqlite(config) => config.check(table, schema),
             Self::Lake(config) => config.check(table, schema),
@@ -94,7 +94,7 @@ impl Connection {
     pub async fn open(&self, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
         match self {
             Self::Postgres(config) => config.open(table, schema).await,
-            Self::Mysql(_) => Err(mysql::Config::no_sink()),
+            Self::Mysql(config) => config.open(table, schema).await,
             Self::Redshift(config) => config.open(table, schema).await,
             Self::Sqlite(config) => config.open(table, schema).await,
             Self::Lake(config) => config.open(table, schema).await,
@@ -116,18 +116,18 @@ impl Connection {
     pub async fn examine(&self, table: &TableConfig, schema: &Schema) -> Result<Examined> {
         match self {
             Self::Postgres(config) => config.examine(table, schema).await,
-            Self::Mysql(_) => Err(mysql::Config::no_sink()),
+            Self::Mysql(config) => config.examine(table, schema).await,
             Self::Redshift(config) => config.examine(table, schema).await,
             Self::Sqlite(config) => config.examine(table, schema).await,
             Self::Lake(config) => config.examine(table, schema).await,
         }
     }
 
-    /// Runs statements that define tables: all of them or none.
+    /// Runs statements that define tables: all of them or none, where the target's definitions do not commit by themselves.
     pub async fn define(&self, statements: &[String]) -> Result<()> {
         match self {
             Self::Postgres(config) => config.define(statements).await,
-            Self::Mysql(_) => Err(mysql::Config::no_sink()),
+            Self::Mysql(config) => config.define(statements).await,
             Self::Redshift(config) => config.define(statements).await,
             Self::Sqlite(config) => config.define(statements).await,
             Self::Lake(config) => config.define(statements).await,
@@ -138,7 +138,7 @@ impl Connection {
     pub async fn drop_table(&self, table: &str) -> Result<()> {
         match self {
             Self::Postgres(config) => config.drop_table(table).await,
-            Self::Mysql(_) => Err(mysql::Config::no_sink()),
+            Self::Mysql(config) => config.drop_table(table).await,
             Self::Redshift(config) => config.drop_table(table).await,
             Self::Sqlite(config) => config.drop_table(table).await,
             Self::Lake(config) => config.drop_table(table).await,

@@ -57,7 +57,7 @@ impl Target {
 
     /// The columns that a new table gets, or what makes it impossible.
     pub(super) fn columns(&self) -> Result<Vec<Column>> {
-        let columns = check(&self.table, &self.schema, &CAPABILITIES, |_| String::new())?;
+        let columns = check(&self.table, &self.schema, &CAPABILITIES, |_, _| String::new())?;
         let physical = self.physical()?;
         check_names(&physical)?;
         self.check_folders(&physical)?;

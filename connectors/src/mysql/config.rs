@@ -19,7 +19,7 @@ pub struct Config {
     pub port: u16,
     /// The database.
     pub database: String,
-    /// The user.
+    /// The user; to load, it needs the right to create tables in the database, or the tables must exist.
     pub user: String,
     /// The user's password.
     #[serde(default)]

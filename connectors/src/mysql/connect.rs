@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millrace_model::{Code, Result};
+use millrace_model::{Code, Fault, Result};
 use millrace_runtime::project::HostAddress;
 use millrace_runtime::resilience::{Link, System};
 use sqlx::ConnectOptions;
@@ -25,6 +25,41 @@ static MYSQL: System = System {
 /// - A result is read as fast as Kafka takes it: the server waits a day for its client, not a minute.
 /// - A lock that does not come is passing trouble.
 const SETTINGS: &str = "SET SESSION time_zone = '+00:00', net_write_timeout = 86400, innodb_lock_wait_timeout = 10";
+
+/// What a session that loads needs besides:
+/// - A value that does not fit is refused, a zero in a column that counts by itself is a zero, and a backslash in a literal is one.
+/// - A round sees what others commit meanwhile, and locks the rows that it changes only.
+/// - Between rounds a session waits for records, and a statement takes as long as it takes: limits that a server has are not meant for that.
+/// - A definition that waits for a table's lock is passing trouble.
+const TO_LOAD: &str = "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
+     ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION', autocommit = 1, foreign_key_checks = 1, unique_checks = 1, \
+     wait_timeout = 604800, lock_wait_timeout = 10, group_concat_max_len = 16777216 \
+     /*M! , max_statement_time = 0, idle_transaction_timeout = 0, idle_write_transaction_timeout = 0, in_predicate_conversion_threshold = 0 */; \
+     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
+/// Connects to load, or to define tables. Of several hosts the one that takes rows is meant.
+pub(super) async fn connect_to_load(config: &Config) -> Result<MySqlConnection> {
+    let hosts = config.host.addresses(config.port);
+    let several = hosts.len() > 1;
+    let open = |host| async move {
+        let mut connection = connect_to(config, host).await?;
+        sqlx::raw_sql(TO_LOAD).execute(&mut connection).await.map_err(|error| connect_fault(config, host, error))?;
+        if several {
+            is_writable(&mut connection, host).await?;
+        }
+        Ok(connection)
+    };
+    config.link().connect(&hosts, open).await
+}
+
+/// That a host is a replica passes: it is promoted, or another one is asked.
+async fn is_writable(connection: &mut MySqlConnection, host: &HostAddress) -> Result<()> {
+    let read_only = sqlx::query_scalar("SELECT CAST(@@GLOBAL.read_only AS SIGNED)").fetch_one(connection).await;
+    if read_only.map_err(|error| fault("asking whether the server is a replica", error))? {
+        return Err(Fault::passing(Code::TargetUnavailable, format!("MySQL: {host} is read-only, and takes no rows")));
+    }
+    Ok(())
+}
 
 impl Config {
     /// The way to the database.

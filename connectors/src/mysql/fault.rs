@@ -7,6 +7,10 @@ use sqlx::Error;
 use sqlx::mysql::MySqlDatabaseError;
 
 use super::config::Config;
+use super::statements::is_of_another_row;
+
+/// How many characters of the server's words go into a reason: they may hold a value.
+const WORDS: usize = 300;
 
 /// The fault that an error is, met while `doing` something.
 pub(super) fn fault(doing: &str, error: Error) -> Fault {
@@ -45,7 +49,34 @@ pub(super) fn query_fault(error: Error) -> Fault {
     Fault::new(code, retry, "MySQL did not run the query").because(error)
 }
 
-fn number(error: &Error) -> Option<u16> {
+/// The server's words when an error is about the rows that were sent; none when it is not.
+pub(super) fn refusal(error: &Error) -> Option<String> {
+    let Error::Database(error) = error else { return None };
+    let error = error.try_downcast_ref::<MySqlDatabaseError>()?;
+    is_about_rows(error.code().unwrap_or_default(), error.number()).then(|| reason(error.message()))
+}
+
+/// Cardinality, data exceptions, constraints, a view's check and what triggers signal, by their classes of SQLSTATE; and those that the server
+/// gives no class of their own: no default, values cut off, no partition, a row too large for its page, a broken `CHECK`.
+fn is_about_rows(state: &str, number: u16) -> bool {
+    let class = matches!(state.get(..2), Some("21" | "22" | "23" | "44" | "45"));
+    class || matches!(number, 1118 | 1265 | 1364 | 1366 | 1369 | 1406 | 1411 | 1526 | 1690 | 3819 | 4025)
+}
+
+fn reason(words: &str) -> String {
+    if is_of_another_row(words) {
+        return "a row of other keys has what a unique index of the table lets one row have".into();
+    }
+    words.chars().take(WORDS).collect()
+}
+
+/// Whether the user lacks a right.
+pub(super) fn is_denied(error: &Error) -> bool {
+    classify(error).0 == Code::TargetDenied
+}
+
+/// The server's number of an error.
+pub(super) fn number(error: &Error) -> Option<u16> {
     error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
 }
 
@@ -61,16 +92,61 @@ fn classify(error: &Error) -> (Code, Retry) {
 
 fn classify_number(number: u16) -> (Code, Retry) {
     match number {
-        // Too many connections, shutting down, killed, timeouts, locks and deadlocks, disk full, read aborted.
-        1040 | 1053 | 1021 | 1158..=1161 | 1203 | 1205 | 1213 | 1226 | 1317 | 1927 | 1969 | 3024 => {
-            (Code::TargetUnavailable, Retry::BackOff)
-        }
+        // Disk or table full, no memory, too many connections, shutting down, killed, timeouts, locks and deadlocks, read aborted, a row that
+        // another has changed, a node that is not of its cluster (yet).
+        1020
+        | 1021
+        | 1037
+        | 1038
+        | 1040
+        | 1041
+        | 1047
+        | 1053
+        | 1114
+        | 1158..=1161
+        | 1203
+        | 1205
+        | 1213
+        | 1226
+        | 1317
+        | 1927
+        | 1969
+        | 3024
+        | 3169
+        | 4031 => (Code::TargetUnavailable, Retry::BackOff),
         1045 | 1049 | 1698 | 1862 => (Code::TargetAuthentication, Retry::Operator),
-        1044 | 1130 | 1142 | 1143 | 1227 | 1290 | 1370 | 1836 => (Code::TargetDenied, Retry::Operator),
-        // No such table, column or function; syntax; ambiguous or repeated names; a value that is none of its column's.
-        1046 | 1051 | 1052 | 1054 | 1055 | 1060 | 1064 | 1109 | 1110 | 1146 | 1149 | 1241 | 1248 | 1267 | 1271 | 1305 | 1349 | 1356 => {
-            (Code::TargetSchema, Retry::Operator)
-        }
+        1044 | 1095 | 1130 | 1142 | 1143 | 1227 | 1290 | 1370 | 1836 => (Code::TargetDenied, Retry::Operator),
+        // No such table, column or function; syntax; ambiguous or repeated names; a value that is none of its column's; too many or too large
+        // columns and keys.
+        1046
+        | 1059
+        | 1061
+        | 1067
+        | 1068..=1075
+        | 1101
+        | 1113
+        | 1117
+        | 1118
+        | 1138
+        | 1170
+        | 1293
+        | 1051
+        | 1052
+        | 1054
+        | 1055
+        | 1060
+        | 1064
+        | 1109
+        | 1110
+        | 1146
+        | 1149
+        | 1241
+        | 1248
+        | 1267
+        | 1271
+        | 1305
+        | 1349
+        | 1356 => (Code::TargetSchema, Retry::Operator),
         _ => (Code::TargetOther, Retry::Never),
     }
 }
@@ -86,6 +162,18 @@ mod tests {
         assert_eq!(classify_number(1142), (Code::TargetDenied, Retry::Operator));
         assert_eq!(classify_number(1146), (Code::TargetSchema, Retry::Operator));
         assert_eq!(classify_number(9999), (Code::TargetOther, Retry::Never));
+    }
+
+    #[test]
+    fn only_errors_that_rows_cause_reject_rows() {
+        assert!(
+            [("23000", 1062), ("22001", 1406), ("HY000", 1364), ("HY000", 3819), ("45000", 1644), ("01000", 1265)].iter().all(about_rows)
+        );
+        assert!(![("40001", 1213), ("HY000", 1205), ("42S02", 1146), ("70100", 1317), ("HY000", 1114)].iter().any(about_rows));
+    }
+
+    fn about_rows(&(state, number): &(&str, u16)) -> bool {
+        is_about_rows(state, number)
     }
 
     #[test]

@@ -12,14 +12,13 @@ use arrow::array::{
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Decimal256Type, FieldRef, Float32Type, Float64Type, Int32Type, Int64Type,
-    IntervalMonthDayNanoType, Time32MillisecondType, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType,
+    IntervalMonthDayNanoType, Time32MillisecondType, Time64MicrosecondType,
 };
 use arrow::error::ArrowError;
 
 use super::numeric;
 use super::types::Form;
-use crate::table::{JsonText, Unit, write_uuid};
+use crate::table::{JsonText, Unit, timestamps, write_uuid};
 
 /// What stands before the first row: signature, flags, and the length of an extension.
 pub(super) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -277,15 +276,6 @@ impl<'a> Texts<'a> {
             Self::Plain(array) => array.value(row),
             Self::Symbols(keys, symbols) => symbols.value(keys.value(row) as usize),
         }
-    }
-}
-
-/// The counts of a column of timestamps, whatever their unit.
-pub(super) fn timestamps(array: &dyn Array) -> &[i64] {
-    match array.data_type() {
-        DataType::Timestamp(TimeUnit::Millisecond, _) => array.as_primitive::<TimestampMillisecondType>().values(),
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => array.as_primitive::<TimestampNanosecondType>().values(),
-        _ => array.as_primitive::<TimestampMicrosecondType>().values(),
     }
 }
 

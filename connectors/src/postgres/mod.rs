@@ -6,7 +6,6 @@
 //! A writer that lost one partition of several to another, as in a rebalance, loses its session too: it claims what it still has and goes on.
 //! Positions name server processes, so a pooler that shares them among clients (`PgBouncer` in transaction mode) can't stand between.
 
-mod answered;
 mod catalogue;
 mod checks;
 mod config;

@@ -19,7 +19,7 @@ pub(super) async fn open(connection: &mut PgConnection, config: &Config, target:
         return Err(unfit(format!("a column can't be named {taken:?} in mode: replace: rename it")));
     }
     let replacing = Replacing::of(target, |table| config.qualified(table));
-    let (ends, definition) = replacing.ends_definition();
+    let (ends, definition) = replacing.ends_definition("text");
     ensure(connection, &ends, &definition).await?;
     let loading = format!(
         "CREATE TABLE IF NOT EXISTS {} (LIKE {} INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING STORAGE, {})",

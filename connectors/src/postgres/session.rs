@@ -11,7 +11,6 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use tokio::sync::mpsc::Receiver;
 
-use super::answered::Answered;
 use super::catalogue::Catalogue;
 use super::config::Config;
 use super::connect::{Access, connect};
@@ -26,7 +25,7 @@ use super::shape::{Shape, TableLock};
 use super::stage::{self, Contents, Stage};
 use super::staged::{self, Change, Segment, Staged};
 use super::target::{compare, ensure, growth};
-use crate::table::{Attempt, Outcome, Replaced, Replacing, Target, land, land_refused, quoted_list, unfit};
+use crate::table::{Answered, Attempt, Outcome, Replaced, Replacing, Target, land, land_refused, quoted_list, unfit};
 
 /// Takes the stage away, to make it anew.
 const DROP_STAGE: &str = "DROP TABLE IF EXISTS pg_temp.millrace_stage";

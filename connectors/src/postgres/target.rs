@@ -12,7 +12,7 @@ use super::config::Config;
 use super::fault::fault;
 use super::growth;
 use super::types::{Declared, Form, Limit, fit, sql_type};
-use crate::table::{Existing, Kind, Misfit, Target, quoted};
+use crate::table::{Existing, Kind, Misfit, Quotes, Target, quoted};
 use crate::table_config::TableConfig;
 
 /// How one column of the schema goes into the target.
@@ -69,7 +69,14 @@ const UNIQUE: &str = "SELECT array_agg(a.attname::text) FROM pg_index i \
 impl Config {
     /// The table of the connection's schema that rows are loaded into.
     pub(super) fn target(&self, table: &TableConfig, schema: &Schema) -> Target {
-        Target { table: table.clone(), schema: schema.clone(), name: self.qualified(&table.table), sql_type, capabilities: &CAPABILITIES }
+        Target {
+            table: table.clone(),
+            schema: schema.clone(),
+            name: self.qualified(&table.table),
+            quotes: Quotes::Double,
+            sql_type: |kind, _| sql_type(kind),
+            capabilities: &CAPABILITIES,
+        }
     }
 
     /// The quoted name of a table of the connection's schema.

@@ -11,7 +11,7 @@ use millrace_runtime::formats::CellType;
 use super::position::CursorValue;
 use super::rows::Outlet;
 use crate::config::Connection;
-use crate::table::quoted;
+use crate::table::{Quotes, quoted};
 
 /// A database, shared with the tasks that read from it.
 pub(crate) type Shared = Arc<dyn Database>;
@@ -64,7 +64,7 @@ impl Dialect {
     pub(crate) fn quoted(self, name: &str) -> String {
         match self {
             Self::Postgres | Self::Sqlite => quoted(name),
-            Self::Mysql => format!("`{}`", name.replace('`', "``")),
+            Self::Mysql => Quotes::Back.name(name),
         }
     }
 

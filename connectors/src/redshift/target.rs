@@ -9,7 +9,7 @@ use super::CAPABILITIES;
 use super::config::Config;
 use super::session::texts;
 use super::types::{Longest, fit, sql_type};
-use crate::table::{Existing, Kind, Misfit, Target, quoted};
+use crate::table::{Existing, Kind, Misfit, Quotes, Target, quoted};
 use crate::table_config::TableConfig;
 
 /// How one column of the schema goes into the target.
@@ -25,7 +25,14 @@ impl Config {
     /// The table of the connection's schema that rows are loaded into.
     pub(super) fn target(&self, table: &TableConfig, schema: &Schema) -> Target {
         let name = format!("{}.{}", quoted(&self.schema), quoted(&table.table));
-        Target { table: table.clone(), schema: schema.clone(), name, sql_type, capabilities: &CAPABILITIES }
+        Target {
+            table: table.clone(),
+            schema: schema.clone(),
+            name,
+            quotes: Quotes::Double,
+            sql_type: |kind, _| sql_type(kind),
+            capabilities: &CAPABILITIES,
+        }
     }
 }
 

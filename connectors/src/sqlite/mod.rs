@@ -31,7 +31,6 @@ mod parked;
 mod positions;
 mod query;
 mod session;
-mod sink;
 mod source;
 mod statements;
 mod target;
@@ -43,7 +42,7 @@ use millrace_model::{Result, Schema, Sink};
 pub use config::Config;
 
 use crate::described::{DescribedColumn, Relation};
-use crate::table::{Column, Examined, LOADING_MARKS, QueryResult};
+use crate::table::{BufferedSink, Column, Examined, LOADING_MARKS, QueryResult};
 use crate::table_config::{Capabilities, Mode, TableConfig};
 
 /// What SQLite can do. Its limits: <https://www.sqlite.org/limits.html>, 2.
@@ -64,8 +63,7 @@ impl Config {
 
     /// A sink into the table; database and table are made when they do not exist.
     pub async fn open(&self, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
-        let sink = sink::SqliteSink::open(self, target::target(table, schema)).await?;
-        Ok(Box::new(sink))
+        Ok(Box::new(BufferedSink::<session::Session>::open(self, table, schema).await?))
     }
 
     /// Asks whether the database is there.

@@ -6,8 +6,9 @@ use std::ops::Range;
 use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
 use millrace_model::{
-    Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Stage, TopicPartition,
+    Batch, Code, Commit, LoadBound, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Stage, TopicPartition,
 };
+use millrace_runtime::resilience::Link;
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 
@@ -15,25 +16,20 @@ use super::config::Config;
 use super::connect::connect;
 use super::fault::{fault, refusal};
 use super::statements::Statements;
-use super::target::{compare, compare_grown, ensure, grow};
+use super::target::{compare, compare_grown, ensure, grow, target};
 use super::{parked, positions, values};
-use crate::table::{Attempt, Outcome, Refused, Replaced, Replacing, Target, check_columns, land, quoted, unfit, unsettled};
-use crate::table_config::Mode;
+use crate::table::{
+    Answered, Attempt, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, quoted, unfit,
+    unsettled,
+};
+use crate::table_config::{Mode, TableConfig};
 
 const SAVEPOINT: &str = "SAVEPOINT millrace";
-
-/// What a batch does to the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Its rows come.
-    Rows,
-    /// The rows of its keys go.
-    Deletions,
-}
 
 /// A connection, what was read from the catalogue through it, and whether a round is open.
 pub(super) struct Session {
     connection: SqliteConnection,
+    link: Link,
     target: Target,
     required: BTreeSet<String>,
     replacing: Option<Replacing>,
@@ -42,19 +38,30 @@ pub(super) struct Session {
     open: bool,
 }
 
-impl Session {
-    /// Opens the database, makes the tables that do not exist, and compares the target with the schema.
-    pub(super) async fn open(config: &Config, target: &Target) -> Result<Self> {
+#[async_trait]
+impl RoundSession for Session {
+    type Config = Config;
+    const NAME: &'static str = "SQLite";
+
+    fn link(config: &Config) -> &Link {
+        config.link()
+    }
+
+    fn target(_: &Config, table: &TableConfig, schema: &Schema) -> Target {
+        target(table, schema)
+    }
+
+    async fn open(config: &Config, target: &Target) -> Result<Self> {
         let mut connection = connect(config).await?;
         positions::ensure(&mut connection).await?;
         ensure(&mut connection, target).await?;
         let required = compare(&mut connection, target).await?;
         let replacing = replacing(&mut connection, target).await?;
-        Ok(Self { connection, target: target.clone(), required, replacing, grows: false, open: false })
+        Ok(Self { connection, link: config.link().clone(), target: target.clone(), required, replacing, grows: false, open: false })
     }
 
-    /// Makes the table take the rows of `target`, in the transaction of the next round.
-    pub(super) async fn reshape(&mut self, target: &Target) -> Result<()> {
+    /// In the transaction of the next round.
+    async fn reshape(&mut self, target: &Target) -> Result<()> {
         if self.open {
             return Err(unsettled());
         }
@@ -69,7 +76,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
+    async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         if self.open {
             self.run("ROLLBACK").await?;
             self.open = false;
@@ -77,19 +84,16 @@ impl Session {
         positions::claim(&mut self.connection, &self.target.table.pipeline, partitions).await
     }
 
-    /// The parked keys of partitions.
-    pub(super) async fn parked(&mut self, partitions: &[TopicPartition]) -> Result<ParkedHeads> {
+    async fn parked(&mut self, partitions: &[TopicPartition]) -> Result<ParkedHeads> {
         parked::read(&mut self.connection, &self.target.table.pipeline, partitions).await
     }
 
-    /// Changes parked keys, in the round's transaction.
-    pub(super) async fn park(&mut self, changes: &ParkedChanges) -> Result<()> {
+    async fn park(&mut self, changes: &ParkedChanges) -> Result<()> {
         self.begin().await?;
         parked::change(&mut self.connection, &self.target.table.pipeline, changes).await
     }
 
-    /// Sorts out the rows that can be seen not to fit.
-    pub(super) fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)> {
+    fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)> {
         check_columns(batch.columns(), &self.target.schema)?;
         let mut refused = Refused::default();
         let columns = batch.columns();
@@ -104,21 +108,20 @@ impl Session {
         refused.sort_out(batch).map_err(defect)
     }
 
-    /// Puts rows into the table, or deletes those of the batch's keys; returns what the database refuses.
-    pub(super) async fn land(&mut self, batch: &Batch, change: Change) -> Result<Vec<Rejected>> {
+    async fn land(&mut self, batch: &Batch, change: Change) -> Result<Vec<Rejected>> {
         self.begin().await?;
         let origin = batch.origin();
         let fields = self.fields(batch);
         let statements = Statements::of(&self.target, self.loads_into(), &fields, change);
-        let refused = land(&mut Work { session: self, batch, fields, statements }, batch.len()).await?;
+        let link = self.link.clone();
+        let refused = land(&mut Answered { link, search: Work { session: self, batch, fields, statements } }, batch.len()).await?;
         let reject = |(row, reason): (usize, String)| {
             Rejected::new(origin.records(), Stage::Write, Rejection::new(origin.rows()[row], Code::RowRefused, reason))
         };
         Ok(refused.into_iter().map(reject).collect())
     }
 
-    /// Deletes all rows; returns the record that asked for it when the database refuses.
-    pub(super) async fn clear(&mut self, origin: &Origin) -> Result<Vec<Rejected>> {
+    async fn clear(&mut self, origin: &Origin) -> Result<Vec<Rejected>> {
         self.begin().await?;
         self.run(SAVEPOINT).await?;
         let delete = AssertSqlSafe(format!("DELETE FROM {}", self.target.name));
@@ -128,26 +131,26 @@ impl Session {
         Ok(origin.rows().iter().map(reject).collect())
     }
 
-    /// Lets a whole load begin or end; returns the end of one that the database refuses.
-    pub(super) async fn bound(&mut self, bound: &LoadBound) -> Result<Vec<Rejected>> {
+    async fn bound(&mut self, bound: &LoadBound) -> Result<Vec<Rejected>> {
         self.begin().await?;
         let Some(replacing) = self.replacing.clone() else { return Ok(Vec::new()) };
         Ok(replacing.apply(bound, self).await?.into_iter().collect())
     }
 
-    /// The table that rows go into.
-    fn loads_into(&self) -> &str {
-        self.replacing.as_ref().map_or(&self.target.name, |replacing| &replacing.loading)
-    }
-
-    /// Moves the positions and commits, or rolls back when another writer has moved them.
-    pub(super) async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
+    async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
         self.begin().await?;
         let commit = positions::advance(&mut self.connection, &self.target.table.pipeline, from, to).await?;
         self.run(if commit == Commit::Done { "COMMIT" } else { "ROLLBACK" }).await?;
         self.open = false;
         self.grows &= commit != Commit::Done;
         Ok(commit)
+    }
+}
+
+impl Session {
+    /// The table that rows go into.
+    fn loads_into(&self) -> &str {
+        self.replacing.as_ref().map_or(&self.target.name, |replacing| &replacing.loading)
     }
 
     /// The schema's fields of a batch's columns: they say what a batch of keys may not, such as which bytes are UUIDs.
@@ -226,7 +229,7 @@ async fn replacing(connection: &mut SqliteConnection, target: &Target) -> Result
     let replacing = Replacing::of(target, quoted);
     let columns: Vec<String> = target.columns()?.iter().map(|column| format!("{} {}", quoted(&column.name), column.sql_type)).collect();
     let loading = format!("CREATE TABLE IF NOT EXISTS {} ({}, {})", replacing.loading, columns.join(", "), Replacing::marks());
-    let sql = format!("{}; {loading}", replacing.ends_definition().1);
+    let sql = format!("{}; {loading}", replacing.ends_definition("text").1);
     let made = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
     made.map_err(|error| fault(&format!("making table {}", replacing.loading), error))?;
     Ok(Some(replacing))
@@ -267,8 +270,4 @@ impl Attempt for Work<'_> {
         let done = self.execute(rows).await;
         self.session.settle_savepoint(done).await
     }
-}
-
-pub(super) fn defect(error: arrow::error::ArrowError) -> Fault {
-    Fault::fatal(Code::Internal, "a batch can't be read by its columns").because(error)
 }

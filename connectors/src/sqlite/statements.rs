@@ -2,8 +2,7 @@
 
 use arrow::datatypes::FieldRef;
 
-use super::session::Change;
-use crate::table::{Target, quoted, quoted_list};
+use crate::table::{Change, Target, quoted, quoted_list};
 use crate::table_config::Mode;
 
 /// How many values go into one statement. SQLite takes 32,766; more than some thousands make nothing faster.

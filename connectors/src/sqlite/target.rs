@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, FromRow, Row};
 use super::CAPABILITIES;
 use super::fault::fault;
 use super::types::{keeps, sql_type};
-use crate::table::{Column, Existing, Kind, Misfit, Target, quoted};
+use crate::table::{Column, Existing, Kind, Misfit, Quotes, Target, quoted};
 use crate::table_config::TableConfig;
 
 /// A column's declared type.
@@ -40,7 +40,14 @@ const UNIQUE: &str = "SELECT group_concat(i.name, char(31)) FROM pragma_index_li
 
 /// The table that rows are loaded into.
 pub(super) fn target(table: &TableConfig, schema: &Schema) -> Target {
-    Target { table: table.clone(), schema: schema.clone(), name: quoted(&table.table), sql_type, capabilities: &CAPABILITIES }
+    Target {
+        table: table.clone(),
+        schema: schema.clone(),
+        name: quoted(&table.table),
+        quotes: Quotes::Double,
+        sql_type: |kind, _| sql_type(kind),
+        capabilities: &CAPABILITIES,
+    }
 }
 
 /// Makes the table when it does not exist.

@@ -1,34 +1,27 @@
 //! Rows as the arguments of a statement.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use arrow::array::{
-    Array, AsArray, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
-    StringArray,
-};
-use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit};
-use arrow::error::ArrowError;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use millrace_model::Code;
 use sqlx::Arguments;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::SqliteArguments;
 
-use crate::table::{JsonText, Kind, Refused, write_uuid};
+use crate::table::{Refused, Value, Values};
 
 /// The values of the given rows, row by row, in the order of the batch's columns, which hold what `fields` say.
 pub(super) fn arguments(fields: &[FieldRef], batch: &RecordBatch, rows: Range<usize>) -> Result<SqliteArguments, BoxDynError> {
     let columns = fields.iter().zip(batch.columns());
-    let mut columns = columns.map(|(field, array)| Values::new(field, array)).collect::<Result<Vec<_>, _>>()?;
+    let mut columns = columns.map(|(field, array)| Values::new(field, array, &format(array.data_type()))).collect::<Result<Vec<_>, _>>()?;
     let mut arguments = SqliteArguments::default();
     arguments.reserve(rows.len() * columns.len(), 0);
     for row in rows {
-        for (values, array) in columns.iter_mut().zip(batch.columns()) {
-            if array.is_null(row) {
-                arguments.add(None::<i64>)?;
-            } else {
-                values.add(row, &mut arguments)?;
-            }
+        for values in &mut columns {
+            add(values.of(row)?, &mut arguments)?;
         }
     }
     Ok(arguments)
@@ -67,69 +60,18 @@ fn refuse_nan(field: &Field, row: usize, refused: &mut Refused) {
     refused.row(row, Code::ValueForbidden, || format!("column {:?} is NaN, which SQLite would store as null", field.name()));
 }
 
-/// The values of one column.
-enum Values<'a> {
-    Null,
-    Boolean(&'a BooleanArray),
-    Int(&'a Int32Array),
-    Long(&'a Int64Array),
-    Float(&'a Float32Array),
-    Double(&'a Float64Array),
-    Text(&'a StringArray),
-    Symbol(&'a Int32Array, &'a StringArray),
-    Bytes(&'a BinaryArray),
-    Fixed(&'a FixedSizeBinaryArray),
-    Uuid(&'a FixedSizeBinaryArray),
-    /// Decimals, dates, times and durations, as text.
-    Shown(ArrayFormatter<'a>),
-    Json(JsonText<'a>),
-}
-
-impl<'a> Values<'a> {
-    fn new(field: &'a FieldRef, array: &'a dyn Array) -> Result<Self, ArrowError> {
-        Ok(match Kind::of(field) {
-            None | Some(Kind::Null) => Self::Null,
-            Some(Kind::Boolean) => Self::Boolean(array.as_boolean()),
-            Some(Kind::Int) => Self::Int(array.as_primitive::<Int32Type>()),
-            Some(Kind::Long) => Self::Long(array.as_primitive::<Int64Type>()),
-            Some(Kind::Float) => Self::Float(array.as_primitive::<Float32Type>()),
-            Some(Kind::Double) => Self::Double(array.as_primitive::<Float64Type>()),
-            Some(Kind::Text) => Self::Text(array.as_string()),
-            Some(Kind::Symbol) => {
-                let symbols = array.as_dictionary::<Int32Type>();
-                Self::Symbol(symbols.keys(), symbols.values().as_string())
-            }
-            Some(Kind::Bytes) => Self::Bytes(array.as_binary()),
-            Some(Kind::Fixed) => Self::Fixed(array.as_fixed_size_binary()),
-            Some(Kind::Uuid) => Self::Uuid(array.as_fixed_size_binary()),
-            Some(Kind::Nested) => Self::Json(JsonText::new(field, array)?),
-            Some(_) => Self::Shown(ArrayFormatter::try_new(array, &format(array.data_type()))?),
-        })
+fn add(value: Value<'_>, to: &mut SqliteArguments) -> Result<(), BoxDynError> {
+    match value {
+        Value::Null => to.add(None::<i64>),
+        Value::Boolean(value) => to.add(value),
+        Value::Int(value) => to.add(value),
+        Value::Long(value) => to.add(value),
+        Value::Float(value) => to.add(f64::from(value)),
+        Value::Double(value) => to.add(value),
+        Value::Text(Cow::Borrowed(text)) => to.add(text),
+        Value::Text(Cow::Owned(text)) => to.add(text),
+        Value::Bytes(bytes) => to.add(bytes),
     }
-
-    fn add(&mut self, row: usize, to: &mut SqliteArguments) -> Result<(), BoxDynError> {
-        match self {
-            Self::Null => to.add(None::<i64>),
-            Self::Boolean(array) => to.add(array.value(row)),
-            Self::Int(array) => to.add(array.value(row)),
-            Self::Long(array) => to.add(array.value(row)),
-            Self::Float(array) => to.add(f64::from(array.value(row))),
-            Self::Double(array) => to.add(array.value(row)),
-            Self::Text(array) => to.add(array.value(row)),
-            Self::Symbol(keys, symbols) => to.add(symbols.value(keys.value(row) as usize)),
-            Self::Bytes(array) => to.add(array.value(row)),
-            Self::Fixed(array) => to.add(array.value(row)),
-            Self::Uuid(array) => to.add(text(|out| write_uuid(array.value(row), out))?),
-            Self::Shown(shown) => to.add(shown.value(row).try_to_string()?),
-            Self::Json(json) => to.add(text(|out| json.write(row, out))?),
-        }
-    }
-}
-
-fn text(write: impl FnOnce(&mut Vec<u8>)) -> Result<String, BoxDynError> {
-    let mut out = Vec::new();
-    write(&mut out);
-    Ok(String::from_utf8(out)?)
 }
 
 /// ISO 8601, as many digits as the unit has.

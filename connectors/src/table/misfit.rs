@@ -4,7 +4,7 @@ use std::fmt;
 
 use millrace_model::Fault;
 
-use super::{quoted, quoted_list, unfit};
+use super::{Quotes, unfit};
 
 /// One way in which a table does not fit the schema of its pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Misfit {
     pub table: String,
     /// What does not fit.
     pub kind: MisfitKind,
+    /// How the target quotes names.
+    pub(crate) quotes: Quotes,
 }
 
 /// What does not fit.
@@ -58,10 +60,12 @@ impl Misfit {
     pub fn mending(&self) -> Option<String> {
         let table = &self.table;
         match &self.kind {
-            MisfitKind::Missing { column, sql_type } => Some(format!("ALTER TABLE {table} ADD COLUMN {} {sql_type}", quoted(column))),
+            MisfitKind::Missing { column, sql_type } => {
+                Some(format!("ALTER TABLE {table} ADD COLUMN {} {sql_type}", self.quotes.name(column)))
+            }
             MisfitKind::Keys { table: name, keys } => {
-                let keys = quoted_list(keys.iter().map(String::as_str));
-                Some(format!("CREATE UNIQUE INDEX {} ON {table} ({keys})", quoted(&format!("{name}_keys"))))
+                let keys = self.quotes.list(keys.iter().map(String::as_str));
+                Some(format!("CREATE UNIQUE INDEX {} ON {table} ({keys})", self.quotes.name(&format!("{name}_keys"))))
             }
             MisfitKind::Type { .. } | MisfitKind::Generated { .. } | MisfitKind::Unfilled { .. } => None,
         }
@@ -80,7 +84,7 @@ impl Misfit {
                 format!("column {column:?} of {table} takes no null, has no default, and is not in the schema")
             }
             MisfitKind::Keys { keys, .. } => {
-                format!("table {table} has no unique index on its keys ({})", quoted_list(keys.iter().map(String::as_str)))
+                format!("table {table} has no unique index on its keys ({})", self.quotes.list(keys.iter().map(String::as_str)))
             }
         }
     }

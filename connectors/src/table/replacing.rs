@@ -13,16 +13,18 @@ use arrow::error::ArrowError;
 use async_trait::async_trait;
 use millrace_model::{Batch, Code, Edge, LoadBound, Rejected, Rejection, Result, Schema, Stage};
 
-use super::{Outcome, Target, quoted_list};
+use super::{Outcome, Quotes, Target};
 
 const PARTITION: &str = "millrace_partition";
 const OFFSET: &str = "millrace_offset";
 /// How many columns the table of loading rows has beyond those of its target.
 pub(crate) const LOADING_MARKS: usize = 2;
 
-/// The statements of a replacement, in the SQL that all of our table stores share.
+/// The statements of a replacement, in the SQL that all of our table stores share: no deletion has an alias, and none reads its own table but
+/// through a derived one that can't be merged.
 #[derive(Debug, Clone)]
 pub(crate) struct Replacing {
+    quotes: Quotes,
     target: String,
     /// The table of loading rows, quoted.
     pub(crate) loading: String,
@@ -54,23 +56,29 @@ impl Replacing {
     pub(crate) fn of(target: &Target, qualified: impl Fn(&str) -> String) -> Self {
         let names = target.schema.arrow().fields().iter().map(|field| field.name().as_str());
         Self {
+            quotes: target.quotes,
             target: target.name.clone(),
             loading: qualified(&format!("{}__loading", target.table.table)),
             loads: qualified("millrace_loads"),
             pipeline: literal(&target.table.pipeline),
-            columns: quoted_list(names),
+            columns: target.quotes.list(names),
             keys: (!target.table.keys.is_empty()).then(|| target.keys()),
         }
     }
 
-    /// The statement that makes the table of ends.
-    pub(crate) fn ends_definition(&self) -> (String, String) {
-        let loads = &self.loads;
+    /// The name of the table of ends, and the statement that makes it; `text` is the type of texts that can be a key.
+    pub(crate) fn ends_definition(&self, text: &str) -> (String, String) {
+        let (loads, [partition, load, end]) = (&self.loads, self.names());
         let sql = format!(
-            "CREATE TABLE IF NOT EXISTS {loads} (pipeline text NOT NULL, topic text NOT NULL, \"partition\" integer NOT NULL, \
-             \"load\" text NOT NULL, \"end\" bigint NOT NULL, PRIMARY KEY (pipeline, topic, \"partition\", \"load\"))"
+            "CREATE TABLE IF NOT EXISTS {loads} (pipeline {text} NOT NULL, topic {text} NOT NULL, {partition} integer NOT NULL, \
+             {load} {text} NOT NULL, {end} bigint NOT NULL, PRIMARY KEY (pipeline, topic, {partition}, {load}))"
         );
         (loads.clone(), sql)
+    }
+
+    /// The columns of ends whose names are words of SQL: partition, load, end.
+    fn names(&self) -> [String; 3] {
+        ["partition", "load", "end"].map(|name| self.quotes.name(name))
     }
 
     /// The columns of loading rows beyond those of the target, as SQL declares them.
@@ -122,15 +130,19 @@ impl Replacing {
 
     /// The ends of the pipeline in the topic.
     fn of_topic(&self, name: &str, at: &At) -> String {
-        format!("{name}.pipeline = {} AND {name}.topic = {}", self.pipeline, at.topic)
+        format!("{name}pipeline = {} AND {name}topic = {}", self.pipeline, at.topic)
+    }
+
+    /// The ends of the load.
+    fn of_load(&self, name: &str, at: &At) -> String {
+        let [_, load, _] = self.names();
+        format!("{name}{load} = {} AND {}", at.load, self.of_topic(name, at))
     }
 
     /// The offset of the end before `end` in a partition.
     fn end_before(&self, at: &At, partition: &str, end: &str) -> String {
-        let (loads, topic) = (&self.loads, self.of_topic("b", at));
-        format!(
-            "coalesce((SELECT max(b.\"end\") FROM {loads} b WHERE {topic} AND b.\"partition\" = {partition} AND b.\"end\" < {end}), -1)"
-        )
+        let (loads, topic, [of, _, last]) = (&self.loads, self.of_topic("b.", at), self.names());
+        format!("coalesce((SELECT max(b.{last}) FROM {loads} b WHERE {topic} AND b.{of} = {partition} AND b.{last} < {end}), -1)")
     }
 
     fn void_before(&self, at: &At) -> String {
@@ -141,28 +153,28 @@ impl Replacing {
 
     /// The load has ended in one more partition. One of that name which never ended in all of them is void.
     fn ended(&self, at: &At) -> Vec<String> {
-        let (loading, loads, partition) = (&self.loading, &self.loads, at.partition);
-        let former = format!("e.\"load\" = {} AND e.\"partition\" = {partition} AND {}", at.load, self.of_topic("e", at));
-        let before = self.end_before(at, &partition.to_string(), "e.\"end\"");
+        let (loading, loads, partition, [of, _, end]) = (&self.loading, &self.loads, at.partition, self.names());
+        let before = self.end_before(at, &partition.to_string(), &format!("e.{end}"));
         vec![
             format!(
                 "DELETE FROM {loading} WHERE {PARTITION} = {partition} AND EXISTS \
-                 (SELECT 1 FROM {loads} e WHERE {former} AND {OFFSET} <= e.\"end\" AND {OFFSET} > {before})"
+                 (SELECT 1 FROM {loads} e WHERE {} AND e.{of} = {partition} AND {OFFSET} <= e.{end} AND {OFFSET} > {before})",
+                self.of_load("e.", at)
             ),
-            format!("DELETE FROM {loads} AS e WHERE {former}"),
+            format!("DELETE FROM {loads} WHERE {} AND {of} = {partition}", self.of_load("", at)),
             format!("INSERT INTO {loads} VALUES ({}, {}, {partition}, {}, {})", self.pipeline, at.topic, at.load, at.offset),
         ]
     }
 
     /// In how many partitions the load has ended.
     fn ends(&self, at: &At) -> String {
-        format!("SELECT count(*) FROM {} e WHERE e.\"load\" = {} AND {}", self.loads, at.load, self.of_topic("e", at))
+        format!("SELECT count(*) FROM {} WHERE {}", self.loads, self.of_load("", at))
     }
 
     /// Brings the load's rows into the target; the last one of each key where there are keys.
     fn fill(&self, at: &At) -> String {
-        let (target, loading, loads, columns) = (&self.target, &self.loading, &self.loads, &self.columns);
-        let before = self.end_before(at, "e.\"partition\"", "e.\"end\"");
+        let (target, loading, loads, columns, [of, _, end]) = (&self.target, &self.loading, &self.loads, &self.columns, self.names());
+        let before = self.end_before(at, &format!("e.{of}"), &format!("e.{end}"));
         let (rank, last) = match &self.keys {
             Some(keys) => (
                 format!(", row_number() OVER (PARTITION BY {keys} ORDER BY {OFFSET} DESC, {PARTITION}) AS millrace_rank"),
@@ -171,25 +183,23 @@ impl Replacing {
             None => (String::new(), ""),
         };
         format!(
-            "INSERT INTO {target} ({columns}) SELECT {columns} FROM (SELECT {columns}{rank} FROM {loading} JOIN {loads} e ON e.\"partition\" = {PARTITION} \
-             WHERE e.\"load\" = {} AND {} AND {OFFSET} <= e.\"end\" AND {OFFSET} > {before}) s{last}",
-            at.load,
-            self.of_topic("e", at)
+            "INSERT INTO {target} ({columns}) SELECT {columns} FROM (SELECT {columns}{rank} FROM {loading} JOIN \
+             (SELECT e.{of} AS millrace_of, e.{end} AS millrace_end, {before} AS millrace_before FROM {loads} e WHERE {}) l \
+             ON millrace_of = {PARTITION} WHERE {OFFSET} <= millrace_end AND {OFFSET} > millrace_before) s{last}",
+            self.of_load("e.", at)
         )
     }
 
     /// The load is done with, and so is all that is older.
     fn forget(&self, at: &At) -> Vec<String> {
-        let (loading, loads) = (&self.loading, &self.loads);
-        let done = format!("e.\"load\" = {} AND {}", at.load, self.of_topic("e", at));
+        let (loading, loads, [of, _, end]) = (&self.loading, &self.loads, self.names());
+        let done = format!(
+            "EXISTS (SELECT 1 FROM (SELECT DISTINCT {of} AS millrace_of, {end} AS millrace_end FROM {loads} WHERE {}) e",
+            self.of_load("", at)
+        );
         vec![
-            format!(
-                "DELETE FROM {loading} WHERE EXISTS (SELECT 1 FROM {loads} e WHERE {done} AND e.\"partition\" = {PARTITION} AND {OFFSET} <= e.\"end\")"
-            ),
-            format!(
-                "DELETE FROM {loads} AS b WHERE {} AND EXISTS (SELECT 1 FROM {loads} e WHERE {done} AND e.\"partition\" = b.\"partition\" AND b.\"end\" <= e.\"end\")",
-                self.of_topic("b", at)
-            ),
+            format!("DELETE FROM {loading} WHERE {done} WHERE millrace_of = {PARTITION} AND {OFFSET} <= millrace_end)"),
+            format!("DELETE FROM {loads} WHERE {} AND {done} WHERE millrace_of = {of} AND {end} <= millrace_end)", self.of_topic("", at)),
         ]
     }
 }

@@ -7,7 +7,7 @@ use arrow::datatypes::Field;
 use millrace_model::{Result, Schema};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
-use super::{Column, Kind, Misfit, MisfitKind, check, partitioned, quoted, quoted_list, unfit};
+use super::{Column, Kind, Misfit, MisfitKind, Quotes, check, partitioned, quoted, unfit};
 use crate::table_config::{Capabilities, Mode, TableConfig};
 
 /// A table, and the schema of the rows that it is to take.
@@ -17,9 +17,21 @@ pub(crate) struct Target {
     pub(crate) schema: Schema,
     /// The table's name as SQL has it, quoted.
     pub(crate) name: String,
+    /// How the target quotes names.
+    pub(crate) quotes: Quotes,
     /// The type that a new table gets for a kind of column.
-    pub(crate) sql_type: fn(Kind) -> String,
+    pub(crate) sql_type: fn(Kind, Role) -> String,
     pub(crate) capabilities: &'static Capabilities,
+}
+
+/// What a column is to its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// One of so many that make the primary key of a new table.
+    Key {
+        of: usize,
+    },
+    Plain,
 }
 
 /// A column as the catalogue has it. Its declared type shows as SQL writes it.
@@ -56,12 +68,21 @@ where
 impl Target {
     /// The columns that a new table gets.
     pub(crate) fn columns(&self) -> Result<Vec<Column>> {
-        check(&self.table, &self.schema, self.capabilities, self.sql_type)
+        check(&self.table, &self.schema, self.capabilities, |name, kind| (self.sql_type)(kind, self.role(name)))
     }
 
     /// The quoted key columns.
     pub(crate) fn keys(&self) -> String {
-        quoted_list(self.table.keys.iter().map(String::as_str))
+        self.quotes.list(self.table.keys.iter().map(String::as_str))
+    }
+
+    /// Whether a new table has a primary key.
+    pub(crate) fn has_primary_key(&self) -> bool {
+        self.table.mode != Mode::Append && !self.table.keys.is_empty()
+    }
+
+    fn role(&self, column: &str) -> Role {
+        if self.has_primary_key() && self.is_key(column) { Role::Key { of: self.table.keys.len() } } else { Role::Plain }
     }
 
     /// Whether the column is one of the keys.
@@ -80,10 +101,10 @@ impl Target {
     pub(crate) fn definition(&self) -> Result<String> {
         let columns = self.columns()?.into_iter().map(|column| {
             let null = if column.nullable { "" } else { " NOT NULL" };
-            format!("{} {}{null}", quoted(&column.name), column.sql_type)
+            format!("{} {}{null}", self.quotes.name(&column.name), column.sql_type)
         });
         let mut parts: Vec<String> = columns.collect();
-        if self.table.mode != Mode::Append && !self.table.keys.is_empty() {
+        if self.has_primary_key() {
             parts.push(format!("PRIMARY KEY ({})", self.keys()));
         }
         Ok(format!("CREATE TABLE IF NOT EXISTS {} ({}){}", self.name, parts.join(", "), partitioned::clause(&self.table)))
@@ -138,7 +159,7 @@ impl Target {
     ) -> Result<Result<F, Misfit>> {
         let kind = Kind::of(field)
             .ok_or_else(|| unfit(format!("column {:?} is of a type that no table holds ({})", field.name(), field.data_type())))?;
-        let (column, wanted) = (field.name().clone(), (self.sql_type)(kind));
+        let (column, wanted) = (field.name().clone(), (self.sql_type)(kind, self.role(field.name())));
         let Some(found) = existing.iter().find(|found| found.name == column) else {
             return Ok(Err(self.misfit(MisfitKind::Missing { column, sql_type: wanted })));
         };
@@ -168,7 +189,7 @@ impl Target {
     }
 
     fn misfit(&self, kind: MisfitKind) -> Misfit {
-        Misfit { table: self.name.clone(), kind }
+        Misfit { table: self.name.clone(), kind, quotes: self.quotes }
     }
 }
 
@@ -184,7 +205,7 @@ mod tests {
         let fields = vec![Field::new("id", DataType::Int64, false), Field::new("note", DataType::Utf8, true)];
         let schema = Schema::new(json!({"type": "record", "name": "note"}), Arc::new(ArrowSchema::new(fields)));
         let table = TableConfig { pipeline: "p.load".into(), table: "notes".into(), mode, keys: vec!["id".into()], partition_by: None };
-        let sql_type = |kind| if kind == Kind::Text { "text".into() } else { "bigint".into() };
+        let sql_type = |kind, _| if kind == Kind::Text { "text".into() } else { "bigint".into() };
         let capabilities = &Capabilities {
             name: "test",
             modes: &[Mode::Append, Mode::Upsert, Mode::InsertIgnore],
@@ -193,7 +214,7 @@ mod tests {
             columns_of_stage: 0,
             columns_of_loading: 2,
         };
-        Target { table, schema, name: quoted("notes"), sql_type, capabilities }
+        Target { table, schema, name: quoted("notes"), quotes: Quotes::Double, sql_type, capabilities }
     }
 
     fn column(name: &str, declared: &'static str) -> Existing<&'static str> {

@@ -24,6 +24,11 @@ fn authored_batch(id: i64) -> Batch {
     Batch::new(columns, Origin::all(records(0, 1)))
 }
 
+/// The columns after a round that was to add one and is void.
+fn void(warehouse: &dyn Warehouse) -> &'static [&'static str] {
+    if warehouse.defines_at_once() { &["id", "note", "author"] } else { &["id", "note"] }
+}
+
 /// Writes a batch and commits from one position to another.
 async fn load(sink: &mut Box<dyn Sink>, batch: &Batch, from: &Offsets, to: &Offsets) -> Commit {
     assert_eq!(sink.write(batch).await.expect("writes"), []);
@@ -69,7 +74,8 @@ pub(crate) async fn a_crash_at_any_point_before_the_commit_leaves_the_table_as_i
                 assert!(sink.settle().await.expect("settles").is_empty());
             }
             drop(sink);
-            assert_eq!(warehouse.columns().await, ["id", "note"], "after a crash at point {point}");
+            assert_eq!(warehouse.columns().await, void(warehouse), "after a crash at point {point}");
+            assert_eq!(warehouse.notes().await, ["1 null"]);
         }
         let mut sink = warehouse.claimed(&table, Some(1)).await;
         sink.reshape(&authored()).await.expect("takes the column");
@@ -89,7 +95,7 @@ pub(crate) async fn a_claim_undoes_a_growth_that_was_not_committed(warehouse: &d
         sink.reshape(&authored()).await.expect("takes the column");
         assert_eq!(sink.write(&authored_batch(1)).await.expect("writes"), []);
         assert_eq!(sink.claim(&[partition()]).await.expect("claims"), Offsets::new());
-        assert_eq!(warehouse.columns().await, ["id", "note"]);
+        assert_eq!(warehouse.columns().await, void(warehouse));
         assert_eq!(load(&mut sink, &batch(&[(1, None)]), &Offsets::new(), &at(1)).await, Commit::Done);
         sink.reshape(&authored()).await.expect("takes the column");
         assert_eq!(load(&mut sink, &authored_batch(2), &at(1), &at(2)).await, Commit::Done);

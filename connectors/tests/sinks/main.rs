@@ -1,11 +1,13 @@
 //! The conformance suite of `Sink`, run by every sink.
 //!
-//! PostgreSQL is the server that `MILLRACE_TEST_POSTGRES` names, such as `postgresql://postgres@127.0.0.1:5432/postgres`.
+//! PostgreSQL is the server that `MILLRACE_TEST_POSTGRES` names, such as `postgresql://postgres@127.0.0.1:5432/postgres`, and MariaDB that of
+//! `MILLRACE_TEST_MYSQL`.
 
 mod everything;
 mod failover;
 mod growth;
 mod lake;
+mod mysql;
 mod parked;
 mod partitions;
 mod postgres;
@@ -71,7 +73,7 @@ macro_rules! grows_in_transactions {
     };
 }
 
-/// What holds for every table of SQL besides: it has constraints, a catalogue, and definitions that are part of a transaction.
+/// What holds for every table of SQL besides: it has constraints, a catalogue, and loads that replace it.
 macro_rules! every_table {
     ($new:expr) => {
         every_target! { $new }
@@ -100,6 +102,13 @@ macro_rules! every_table {
 mod sqlite_conforms {
     every_table! { crate::warehouse::Sqlite::of }
     run! { crate::warehouse::Sqlite::of;
+        parked_keys_change_with_the_positions_or_not_at_all
+    }
+}
+
+mod mysql_conforms {
+    every_table! { crate::mysql::Mysql::new }
+    run! { crate::mysql::Mysql::new;
         parked_keys_change_with_the_positions_or_not_at_all
     }
 }

@@ -193,16 +193,23 @@ pub(crate) async fn a_refused_row_is_rejected_alone(warehouse: &dyn Warehouse) {
         rejected.extend(settled(&mut sink).await);
         rejected.sort_unstable();
         let refused = Code::RowRefused;
-        assert_eq!(rejected, [(1, Code::ValueNull), (2, refused), (3, Code::ValueForbidden), (4, refused), (6, refused)]);
+        let mut expected = vec![(1, Code::ValueNull), (2, refused), (3, Code::ValueForbidden), (4, refused), (6, refused)];
+        let mut notes = vec!["0 taken", "1 a", "4 b\0", "6 c", "8 d"];
+        if warehouse.takes_nul() {
+            expected.remove(2);
+        } else {
+            notes.remove(2);
+        }
+        assert_eq!(rejected, expected);
         assert_eq!(commit(&mut sink, &Offsets::new(), &at(8)).await, Commit::Done);
-        assert_eq!(warehouse.notes().await, ["0 taken", "1 a", "6 c", "8 d"]);
+        assert_eq!(warehouse.notes().await, notes);
         drop(sink);
         warehouse.clean().await;
     }
 }
 
 pub(crate) async fn a_rejection_names_the_column_and_gives_the_reason(warehouse: &dyn Warehouse) {
-    warehouse.execute("CREATE TABLE notes (id bigint, note text NOT NULL CONSTRAINT polite CHECK (note <> 'bad'))").await;
+    warehouse.execute("CREATE TABLE notes (id bigint, note text NOT NULL, CONSTRAINT polite CHECK (note <> 'bad'))").await;
     let mut sink = warehouse.claimed(&append(), None).await;
     let mut reasons: Vec<String> = Vec::new();
     let seen = sink.write(&batch(&[(1, None), (2, Some("bad"))])).await.expect("writes");
@@ -327,8 +334,9 @@ async fn refused(warehouse: &dyn Warehouse, table: &TableConfig, schema: &Schema
 }
 
 pub(crate) async fn a_table_that_does_not_fit_is_refused_with_what_to_do(warehouse: &dyn Warehouse) {
+    let added = format!("ADD COLUMN {}", warehouse.quoted("note"));
     let cases = [
-        ("CREATE TABLE notes (id bigint)", append(), "ADD COLUMN \"note\""),
+        ("CREATE TABLE notes (id bigint)", append(), added.as_str()),
         ("CREATE TABLE notes (id bigint, note integer)", append(), "\"note\""),
         ("CREATE TABLE notes (id bigint, note text, more text NOT NULL)", append(), "\"more\""),
         ("CREATE TABLE notes (id bigint, note text)", upsert(), "CREATE UNIQUE INDEX"),

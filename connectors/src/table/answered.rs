@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use millrace_model::Result;
 use millrace_runtime::resilience::Link;
 
-use crate::table::{Attempt, Outcome};
+use super::{Attempt, Outcome};
 
 /// A search whose attempts are each answered in time. Were it the whole search, a round that is refused row by row would be
 /// given up, come again, and never end.
-pub(super) struct Answered<A> {
-    pub(super) link: Link,
-    pub(super) search: A,
+pub(crate) struct Answered<A> {
+    pub(crate) link: Link,
+    pub(crate) search: A,
 }
 
 #[async_trait]
