@@ -552,10 +552,7 @@ async fn refused_credentials_and_missing_rights_are_for_an_operator() {
     assert_eq!(examined.denied, expected);
     let other = TableConfig { table: "others".into(), ..append() };
     assert!(reader.examine(&other, &notes()).await.expect("may look").denied.contains(&"CREATE ON `others`".to_owned()));
-    let denied = match reader.open(&other, &notes()).await {
-        Ok(_) => panic!("may not make tables"),
-        Err(fault) => fault,
-    };
+    let Err(denied) = reader.open(&other, &notes()).await else { panic!("may not make tables") };
     assert_eq!((denied.code(), denied.retry()), (Code::TargetDenied, Retry::Operator), "{denied}");
     let unknown = opening(&Config { user: "sink_unknown".into(), password: Some(Secret::new("hunter2")), ..mysql.config() }).await;
     assert_eq!((unknown.code(), unknown.retry()), (Code::TargetAuthentication, Retry::Operator), "{unknown}");
