@@ -22,5 +22,5 @@ pub use config::{Connection, Connections, SourceConfig};
 pub use described::{DescribedColumn, Relation};
 pub use rounds::Rounds;
 pub use sources::Split;
-pub use table::{Column, Definition, Examined, Misfit, MisfitKind, QueryResult};
+pub use table::{Column, Definition, Examined, Misfit, MisfitKind, QueryResult, Quotes};
 pub use table_config::{Capabilities, Mode, PartitionBy, Partitioning, TableConfig};

@@ -14,7 +14,7 @@ pub struct Misfit {
     /// What does not fit.
     pub kind: MisfitKind,
     /// How the target quotes names.
-    pub(crate) quotes: Quotes,
+    pub quotes: Quotes,
 }
 
 /// What does not fit.

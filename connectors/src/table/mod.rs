@@ -21,6 +21,7 @@ use millrace_model::{Batch, Code, Fault, Rejection, Result, Schema};
 
 pub use examined::{Definition, Examined};
 pub use misfit::{Misfit, MisfitKind};
+pub use quotes::Quotes;
 
 pub(crate) use answered::Answered;
 pub(crate) use buffered::{BufferedSink, Change, RoundSession, defect};
@@ -29,7 +30,6 @@ pub(crate) use kind::{Kind, Unit};
 pub(crate) use land::{Attempt, Outcome, land, land_refused};
 pub(crate) use limits::{Limits, timestamps};
 pub(crate) use partitioned::{method, misfit as partition_misfit};
-pub(crate) use quotes::Quotes;
 pub(crate) use refused::Refused;
 pub(crate) use replacing::{LOADING_MARKS, Replaced, Replacing};
 pub(crate) use target::{Existing, Role, Target};

@@ -2,7 +2,7 @@
 
 /// What stands around a name, and twice inside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Quotes {
+pub enum Quotes {
     /// `"name"`, as SQL has it.
     Double,
     /// `` `name` ``, as MySQL has it whatever its modes are.

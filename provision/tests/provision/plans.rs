@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use millrace_connectors::{Connection, Definition, Examined, Misfit, MisfitKind};
+use millrace_connectors::{Connection, Definition, Examined, Misfit, MisfitKind, Quotes};
 use millrace_model::{Code, Fault};
 use millrace_provision::facts::{KafkaFacts, SubjectFacts};
 use millrace_provision::plan::Sign;
@@ -144,7 +144,7 @@ fn a_schema_that_the_subject_refuses_is_an_error_with_the_reason() {
 
 #[test]
 fn a_table_gets_columns_and_keeps_the_types_that_it_has() {
-    let misfit = |kind| Misfit { table: "\"orders\"".into(), kind };
+    let misfit = |kind| Misfit { table: "\"orders\"".into(), kind, quotes: Quotes::Double };
     let mut facts = facts();
     facts.tables = vec![Ok(Examined {
         misfits: vec![
