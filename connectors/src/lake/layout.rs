@@ -13,7 +13,7 @@ use super::fault::damaged;
 use super::log::{MetaData, Protocol, Snapshot, check_readable, needed, now};
 use super::partition::Folders;
 use super::types::{column, delta, physical, shown, takes};
-use crate::table::{Column, Misfit, MisfitKind, check, unfit};
+use crate::table::{Column, Misfit, MisfitKind, Quotes, check, unfit};
 use crate::table_config::TableConfig;
 
 /// What no column of a Delta table has in its name, unless names are mapped, which Millrace does not know.
@@ -177,7 +177,7 @@ impl Target {
     }
 
     fn misfit(&self, kind: MisfitKind) -> Misfit {
-        Misfit { table: self.name.clone(), kind }
+        Misfit { table: self.name.clone(), kind, quotes: Quotes::Double }
     }
 
     /// That the table lacks columns which nothing adds by itself.
