@@ -4,7 +4,7 @@ use std::env;
 
 use reqwest::Url;
 
-/// Apache Kafka, a schema registry, PostgreSQL and Kafka Connect.
+/// Apache Kafka, a schema registry, PostgreSQL, MariaDB and Kafka Connect.
 #[derive(Debug, Clone)]
 pub struct Servers {
     /// Brokers without encryption.
@@ -15,6 +15,8 @@ pub struct Servers {
     pub registry: String,
     /// The database.
     pub postgres: Url,
+    /// MariaDB.
+    pub mysql: Url,
     /// The URL of Kafka Connect, which may still be starting.
     pub connect: String,
 }
@@ -45,6 +47,7 @@ impl Servers {
             },
             registry: variable("REGISTRY"),
             postgres: variable("POSTGRES").parse().expect("MILLRACE_TEST_POSTGRES is a URL"),
+            mysql: variable("MYSQL").parse().expect("MILLRACE_TEST_MYSQL is a URL"),
             connect: variable("CONNECT"),
         }
     }

@@ -12,6 +12,7 @@ mod idempotency;
 mod kill;
 mod lake;
 mod missing_topics;
+mod mysql;
 mod once;
 mod outages;
 mod parking;
