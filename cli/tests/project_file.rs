@@ -134,7 +134,7 @@ fn the_settings_of_connections_and_inputs_are_shown_in_place() {
     assert_eq!(
         lines("type: sqlite", "type: sqlit"),
         [
-            "millrace.yaml:5:18: error[MR0102]: expected one of `postgres`, `mysql`, `redshift`, `sqlite`, `lake`, found `sqlit` (did you mean `sqlite`?)"
+            "millrace.yaml:5:18: error[MR0102]: expected one of `postgres`, `mysql`, `redshift`, `sqlite`, `lake`, `redis`, found `sqlit` (did you mean `sqlite`?)"
         ]
     );
     assert_eq!(

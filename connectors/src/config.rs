@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use crate::{files, lake, mysql, postgres, query, redshift, sqlite};
+use crate::{files, lake, mysql, postgres, query, redis, redshift, sqlite};
 
 /// An outside system and how it is reached. `type` says which one; the other settings are its own.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
@@ -24,6 +24,9 @@ pub enum Connection {
     Sqlite(sqlite::Config),
     /// Parquet files in a folder or an object store, as Delta Lake tables.
     Lake(Box<lake::Config>),
+    /// A Redis server, or one that speaks its protocol, such as Valkey. A cluster is refused: a round is one transaction, and those do not reach
+    /// over the nodes of a cluster.
+    Redis(redis::Config),
 }
 
 /// A project's connections by name.
@@ -38,6 +41,7 @@ enum Kind {
     Redshift,
     Sqlite,
     Lake,
+    Redis,
 }
 
 impl Connection {
@@ -49,6 +53,7 @@ impl Connection {
             Kind::Redshift => redshift::Config::deserialize(settings).map(|config| Self::Redshift(Box::new(config))),
             Kind::Sqlite => sqlite::Config::deserialize(settings).map(Self::Sqlite),
             Kind::Lake => lake::Config::deserialize(settings).map(|config| Self::Lake(Box::new(config))),
+            Kind::Redis => redis::Config::deserialize(settings).map(Self::Redis),
         }
     }
 }
@@ -125,7 +130,7 @@ mod tests {
         assert!(matches!(sqlite, Ok(Connection::Sqlite(config)) if config.path.ends_with("warehouse.db")));
         let message = connection(r#"{"type": "oracle"}"#).expect_err("no such type");
         assert!(
-            message.starts_with("unknown variant `oracle`, expected one of `postgres`, `mysql`, `redshift`, `sqlite`, `lake`"),
+            message.starts_with("unknown variant `oracle`, expected one of `postgres`, `mysql`, `redshift`, `sqlite`, `lake`, `redis`"),
             "{message}"
         );
         assert!(connection(r#"{"path": "warehouse.db"}"#).expect_err("no type").starts_with("missing field `type`"));
@@ -136,7 +141,7 @@ mod tests {
         let schema = schemars::schema_for!(Connection);
         let types: Vec<&Value> =
             schema.as_value()["oneOf"].as_array().expect("a choice").iter().map(|one| &one["properties"]["type"]["const"]).collect();
-        assert_eq!(types, [&json!("postgres"), &json!("mysql"), &json!("redshift"), &json!("sqlite"), &json!("lake")]);
+        assert_eq!(types, [&json!("postgres"), &json!("mysql"), &json!("redshift"), &json!("sqlite"), &json!("lake"), &json!("redis")]);
     }
 
     #[test]

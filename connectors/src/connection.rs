@@ -8,7 +8,7 @@ use crate::config::Connection;
 use crate::described::{DescribedColumn, Relation};
 use crate::table::{Column, Examined, QueryResult, partition_misfit};
 use crate::table_config::{Capabilities, TableConfig};
-use crate::{lake, mysql, postgres, redshift, sqlite};
+use crate::{lake, mysql, postgres, redis, redshift, sqlite};
 
 impl Connection {
     /// How patient Millrace is with it.
@@ -19,6 +19,7 @@ impl Connection {
             Self::Redshift(config) => &config.resilience,
             Self::Sqlite(config) => &config.resilience,
             Self::Lake(config) => &config.resilience,
+            Self::Redis(config) => &config.resilience,
         }
     }
 
@@ -30,6 +31,7 @@ impl Connection {
             Self::Redshift(config) => config.link(),
             Self::Sqlite(config) => config.link(),
             Self::Lake(config) => config.link(),
+            Self::Redis(config) => config.link(),
         }
     }
 
@@ -46,6 +48,7 @@ impl Connection {
             Self::Redshift(config) => config.probe().await,
             Self::Sqlite(config) => config.probe().await,
             Self::Lake(config) => config.probe().await,
+            Self::Redis(config) => config.probe().await,
         }
     }
 
@@ -66,6 +69,7 @@ impl Connection {
             Self::Redshift(_) => &redshift::CAPABILITIES,
             Self::Sqlite(_) => &sqlite::CAPABILITIES,
             Self::Lake(_) => &lake::CAPABILITIES,
+            Self::Redis(_) => &redis::CAPABILITIES,
         }
     }
 
@@ -79,6 +83,30 @@ impl Connection {
         partition_misfit(table, schema, self.capabilities())
     }
 
+    /// The setting of `redis` that the table can't have, and why.
+    pub fn redis_misfit(&self, table: &TableConfig, schema: &Schema) -> Option<(Option<&'static str>, String)> {
+        match self {
+            Self::Redis(_) => redis::misfit(table, schema).map(|(setting, reason)| (Some(setting), reason)),
+            _ => table.redis.as_ref().map(|_| (None, format!("{} keeps tables, not keys: leave `redis` out", self.capabilities().name))),
+        }
+    }
+
+    /// Where the rows of a table are, for people: two tables of one place are one.
+    pub fn rows_of(&self, table: &TableConfig) -> String {
+        match self {
+            Self::Redis(_) => format!("the key `{}`", redis::keys_of(table)),
+            _ => format!("the table `{}`", table.table),
+        }
+    }
+
+    /// What the owner of a load should know before any server is asked, and what can be done about it.
+    pub fn advice(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Redis(config) => config.advice(),
+            _ => None,
+        }
+    }
+
     /// The columns that a table for the schema gets, or what makes it impossible. Asks no server.
     pub fn check(&self, table: &TableConfig, schema: &Schema) -> Result<Vec<Column>> {
         match self {
@@ -87,6 +115,7 @@ impl Connection {
             Self::Redshift(config) => config.check(table, schema),
             Self::Sqlite(config) => config.check(table, schema),
             Self::Lake(config) => config.check(table, schema),
+            Self::Redis(config) => config.check(table, schema),
         }
     }
 
@@ -98,6 +127,7 @@ impl Connection {
             Self::Redshift(config) => config.open(table, schema).await,
             Self::Sqlite(config) => config.open(table, schema).await,
             Self::Lake(config) => config.open(table, schema).await,
+            Self::Redis(config) => config.open(table, schema).await,
         }
     }
 
@@ -109,6 +139,7 @@ impl Connection {
             Self::Redshift(config) => config.query(sql).await,
             Self::Sqlite(config) => config.query(sql).await,
             Self::Lake(config) => config.query(),
+            Self::Redis(_) => Err(redis::Config::no_queries()),
         }
     }
 
@@ -120,6 +151,7 @@ impl Connection {
             Self::Redshift(config) => config.examine(table, schema).await,
             Self::Sqlite(config) => config.examine(table, schema).await,
             Self::Lake(config) => config.examine(table, schema).await,
+            Self::Redis(config) => config.examine(table, schema).await,
         }
     }
 
@@ -131,6 +163,7 @@ impl Connection {
             Self::Redshift(config) => config.define(statements).await,
             Self::Sqlite(config) => config.define(statements).await,
             Self::Lake(config) => config.define(statements).await,
+            Self::Redis(_) => Err(redis::Config::no_definitions()),
         }
     }
 
@@ -142,6 +175,7 @@ impl Connection {
             Self::Redshift(config) => config.drop_table(table).await,
             Self::Sqlite(config) => config.drop_table(table).await,
             Self::Lake(config) => config.drop_table(table).await,
+            Self::Redis(_) => Err(redis::Config::no_definitions()),
         }
     }
 
@@ -153,6 +187,7 @@ impl Connection {
             Self::Redshift(config) => config.describe(relation),
             Self::Sqlite(config) => config.describe(relation).await,
             Self::Lake(config) => config.describe(relation),
+            Self::Redis(_) => redis::Config::describe(relation),
         }
     }
 }

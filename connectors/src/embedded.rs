@@ -24,6 +24,7 @@ impl Connection {
             Self::Redshift(config) => format!("redshift://{}/{}", config.host, config.database),
             Self::Sqlite(config) => config.path.display().to_string(),
             Self::Lake(config) => config.url.as_str().to_owned(),
+            Self::Redis(config) => format!("redis://{}/{}", config.host, config.database),
         }
     }
 }

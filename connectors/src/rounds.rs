@@ -27,7 +27,7 @@ impl Connection {
     pub const fn rounds(&self) -> Rounds {
         match self {
             Self::Lake(_) => Rounds::LONG,
-            Self::Postgres(_) | Self::Mysql(_) | Self::Redshift(_) | Self::Sqlite(_) => Rounds::SHORT,
+            Self::Postgres(_) | Self::Mysql(_) | Self::Redshift(_) | Self::Sqlite(_) | Self::Redis(_) => Rounds::SHORT,
         }
     }
 }

@@ -6,6 +6,8 @@ use std::num::NonZeroU16;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::redis;
+
 /// What a loaded record does to the table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -66,6 +68,8 @@ pub struct TableConfig {
     pub keys: Vec<String>,
     /// How a new table is cut into partitions.
     pub partition_by: Option<PartitionBy>,
+    /// How rows are kept in Redis, where they go there.
+    pub redis: Option<redis::Rows>,
 }
 
 impl TableConfig {

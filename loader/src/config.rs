@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use millrace_connectors::{Mode, PartitionBy, TableConfig};
+use millrace_connectors::{Mode, PartitionBy, TableConfig, redis};
 use millrace_model::{Result, Schema};
 use millrace_runtime::project::{DeadLetterConfig, Millis, OnError, OnIncompatible, ParkedConfig, Scalar, SchemaChanges};
 use schemars::JsonSchema;
@@ -119,6 +119,9 @@ pub struct Target {
     pub connection: String,
     /// The table; it is created from the topic's schema when it does not exist.
     pub table: String,
+    /// How rows are kept, where the connection is to a Redis server.
+    #[serde(default)]
+    pub redis: Option<redis::Rows>,
 }
 
 impl Pipeline {
@@ -140,6 +143,7 @@ impl Pipeline {
             mode: self.mode,
             keys: self.keys.clone(),
             partition_by: self.partition_by.clone(),
+            redis: self.to.redis.clone(),
         }
     }
 }

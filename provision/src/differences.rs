@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millrace_connectors::{Definition, Examined, Misfit};
+use millrace_connectors::{Advice, Definition, Examined, Misfit};
 use millrace_model::Schema;
 use millrace_runtime::kafka::topics::{Declared, Described, Operation, Operations, TopicFacts};
 
@@ -101,6 +101,13 @@ pub enum What {
         /// The right, as `GRANT` names it.
         right: String,
     },
+    /// The server works, and its owner should know something.
+    TargetAdvice {
+        /// The name of the connection.
+        connection: String,
+        /// What.
+        advice: Advice,
+    },
 }
 
 /// All differences, topics first. Of a server that told nothing there are none.
@@ -194,5 +201,6 @@ fn of_table(wanted: &WantedTable, examined: &Examined, made: &mut BTreeSet<(Stri
         missing.map(|definition| What::Undefined { connection: connection(), definition: definition.clone() }).collect();
     whats.extend(examined.misfits.iter().map(|misfit| What::Unfit { connection: connection(), misfit: misfit.clone() }));
     whats.extend(examined.denied.iter().map(|right| What::TargetDenied { connection: connection(), right: right.clone() }));
+    whats.extend(examined.advice.iter().map(|advice| What::TargetAdvice { connection: connection(), advice: advice.clone() }));
     whats.into_iter().map(|what| Difference { what, path: wanted.path.clone() }).collect()
 }

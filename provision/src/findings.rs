@@ -24,6 +24,7 @@ fn weight(what: &What) -> Option<(bool, Code)> {
         What::Undefined { definition, .. } => (definition.kind != "table", Code::TargetSchema),
         What::Unfit { .. } => (true, Code::TargetSchema),
         What::TargetDenied { .. } => (true, Code::TargetDenied),
+        What::TargetAdvice { .. } => (false, Code::ProjectAdvice),
     })
 }
 

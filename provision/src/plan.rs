@@ -85,7 +85,8 @@ pub struct Obstacle {
 /// The plan for differences.
 pub fn plan(differences: &[Difference], options: &Options) -> Plan {
     let mut plan = Plan::default();
-    for difference in differences {
+    // Advice is nothing that could be done, nor anything that stands in the way.
+    for difference in differences.iter().filter(|difference| !matches!(difference.what, What::TargetAdvice { .. })) {
         match change(&difference.what, options) {
             Some(change) => plan.changes.push(change),
             None => plan.obstacles.push(obstacle(&difference.what)),
@@ -129,7 +130,8 @@ fn change(what: &What, options: &Options) -> Option<Change> {
         | What::Replication { .. }
         | What::TopicDenied { .. }
         | What::Refused { .. }
-        | What::TargetDenied { .. } => return None,
+        | What::TargetDenied { .. }
+        | What::TargetAdvice { .. } => return None,
     })
 }
 

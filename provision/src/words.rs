@@ -38,6 +38,7 @@ impl What {
             }
             Self::Unfit { connection, misfit } => format!("{} (in `{connection}`)", misfit.what()),
             Self::TargetDenied { connection, right } => format!("the user of `{connection}` lacks {right}"),
+            Self::TargetAdvice { connection, advice } => format!("`{connection}` {}", advice.what),
         }
     }
 
@@ -65,6 +66,7 @@ impl What {
                 None => misfit.remedy(),
             },
             Self::TargetDenied { right, .. } => format!("GRANT {right} to it, or use another user"),
+            Self::TargetAdvice { advice, .. } => advice.remedy.clone(),
         }
     }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a command with real servers: Apache Kafka, a schema registry, PostgreSQL, MariaDB, Kafka Connect and object stores, on free ports of this machine.
+# Runs a command with real servers: Apache Kafka, a schema registry, PostgreSQL, MariaDB, Redis, Kafka Connect and object stores, on free ports of this machine.
 #
 #   with-servers.sh COMMAND ARGS...
 #
@@ -10,6 +10,7 @@
 #   MILLRACE_TEST_REGISTRY         URL of the registry
 #   MILLRACE_TEST_POSTGRES         URL of the database, with user and password
 #   MILLRACE_TEST_MYSQL            URL of the MariaDB database, with user and password
+#   MILLRACE_TEST_REDIS            URL of Redis, with the password; _TLS is its address for TLS, _CA a PEM file
 #   MILLRACE_TEST_CONNECT          URL of Kafka Connect, which may still be starting
 #   MILLRACE_TEST_S3, _AZURE       endpoints of object stores, each with a bucket or container `millrace`
 #   MILLRACE_TEST_JAVA_KAFKA_LIBS  folder of Kafka's jars, for tests with Java clients
@@ -17,7 +18,7 @@
 # and finds `java` on its PATH.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-if [ $# = 0 ]; then sed -n '2,18p' "$0"; exit 2; fi
+if [ $# = 0 ]; then sed -n '2,19p' "$0"; exit 2; fi
 SERVICES_STATE=$(mktemp -d "${TMPDIR:-/tmp}/millrace-servers.XXXXXX")
 chmod 711 "$SERVICES_STATE" # the users postgres and mysql must come through
 export SERVICES_STATE SERVICES_RUN=$$
@@ -43,6 +44,7 @@ finish() {
   fi
   "$here/connect.sh" stop >/dev/null 2>&1 || true # before its Kafka
   "$here/objects.sh" stop >/dev/null 2>&1 || true
+  "$here/redis.sh" stop >/dev/null 2>&1 || true
   for name in kafka registry postgres mariadb; do server stop "$name" >/dev/null 2>&1 & done
   wait
   if [ -n "${MILLRACE_TEST_KEEP:-}" ]; then echo "servers' logs: $SERVICES_STATE" >&2; else rm -rf "$SERVICES_STATE"; fi
@@ -67,6 +69,8 @@ start_all() {
   done
   "$here/objects.sh" start & # natively in any case: they are scripts
   pids+=($!)
+  "$here/redis.sh" start & # natively in any case: some tests start and kill one of their own
+  pids+=($!)
   for pid in "${pids[@]}"; do wait "$pid" || die "a server did not start"; done
   "$here/connect.sh" start # natively in any case: its jars are those of the Java clients
 }
@@ -79,6 +83,8 @@ export_addresses() {
   MILLRACE_TEST_REGISTRY=$("$here/registry.sh" url)
   MILLRACE_TEST_POSTGRES=$("$here/postgres.sh" url)
   MILLRACE_TEST_MYSQL=$("$here/mariadb.sh" url)
+  MILLRACE_TEST_REDIS=$("$here/redis.sh" url) MILLRACE_TEST_REDIS_CA=$("$here/redis.sh" ca)
+  export MILLRACE_TEST_REDIS MILLRACE_TEST_REDIS_CA MILLRACE_TEST_REDIS_TLS=localhost:$REDIS_TLS_PORT
   MILLRACE_TEST_CONNECT=$("$here/connect.sh" url)
   MILLRACE_TEST_S3=$("$here/objects.sh" s3) MILLRACE_TEST_AZURE=$("$here/objects.sh" azure)
   export MILLRACE_TEST_S3 MILLRACE_TEST_AZURE
@@ -89,9 +95,10 @@ export_addresses() {
 
 export KAFKA_STATE=$SERVICES_STATE/kafka REGISTRY_STATE=$SERVICES_STATE/registry POSTGRES_STATE=$SERVICES_STATE/postgres
 export MARIADB_STATE=$SERVICES_STATE/mariadb MARIADB_PASSWORD=millrace
+export REDIS_STATE=$SERVICES_STATE/redis REDIS_PASSWORD=millrace
 export CONNECT_STATE=$SERVICES_STATE/connect OBJECTS_STATE=$SERVICES_STATE/objects
 export KAFKA_USER=alice KAFKA_PASSWORD=alice-secret POSTGRES_PASSWORD=millrace
-pick_ports KAFKA_PORT KAFKA_SASL_PORT KAFKA_CONTROLLER_PORT REGISTRY_PORT REGISTRY_MANAGEMENT_PORT POSTGRES_PORT MARIADB_PORT CONNECT_PORT OBJECTS_S3_PORT OBJECTS_AZURE_PORT
+pick_ports KAFKA_PORT KAFKA_SASL_PORT KAFKA_CONTROLLER_PORT REGISTRY_PORT REGISTRY_MANAGEMENT_PORT POSTGRES_PORT MARIADB_PORT REDIS_PORT REDIS_TLS_PORT CONNECT_PORT OBJECTS_S3_PORT OBJECTS_AZURE_PORT
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -99,7 +106,7 @@ started=$SECONDS
 start_all
 export_addresses
 use_java 17
-echo "servers ($engine) in $((SECONDS - started)) s: Kafka $MILLRACE_TEST_KAFKA, registry $MILLRACE_TEST_REGISTRY, PostgreSQL 127.0.0.1:$POSTGRES_PORT, MariaDB 127.0.0.1:$MARIADB_PORT" >&2
+echo "servers ($engine) in $((SECONDS - started)) s: Kafka $MILLRACE_TEST_KAFKA, registry $MILLRACE_TEST_REGISTRY, PostgreSQL 127.0.0.1:$POSTGRES_PORT, MariaDB 127.0.0.1:$MARIADB_PORT, Redis 127.0.0.1:$REDIS_PORT" >&2
 # In the background and waited for, so that a signal reaches the trap at once.
 "$@" &
 command_pid=$!

@@ -21,7 +21,7 @@ pub(super) fn of(connection: &Connection) -> Option<Shared> {
     match connection {
         Connection::Postgres(config) => Some(Arc::new(config.clone())),
         Connection::Mysql(config) => Some(Arc::new(config.clone())),
-        Connection::Redshift(_) | Connection::Lake(_) => None,
+        Connection::Redshift(_) | Connection::Lake(_) | Connection::Redis(_) => None,
         Connection::Sqlite(config) => Some(Arc::new(config.clone())),
     }
 }

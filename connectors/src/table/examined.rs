@@ -13,6 +13,8 @@ pub struct Examined {
     pub misfits: Vec<Misfit>,
     /// What the connection's user may not do and has to, as `GRANT` names it: `INSERT ON public.orders`.
     pub denied: Vec<String>,
+    /// What the owner of the load should know of the server.
+    pub advice: Vec<Advice>,
 }
 
 /// Something that a target is to have, and the statement that makes it.
@@ -24,4 +26,13 @@ pub struct Definition {
     pub name: String,
     /// The statement.
     pub sql: String,
+}
+
+/// What a server promises less than a load might count on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// What the server does: it follows the connection's name.
+    pub what: String,
+    /// What can be done about it.
+    pub remedy: String,
 }

@@ -13,13 +13,14 @@ mod partitioned;
 mod quotes;
 mod refused;
 mod replacing;
+mod shown;
 mod target;
 mod values;
 
 use arrow::array::RecordBatch;
 use millrace_model::{Batch, Code, Fault, Rejection, Result, Schema};
 
-pub use examined::{Definition, Examined};
+pub use examined::{Advice, Definition, Examined};
 pub use misfit::{Misfit, MisfitKind};
 pub use quotes::Quotes;
 
@@ -32,6 +33,7 @@ pub(crate) use limits::{Limits, timestamps};
 pub(crate) use partitioned::{method, misfit as partition_misfit};
 pub(crate) use refused::Refused;
 pub(crate) use replacing::{LOADING_MARKS, Replaced, Replacing};
+pub(crate) use shown::iso_8601;
 pub(crate) use target::{Existing, Role, Target};
 pub(crate) use values::{Value, Values};
 
@@ -190,7 +192,7 @@ mod tests {
 
     fn upsert(keys: &[&str]) -> TableConfig {
         let keys = keys.iter().map(|&key| key.to_owned()).collect();
-        TableConfig { pipeline: "p.load".into(), table: "orders".into(), mode: Mode::Upsert, keys, partition_by: None }
+        TableConfig { pipeline: "p.load".into(), table: "orders".into(), mode: Mode::Upsert, keys, partition_by: None, redis: None }
     }
 
     fn message(keys: &[&str]) -> String {

@@ -69,7 +69,7 @@ mod tests {
         let mode = if keys.is_empty() { Mode::Append } else { Mode::Upsert };
         let partition_by = Some(PartitionBy { column: column.into(), by, partitions: None });
         let keys = keys.iter().map(|&key| key.to_owned()).collect();
-        let table = TableConfig { pipeline: "p.load".into(), table: "orders".into(), mode, keys, partition_by };
+        let table = TableConfig { pipeline: "p.load".into(), table: "orders".into(), mode, keys, partition_by, redis: None };
         let target = Capabilities {
             name: "Test",
             modes: &[],

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, AsArray, BooleanArray, StringArray};
 use arrow::datatypes::{DataType, FieldRef, Int32Type};
 use arrow::error::ArrowError;
+use arrow::util::display::ArrayFormatter;
 use millrace_model::{Batch, Code, Rejection};
 
-use super::JsonText;
 use super::json::holds_nul;
+use super::{JsonText, iso_8601};
 
 /// The rows of a batch that do not fit, each with the first reason that was found.
 #[derive(Debug, Default)]
@@ -25,6 +26,22 @@ impl Refused {
         let Some(nulls) = array.logical_nulls().filter(|nulls| nulls.null_count() > 0) else { return };
         for row in (0..array.len()).filter(|&row| nulls.is_null(row)) {
             self.row(row, Code::ValueNull, || format!("column {name:?} is null, and the target takes no null there"));
+        }
+    }
+
+    /// Refuses the rows in which a date or time has no text: the calendar of the library that writes them has fewer years than the numbers.
+    pub(crate) fn undated(&mut self, name: &str, array: &dyn Array) {
+        let data_type = array.data_type();
+        if !data_type.is_temporal() {
+            return;
+        }
+        let Ok(shown) = ArrayFormatter::try_new(array, &iso_8601(data_type)) else { return };
+        let mut text = String::new();
+        for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
+            text.clear();
+            if shown.value(row).write(&mut text).is_err() {
+                self.row(row, Code::ValueOutOfRange, || format!("column {name:?} is outside the range of dates that have a text"));
+            }
         }
     }
 

@@ -204,7 +204,14 @@ mod tests {
     fn target(mode: Mode) -> Target {
         let fields = vec![Field::new("id", DataType::Int64, false), Field::new("note", DataType::Utf8, true)];
         let schema = Schema::new(json!({"type": "record", "name": "note"}), Arc::new(ArrowSchema::new(fields)));
-        let table = TableConfig { pipeline: "p.load".into(), table: "notes".into(), mode, keys: vec!["id".into()], partition_by: None };
+        let table = TableConfig {
+            pipeline: "p.load".into(),
+            table: "notes".into(),
+            mode,
+            keys: vec!["id".into()],
+            partition_by: None,
+            redis: None,
+        };
         let sql_type = |kind, _| if kind == Kind::Text { "text".into() } else { "bigint".into() };
         let capabilities = &Capabilities {
             name: "test",

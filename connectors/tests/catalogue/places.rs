@@ -93,5 +93,12 @@ pub(crate) fn schema(fields: &Value) -> Schema {
 }
 
 pub(crate) fn upsert() -> TableConfig {
-    TableConfig { pipeline: "shop.orders".into(), table: "orders".into(), mode: Mode::Upsert, keys: vec!["id".into()], partition_by: None }
+    TableConfig {
+        pipeline: "shop.orders".into(),
+        table: "orders".into(),
+        mode: Mode::Upsert,
+        keys: vec!["id".into()],
+        partition_by: None,
+        redis: None,
+    }
 }

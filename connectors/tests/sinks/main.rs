@@ -11,6 +11,7 @@ mod mysql;
 mod parked;
 mod partitions;
 mod postgres;
+mod redis;
 mod redshift;
 mod rows;
 mod sqlite;
@@ -111,6 +112,14 @@ mod mysql_conforms {
     run! { crate::mysql::Mysql::new;
         parked_keys_change_with_the_positions_or_not_at_all
     }
+}
+
+mod redis_hashes_conform {
+    every_target! { crate::redis::Redis::hashes }
+}
+
+mod redis_json_conforms {
+    every_target! { crate::redis::Redis::json }
 }
 
 mod postgres_conforms {

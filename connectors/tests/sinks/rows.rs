@@ -56,7 +56,7 @@ pub(crate) fn keys(ids: &[i64]) -> Batch {
 
 /// Each record becomes a row of its own.
 pub(crate) fn append() -> TableConfig {
-    TableConfig { pipeline: "shop.load".into(), table: "notes".into(), mode: Mode::Append, keys: vec![], partition_by: None }
+    TableConfig { pipeline: "shop.load".into(), table: "notes".into(), mode: Mode::Append, keys: vec![], partition_by: None, redis: None }
 }
 
 /// Each record replaces the row of its `id`.

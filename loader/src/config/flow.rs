@@ -62,7 +62,8 @@ impl Pipeline {
                     .into(),
             ),
         };
-        Claim { what: format!("the table `{}` of `{name}`", self.to.table), at: vec!["to".into(), "table".into()], sharing }
+        let rows = connection.rows_of(&self.table(context.project, context.pipeline));
+        Claim { what: format!("{rows} of `{name}`"), at: vec!["to".into(), "table".into()], sharing }
     }
 
     fn target(&self, connection: &Connection, table: &TableConfig, schema: &Schema) -> Types {
@@ -79,10 +80,14 @@ impl Pipeline {
         if let Some(misfit) = connection.partition_misfit(table, schema) {
             return Problem::error(Code::ProjectFlow, &["partition_by"], misfit).kind(Kind::Target).into();
         }
+        if let Some((setting, misfit)) = connection.redis_misfit(table, schema) {
+            let at: Vec<&str> = ["to", "redis"].into_iter().chain(setting).collect();
+            return Problem::error(Code::ProjectFlow, &at, misfit).kind(Kind::Target).into();
+        }
         match connection.check(table, schema) {
             Ok(columns) => {
                 let target = columns.into_iter().map(target_column).collect();
-                let problems = self.idle().chain(cut(connection, schema)).collect();
+                let problems = self.idle().chain(cut(connection, schema)).chain(connection.advice().map(weaker)).collect();
                 Types { target, problems, ..Types::default() }
             }
             Err(fault) => unfit(&fault).into(),
@@ -162,6 +167,11 @@ fn union_key(number: usize, key: &str) -> Problem {
     let message = format!("the key column `{key}` is a union of several types, which can't tell rows apart");
     let problem = Problem::error(Code::ProjectFlow, &["keys", &number.to_string()], message).kind(Kind::UnionTouched);
     problem.expected("a column of one type".to_owned()).help("name another column".to_owned())
+}
+
+/// What a target promises less than others do.
+fn weaker((what, help): (&str, &str)) -> Problem {
+    Problem::warning(Code::ProjectAdvice, &["to", "connection"], what).kind(Kind::Delivery).help(help.to_owned())
 }
 
 fn misfit(misfit: &Misfit) -> Problem {

@@ -36,6 +36,7 @@ pub(crate) fn table(target: Connection, schema: Schema) -> WantedTable {
         mode: Mode::Upsert,
         keys: vec!["id".into()],
         partition_by: None,
+        redis: None,
     };
     WantedTable { connection: "warehouse".into(), target, table, schema, path: path(&["load", "orders", "to", "table"]) }
 }
