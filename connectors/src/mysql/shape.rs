@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::fault::fault;
 use super::target::Loaded;
-use crate::table::Quotes;
+use crate::table::{Quotes, literal};
 
 /// A table's columns and unique indexes as one text, and the statements that begin a round and tell it.
 ///
@@ -22,8 +22,8 @@ pub(super) struct Shape {
 impl Shape {
     /// That of a table whose columns these are. It counts as changed until it has been read.
     pub(super) fn of(table: &str, columns: &[Loaded]) -> Self {
-        let name = table.replace('\'', "''");
-        let of_table = format!("WHERE table_schema = DATABASE() AND table_name = '{name}'");
+        let name = literal(table);
+        let of_table = format!("WHERE table_schema = DATABASE() AND table_name = {name}");
         let columns_now = format!(
             "SELECT GROUP_CONCAT(CONCAT_WS(' ', column_name, column_type, collation_name, is_nullable, extra) ORDER BY ordinal_position) \
              FROM information_schema.columns {of_table}"

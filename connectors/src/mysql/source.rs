@@ -34,7 +34,8 @@ impl Database for Config {
     async fn read(&self, statement: &str, columns: &[QueryColumn], outlet: &mut Outlet) -> Result<()> {
         let mut connection = session(self).await?;
         let mut rows = sqlx::raw_sql(AssertSqlSafe(statement)).fetch(&mut connection);
-        while let Some(row) = rows.try_next().await.map_err(|error| refused(fault("running the query", error)))? {
+        let mut next = async || rows.try_next().await.map_err(|error| refused(fault("running the query", error)));
+        while let Some(row) = self.link().step(next()).await? {
             if outlet.push(cells(&row, columns)?).await.is_err() {
                 break;
             }

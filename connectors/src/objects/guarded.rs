@@ -42,13 +42,13 @@ pub(crate) fn link(url: &StoreUrl, config: Option<&ObjectStoreConfig>) -> Link {
 }
 
 /// The way to the store that goes by `name`.
-pub(crate) fn link_of(resilience: &Resilience, name: &str) -> Link {
+fn link_of(resilience: &Resilience, name: &str) -> Link {
     resilience.name(name);
     resilience.link(&STORE).clone()
 }
 
 /// A store behind its link.
-pub(crate) fn guarded_by(link: Link, store: impl ObjectStore) -> Arc<dyn ObjectStore> {
+pub(super) fn guarded_by(link: Link, store: impl ObjectStore) -> Arc<dyn ObjectStore> {
     Arc::new(Guarded { store, link })
 }
 

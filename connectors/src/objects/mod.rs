@@ -8,6 +8,6 @@ mod url;
 
 pub use config::{AzureBlob, Gcs, HttpServer, ObjectStoreConfig, S3};
 pub(crate) use fault::{fault, told};
-pub(crate) use guarded::{guarded_by, link, link_of};
-pub(crate) use open::{open, retry};
+pub(crate) use guarded::link;
+pub(crate) use open::open;
 pub(crate) use url::{Scheme, StoreUrl};

@@ -129,7 +129,7 @@ fn patient(address: Option<&str>, link: &Link) -> ClientOptions {
 }
 
 /// How a client repeats by itself.
-pub(crate) fn retry(link: &Link) -> RetryConfig {
+fn retry(link: &Link) -> RetryConfig {
     let RetrySettings { attempts, initial, max, .. } = link.retry();
     let backoff = BackoffConfig { init_backoff: initial.duration(), max_backoff: max.duration(), ..BackoffConfig::default() };
     RetryConfig { backoff, max_retries: attempts.get() as usize - 1, retry_timeout: RETRYING }

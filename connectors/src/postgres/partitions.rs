@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnection;
 
 use super::fault::fault;
 use super::stage::{DELETED, STAGE};
-use crate::table::{Kind, Target, method, quoted, unfit};
+use crate::table::{Kind, Target, literal, method, quoted, unfit};
 use crate::table_config::{PartitionBy, Partitioning};
 
 /// How many bytes of a name PostgreSQL keeps.
@@ -123,10 +123,6 @@ fn bounds(needed: &Needed) -> String {
         Some(upper) => format!("FROM ({}) TO ({})", literal(&needed.lower), literal(upper)),
         None => format!("IN ({})", literal(&needed.lower)),
     }
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Whether the server says that the rows' range has a partition already.

@@ -5,7 +5,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 
 use super::fault::fault;
-use crate::table::Target;
+use crate::table::{Target, literal};
 
 /// A table's columns as one text, and the statement that begins a round and tells it.
 ///
@@ -61,10 +61,10 @@ impl Shape {
 }
 
 fn columns_of(target: &Target) -> String {
-    let name = target.name.replace('\'', "''");
+    let name = literal(&target.name);
     format!(
         "SELECT coalesce(string_agg(concat_ws(' ', attname, atttypid, atttypmod, attnotnull, attgenerated), ',' ORDER BY attnum), '') \
-         FROM pg_attribute WHERE attrelid = to_regclass('{name}') AND attnum > 0 AND NOT attisdropped"
+         FROM pg_attribute WHERE attrelid = to_regclass({name}) AND attnum > 0 AND NOT attisdropped"
     )
 }
 

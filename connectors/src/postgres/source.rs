@@ -27,15 +27,17 @@ impl Database for Config {
 
     async fn columns(&self, sql: &str) -> Result<Vec<QueryColumn>> {
         let mut connection = session(self).await?;
-        let statement =
-            connection.prepare(AssertSqlSafe(sql).into_sql_str()).await.map_err(|error| refused(fault("preparing the query", error)))?;
+        let preparing = async {
+            let prepared = connection.prepare(AssertSqlSafe(sql).into_sql_str()).await;
+            prepared.map_err(|error| refused(fault("preparing the query", error)))
+        };
+        let statement = self.link().step(preparing).await?;
         Ok(statement.columns().iter().map(|column| query_column(column.name(), column.type_info().name())).collect())
     }
 
     async fn read(&self, statement: &str, columns: &[QueryColumn], outlet: &mut Outlet) -> Result<()> {
         let mut connection = session(self).await?;
-        let declare = format!("BEGIN READ ONLY; DECLARE {CURSOR} NO SCROLL CURSOR FOR {statement}");
-        sqlx::raw_sql(AssertSqlSafe(declare)).execute(&mut connection).await.map_err(|error| refused(fault("running the query", error)))?;
+        self.link().step(declare(&mut connection, statement)).await?;
         let mut wanted = FIRST_FETCH.min(outlet.batch());
         loop {
             let rows = self.link().step(fetch(&mut connection, wanted)).await?;
@@ -59,8 +61,18 @@ async fn session(config: &Config) -> Result<PgConnection> {
     let mut connection = connect(config, "query source", Access::Read).await?;
     let settings =
         format!("SET default_transaction_read_only = on; SET TimeZone = 'UTC'; SET search_path = {}, public", quoted(&config.schema));
-    sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut connection).await.map_err(|error| fault("preparing a session", error))?;
+    let preparing = async {
+        let set = sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut connection).await;
+        set.map_err(|error| fault("preparing a session", error))
+    };
+    config.link().step(preparing).await?;
     Ok(connection)
+}
+
+async fn declare(connection: &mut PgConnection, statement: &str) -> Result<()> {
+    let sql = format!("BEGIN READ ONLY; DECLARE {CURSOR} NO SCROLL CURSOR FOR {statement}");
+    let declared = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
+    declared.map(drop).map_err(|error| refused(fault("running the query", error)))
 }
 
 /// A type without a form here is read as the server writes it.

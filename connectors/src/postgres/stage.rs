@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnection;
 
 use super::fault::fault;
 use super::fold::{self, Partial};
-use crate::table::{Target, quoted, quoted_list, unfit};
+use crate::table::{Target, check_names, quoted, quoted_list};
 use crate::table_config::Mode;
 
 pub(super) const STAGE: &str = "pg_temp.millrace_stage";
@@ -54,9 +54,7 @@ impl Stage {
     /// The stage of a target.
     pub(super) fn of(target: &Target) -> Result<Self> {
         let names: Vec<&str> = target.schema.arrow().fields().iter().map(|field| field.name().as_str()).collect();
-        if let Some(taken) = names.iter().find(|name| [SEQUENCE, DELETED, LEFT].contains(name)) {
-            return Err(unfit(format!("a column can't be named {taken:?} in mode: {}: rename it", target.table.mode)));
-        }
+        check_names(target, &[SEQUENCE, DELETED, LEFT])?;
         let (table, columns, keys) = (target.name.as_str(), quoted_list(names.iter().copied()), target.keys());
         let partial = target.table.mode == Mode::Mirror;
         let left = if partial { (format!("NULL::bytea AS {LEFT}, "), format!("{LEFT}, ")) } else { Default::default() };

@@ -11,7 +11,7 @@ use millrace_runtime::formats::CellType;
 use super::position::CursorValue;
 use super::rows::Outlet;
 use crate::config::Connection;
-use crate::table::{Quotes, quoted};
+use crate::table::{Quotes, literal, quoted};
 
 /// A database, shared with the tasks that read from it.
 pub(crate) type Shared = Arc<dyn Database>;
@@ -83,7 +83,7 @@ impl Dialect {
         match self {
             // Whether a backslash escapes is a setting of the session: bytes have no such doubt.
             Self::Mysql => format!("_utf8mb4 X'{}'", text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>()),
-            Self::Postgres | Self::Sqlite => format!("'{}'", text.replace('\'', "''")),
+            Self::Postgres | Self::Sqlite => literal(text),
         }
     }
 }

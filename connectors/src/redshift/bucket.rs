@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use millrace_model::{Code, Fault, Result};
-use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use uuid::Uuid;
 
 use super::config::Stage;
-use crate::objects;
+use super::literal;
+use crate::objects::{self, ObjectStoreConfig, S3, Scheme, StoreUrl};
 
 /// A bucket, and how the cluster may read it.
-#[derive(Debug)]
 pub(super) struct Bucket {
     store: Arc<dyn ObjectStore>,
+    /// `s3://BUCKET`.
     url: String,
     prefix: Path,
-    /// How `COPY` is told that it may read.
+    /// How `COPY` is told that it may read: with a secret, where the cluster has no role.
     authorization: String,
 }
 
@@ -27,55 +27,44 @@ pub(super) struct Waiting {
 }
 
 impl Bucket {
+    /// Asks nobody.
     pub(super) fn open(stage: &Stage) -> Result<Self> {
-        let link = objects::link_of(&stage.resilience, &stage.url);
-        let mut store = AmazonS3Builder::from_env().with_url(&stage.url).with_retry(objects::retry(&link));
-        if let Some(region) = &stage.region {
-            store = store.with_region(region);
+        let url = StoreUrl::parse(&stage.url)?;
+        if url.scheme != Scheme::S3 {
+            return Err(Fault::operator(Code::TargetOther, "Redshift: stage.url is not of the form s3://BUCKET/PREFIX"));
         }
-        if let (Some(id), Some(secret)) = (&stage.access_key_id, &stage.secret_access_key) {
-            store = store.with_access_key_id(id).with_secret_access_key(secret.reveal());
-        }
-        if let Some(endpoint) = &stage.endpoint {
-            store = store.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
-        }
-        let store = store.build().map_err(|error| fault("opening the stage", error))?;
-        let store = objects::guarded_by(link, store);
-        let (bucket, prefix) = place(&stage.url)?;
-        Ok(Self { store, url: format!("s3://{bucket}"), prefix: Path::from(prefix), authorization: authorization(stage)? })
+        let config = S3 {
+            region: stage.region.clone(),
+            endpoint: stage.endpoint.clone(),
+            access_key_id: stage.access_key_id.clone(),
+            secret_access_key: stage.secret_access_key.clone(),
+            resilience: stage.resilience.clone(),
+            ..S3::default()
+        };
+        let store = objects::open(&url, Some(&ObjectStoreConfig::S3(config)))?;
+        Ok(Self { store, prefix: Path::from(url.key.as_str()), url: url.base, authorization: authorization(stage)? })
     }
 
     /// Puts rows where the cluster finds them.
     pub(super) async fn put(&self, rows: Vec<u8>) -> Result<Waiting> {
         let path = self.prefix.clone().join(format!("{}.csv", Uuid::new_v4()));
         let put = self.store.put(&path, PutPayload::from(rows)).await;
-        put.map_err(|error| fault("writing rows to the stage", error))?;
+        put.map_err(|error| objects::fault("Redshift: writing rows to the stage", &error))?;
         Ok(Waiting { path })
     }
 
     /// Takes rows away. What can't be deleted takes room and does no harm, so it is only logged.
     pub(super) async fn delete(&self, waiting: Waiting) {
         if let Err(error) = self.store.delete(&waiting.path).await {
-            tracing::warn!(object = %waiting.path, %error, "a copied object stays in the stage");
+            tracing::warn!(object = %waiting.path, error = objects::told(&error), "a copied object stays in the stage");
         }
     }
 
     /// The statement that copies them into a table.
     pub(super) fn copy(&self, into: &str, waiting: &Waiting) -> String {
-        let Self { url, authorization, .. } = self;
-        let path = &waiting.path;
-        format!(
-            "COPY {into} FROM '{url}/{path}' {authorization} FORMAT AS CSV NULL AS '{}' DATEFORMAT 'auto' TIMEFORMAT 'auto'",
-            super::rows::NULL.replace('\\', "\\\\")
-        )
+        let (place, null) = (literal(&format!("{}/{}", self.url, waiting.path)), literal(super::rows::NULL));
+        format!("COPY {into} FROM {place} {} FORMAT AS CSV NULL AS {null} DATEFORMAT 'auto' TIMEFORMAT 'auto'", self.authorization)
     }
-}
-
-/// Bucket and prefix of an URL.
-fn place(url: &str) -> Result<(&str, &str)> {
-    let rest = url.strip_prefix("s3://").filter(|rest| !rest.is_empty());
-    let rest = rest.ok_or_else(|| Fault::operator(Code::TargetOther, "Redshift: stage.url is not of the form s3://BUCKET/PREFIX"))?;
-    Ok(rest.split_once('/').unwrap_or((rest, "")))
 }
 
 fn authorization(stage: &Stage) -> Result<String> {
@@ -92,19 +81,31 @@ fn authorization(stage: &Stage) -> Result<String> {
     }
 }
 
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
 
-fn fault(doing: &str, error: Error) -> Fault {
-    let message = format!("Redshift: {doing} failed");
-    match error {
-        Error::Unauthenticated { .. } | Error::PermissionDenied { .. } => {
-            Fault::operator(Code::TargetDenied, format!("{message}; mend the stage's credentials, or the bucket's policy")).because(error)
+    fn bucket(url: &str) -> Result<Bucket> {
+        let stage = json!({ "url": url, "iam_role": "arn:aws:iam::1:role/o'hara", "region": "eu-west-1" });
+        Bucket::open(&serde_json::from_value(stage).expect("settings"))
+    }
+
+    #[test]
+    fn a_quote_in_a_name_stays_within_its_text() {
+        let bucket = bucket("s3://b/it's/in").expect("opens");
+        let waiting = Waiting { path: bucket.prefix.clone().join("1.csv") };
+        assert_eq!(
+            bucket.copy("t", &waiting),
+            "COPY t FROM 's3://b/it''s/in/1.csv' IAM_ROLE 'arn:aws:iam::1:role/o''hara' REGION 'eu-west-1' \
+             FORMAT AS CSV NULL AS '\\\\N' DATEFORMAT 'auto' TIMEFORMAT 'auto'"
+        );
+    }
+
+    #[test]
+    fn the_stage_is_a_bucket_of_s3() {
+        for url in ["gs://b/in", "b/in", "s3://"] {
+            assert!(bucket(url).is_err(), "{url}");
         }
-        Error::NotFound { .. } => {
-            Fault::operator(Code::TargetDenied, format!("{message}; create the bucket, or mend stage.url")).because(error)
-        }
-        _ => Fault::passing(Code::TargetUnavailable, message).because(error),
     }
 }

@@ -7,9 +7,9 @@ use sqlx::{AssertSqlSafe, Column as _, Row as _};
 use super::config::Config;
 use super::connect::connect;
 use super::fault::fault;
-use super::positions;
 use super::session::{execute, texts};
 use super::target::misfits;
+use super::{literal, positions};
 use crate::table::{Definition, Examined, QueryResult, Target, quoted};
 
 /// Runs SQL that reads: whatever it does is rolled back.
@@ -40,9 +40,9 @@ pub(super) async fn examine(config: &Config, target: &Target) -> Result<Examined
 }
 
 async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool> {
-    let table = table.replace('\\', "\\\\").replace('\'', "''");
+    let table = literal(table);
     let sql = format!(
-        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND c.relname = '{table}'"
+        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND c.relname = {table}"
     );
     Ok(!texts(connection, "looking for tables", &sql).await?.is_empty())
 }

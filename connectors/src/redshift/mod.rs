@@ -36,6 +36,11 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     columns_of_loading: 0,
 };
 
+/// A text as Redshift's SQL has it: a backslash is one only when there are two.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
 impl Config {
     /// The columns that the table gets, or what makes it impossible, told from the schema alone.
     pub fn check(&self, table: &TableConfig, schema: &Schema) -> Result<Vec<Column>> {

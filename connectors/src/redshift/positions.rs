@@ -5,6 +5,7 @@
 use millrace_model::{Commit, Offsets, Result, TopicPartition};
 use sqlx::postgres::PgConnection;
 
+use super::literal;
 use super::session::{execute, texts};
 
 /// A pipeline's positions.
@@ -90,8 +91,4 @@ impl Positions {
     fn place(&self, partition: &TopicPartition) -> String {
         format!("pipeline = {} AND topic = {} AND \"partition\" = {}", self.pipeline, literal(&partition.topic), partition.partition)
     }
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

@@ -47,7 +47,7 @@ impl Session {
         execute(&mut connection, &doing, positions::DEFINITION).await?;
         execute(&mut connection, &doing, &target.definition()?).await?;
         let columns = compare(&mut connection, target).await?;
-        let merge = Merge::of(target);
+        let merge = Merge::of(target)?;
         execute(&mut connection, "making the temporary table of a load", &merge.create).await?;
         let fields = target.schema.arrow().fields().iter().cloned().collect();
         let positions = Positions::of(&target.table.pipeline);
@@ -82,7 +82,8 @@ impl Session {
     /// Brings rows into the session's stage, before the transaction: there are no savepoints, and a COPY that is refused would take all
     /// of it along. Returns the rows that the cluster refuses, by numbers that count through all parts.
     pub(super) async fn fill(&mut self, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
-        self.run(merge::EMPTY).await?;
+        let link = self.link.clone();
+        link.step(self.run(merge::EMPTY)).await?;
         let count = staged.iter().map(|part| part.batch.len()).sum();
         land(&mut Fill { session: self, staged }, count).await
     }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use millrace_model::{Result, Schema};
 use sqlx::postgres::PgConnection;
 
-use super::CAPABILITIES;
 use super::config::Config;
 use super::session::texts;
 use super::types::{Longest, fit, sql_type};
+use super::{CAPABILITIES, literal};
 use crate::table::{Existing, Kind, Misfit, Quotes, Target, quoted};
 use crate::table_config::TableConfig;
 
@@ -54,11 +54,11 @@ fn keys(target: &Target) -> BTreeSet<String> {
 }
 
 async fn existing(connection: &mut PgConnection, target: &Target) -> Result<Vec<Existing<String>>> {
-    let table = target.table.table.replace('\\', "\\\\").replace('\'', "''");
+    let table = literal(&target.table.table);
     let sql = format!(
         "SELECT a.attname::varchar, format_type(a.atttypid, a.atttypmod)::varchar, a.attnotnull::varchar, a.atthasdef::varchar \
          FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE n.nspname = current_schema() AND c.relname = '{table}' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+         WHERE n.nspname = current_schema() AND c.relname = {table} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
     );
     let rows = texts(connection, &format!("reading the columns of {}", target.name), &sql).await?;
     Ok(rows.into_iter().filter_map(column).collect())

@@ -133,6 +133,15 @@ pub(crate) fn unfit(message: impl Into<String>) -> Fault {
     Fault::operator(Code::TargetSchema, message)
 }
 
+/// Refuses a schema that has a column of a name which the tables beside the target need for themselves.
+pub(crate) fn check_names(target: &Target, reserved: &[&str]) -> Result<()> {
+    let mut names = target.schema.arrow().fields().iter().map(|field| field.name().as_str());
+    match names.find(|name| reserved.contains(name)) {
+        Some(taken) => Err(unfit(format!("a column can't be named {taken:?} in mode: {}: rename it", target.table.mode))),
+        None => Ok(()),
+    }
+}
+
 /// That a round was to be committed with rows that were never settled: their positions would pass them by.
 pub(crate) fn unsettled() -> Fault {
     Fault::fatal(Code::Internal, "a round was committed before it was settled")
@@ -157,6 +166,11 @@ pub(crate) fn no_loads(mode: Mode) -> Fault {
 /// An identifier, quoted as SQL has it.
 pub(crate) fn quoted(name: &str) -> String {
     Quotes::Double.name(name)
+}
+
+/// A text as SQL has it.
+pub(crate) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Identifiers, quoted, with commas between them.

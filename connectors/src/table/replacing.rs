@@ -13,7 +13,7 @@ use arrow::error::ArrowError;
 use async_trait::async_trait;
 use millrace_model::{Batch, Code, Edge, LoadBound, Rejected, Rejection, Result, Schema, Stage};
 
-use super::{Outcome, Quotes, Target};
+use super::{Outcome, Quotes, Target, literal};
 
 const PARTITION: &str = "millrace_partition";
 const OFFSET: &str = "millrace_offset";
@@ -223,8 +223,4 @@ fn refused(bound: &LoadBound, reason: &str) -> Rejected {
     let reason = format!("the load {:?} can't take the table's place, which keeps its rows: {reason}", bound.load);
     let rejection = Rejection::new(bound.origin.rows()[0], Code::LoadRefused, reason);
     Rejected::new(bound.origin.records(), Stage::Write, rejection)
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
