@@ -6,6 +6,7 @@ use std::fmt;
 use apache_avro::Schema;
 use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
 use millrace_model::{Code, Fault, Result};
+use millrace_runtime::codec;
 use serde_json::{Value, json};
 
 /// What became of a field.
@@ -80,7 +81,8 @@ pub fn compare(old: &Value, new: &Value) -> Result<Comparison> {
     let (parsed_old, parsed_new) = (parse(old)?, parse(new)?);
     let mut changes = Vec::new();
     of_types(old, new, "", &mut changes);
-    Ok(Comparison { changes, backward: verdict(&parsed_old, &parsed_new), forward: verdict(&parsed_new, &parsed_old) })
+    let (one, other) = ((old, &parsed_old), (new, &parsed_new));
+    Ok(Comparison { changes, backward: verdict(one, other), forward: verdict(other, one) })
 }
 
 /// Why a schema may not follow another, as far as Avro's rules say.
@@ -100,9 +102,12 @@ fn parse(avro: &Value) -> Result<Schema> {
     Schema::parse(avro).map_err(|error| Fault::operator(Code::SchemaInvalid, "what is compared is not a valid Avro schema").because(error))
 }
 
-fn verdict(writer: &Schema, reader: &Schema) -> Verdict {
+/// By Avro's rules, and as far as the pipelines keep them: they refuse, say, a timestamp of another unit.
+fn verdict((written, writer): (&Value, &Schema), (read, reader): (&Value, &Schema)) -> Verdict {
     match SchemaCompatibility::can_read(writer, reader) {
-        Ok(Compatibility::Full) => Verdict::Reads,
+        Ok(Compatibility::Full) => {
+            codec::reads_all(&read.to_string(), &written.to_string()).map_or_else(Verdict::Refuses, |()| Verdict::Reads)
+        }
         Ok(Compatibility::Partial) => Verdict::ReadsSome,
         Err(error) => Verdict::Refuses(words(&error)),
     }
@@ -348,6 +353,13 @@ mod tests {
         let told = compare(&old, &more).expect("are schemas");
         assert!(matches!(&told.backward, Verdict::Refuses(reason) if reason.contains("note") && !reason.contains("schemata!")), "{told:?}");
         assert_eq!(told.forward, Verdict::Reads);
+    }
+
+    #[test]
+    fn what_the_pipelines_refuse_is_not_said_to_be_read() {
+        let at = |unit: &str| record(&json!([{ "name": "at", "type": { "type": "long", "logicalType": unit } }]));
+        let told = compare(&at("timestamp-millis"), &at("timestamp-micros")).expect("are schemas");
+        assert!(matches!(told.backward, Verdict::Refuses(_)) && matches!(told.forward, Verdict::Refuses(_)), "{told:?}");
     }
 
     #[test]

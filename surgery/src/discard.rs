@@ -1,13 +1,11 @@
 //! Letters that nobody needs: marked so, never deleted.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use millrace_model::Result;
 use millrace_runtime::dead_letters::{self, DeadLetter, How, Resolution};
 
 use crate::Theatre;
-use crate::replay::fence;
+use crate::replay::{by_pipeline, fence};
 
 /// What became of a letter that was to be discarded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,12 +18,8 @@ pub enum Discarded {
 
 /// Marks letters as discarded, those of one pipeline in one transaction; returns what became of each.
 pub async fn discard(theatre: &Theatre, letters: Vec<DeadLetter>, by: &str, reason: &str) -> Result<Vec<(DeadLetter, Discarded)>> {
-    let mut by_pipeline: BTreeMap<String, Vec<DeadLetter>> = BTreeMap::new();
-    for letter in letters {
-        by_pipeline.entry(letter.said("pipeline").to_owned()).or_default().push(letter);
-    }
     let mut done = Vec::new();
-    for (pipeline, letters) in by_pipeline {
+    for (pipeline, letters) in by_pipeline(letters) {
         done.extend(discard_of(theatre, &pipeline, letters, by, reason).await?);
     }
     Ok(done)

@@ -109,7 +109,7 @@ pub async fn replay(
     Ok(())
 }
 
-fn by_pipeline(letters: Vec<DeadLetter>) -> BTreeMap<String, Vec<DeadLetter>> {
+pub(crate) fn by_pipeline(letters: Vec<DeadLetter>) -> BTreeMap<String, Vec<DeadLetter>> {
     let mut by_pipeline: BTreeMap<String, Vec<DeadLetter>> = BTreeMap::new();
     for letter in letters {
         by_pipeline.entry(letter.said("pipeline").to_owned()).or_default().push(letter);
