@@ -71,8 +71,8 @@ await_server() {
   shift 4
   for ((tenth = 0; tenth < patience * 10; tenth++)); do
     if "$@" 2>/dev/null; then return; fi
-    if [ "$tenth" -gt 50 ] && ! own_pid "$pid" "$mark" >/dev/null; then
-      tail -n 20 "$folder"/*.log >&2
+    if [ "$tenth" -gt 150 ] && ! own_pid "$pid" "$mark" >/dev/null; then
+      tail -n 20 "$folder"/*.log >&2 || true
       die "$what ended while it started; its logs are in $folder"
     fi
     sleep 0.1

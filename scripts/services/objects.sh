@@ -26,7 +26,9 @@ install() {
 }
 
 start_s3() {
-  setsid "$(test_python)" -m moto.server -H 127.0.0.1 -p "$OBJECTS_S3_PORT" >"$OBJECTS_STATE/s3.log" 2>&1 </dev/null &
+  local python
+  python=$(test_python) # before the server's process is there: looking takes seconds on a busy machine
+  setsid "$python" -m moto.server -H 127.0.0.1 -p "$OBJECTS_S3_PORT" >"$OBJECTS_STATE/s3.log" 2>&1 </dev/null &
   echo $! >"$OBJECTS_STATE/s3.pid"
   await_server 60 moto "$OBJECTS_STATE/s3.pid" moto.server listens "$OBJECTS_S3_PORT"
   curl -fsS -o /dev/null -X PUT -H 'Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request' "$s3/millrace"
