@@ -99,20 +99,38 @@ async fn each_key_keeps_its_order_while_services_are_killed_and_letters_replayed
 
     let mut expected: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     keys.iter().enumerate().for_each(|(number, key)| expected.entry(key).or_default().push(format!("o{number:04}")));
+    topic_has(&servers, &project, &expected).await;
+    table_has(&warehouse, &keys, &expected).await;
+    records_had_to_wait(&servers, &project).await;
+    let stats: Vec<Value> =
+        said(&project, &["dead-letters", "stats", "--json"]).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(!stats.is_empty() && stats.iter().all(|count| count["waiting"] == 0 && count["behind"] == 0), "{stats:?}");
+}
+
+/// That the topic has the records of each key, in order.
+async fn topic_has(servers: &Servers, project: &Project, expected: &BTreeMap<&str, Vec<String>>) {
     let mut written: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for record in kafka::read(&servers.kafka, &project.topic("clean")).await {
         let (key, value) = (record.key.expect("a key"), record.value.expect("a value"));
         let id = String::from_utf8(value[6..11].to_vec()).expect("an id");
         written.entry(String::from_utf8(key).expect("text")).or_default().push(id);
     }
-    assert_eq!(written.iter().map(|(key, ids)| (key.as_str(), ids.clone())).collect::<BTreeMap<_, _>>(), expected, "the topic");
+    assert_eq!(written.iter().map(|(key, ids)| (key.as_str(), ids.clone())).collect::<BTreeMap<_, _>>(), *expected, "the topic");
+}
+
+/// That the table has the rows of each key, in order.
+async fn table_has(warehouse: &Warehouse, keys: &[String], expected: &BTreeMap<&str, Vec<String>>) {
     let mut loaded: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in warehouse.rows("orders", &["lpad(number::text, 9, '0')", "id"]).await {
         let id = row.split_once('|').expect("two columns").1.to_owned();
         let number: usize = id[1..].parse().expect("a number");
         loaded.entry(&keys[number]).or_default().push(id);
     }
-    assert_eq!(loaded, expected, "the table");
+    assert_eq!(loaded, *expected, "the table");
+}
+
+/// That records of both pipelines had to wait: else the test shows nothing.
+async fn records_had_to_wait(servers: &Servers, project: &Project) {
     let parked = kafka::read(&servers.kafka, "millrace.parked").await;
     for pipeline in ["clean", "rows"] {
         let id = format!("\"{}.{pipeline}\"", project.name());
@@ -121,7 +139,4 @@ async fn each_key_keeps_its_order_while_services_are_killed_and_letters_replayed
         let waited = waited.filter(|record| record.key.as_deref().is_some_and(is_own)).count();
         assert!(waited > KEYS, "only {waited} records of {pipeline} had to wait: the test shows nothing");
     }
-    let stats: Vec<Value> =
-        said(&project, &["dead-letters", "stats", "--json"]).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert!(!stats.is_empty() && stats.iter().all(|count| count["waiting"] == 0 && count["behind"] == 0), "{stats:?}");
 }
