@@ -4,7 +4,7 @@ use std::env;
 
 use reqwest::Url;
 
-/// Apache Kafka, a schema registry, PostgreSQL, MariaDB and Kafka Connect.
+/// Apache Kafka, a schema registry, PostgreSQL, MariaDB, Redis and Kafka Connect.
 #[derive(Debug, Clone)]
 pub struct Servers {
     /// Brokers without encryption.
@@ -17,6 +17,8 @@ pub struct Servers {
     pub postgres: Url,
     /// MariaDB.
     pub mysql: Url,
+    /// Redis.
+    pub redis: Url,
     /// The URL of Kafka Connect, which may still be starting.
     pub connect: String,
 }
@@ -48,6 +50,7 @@ impl Servers {
             registry: variable("REGISTRY"),
             postgres: variable("POSTGRES").parse().expect("MILLRACE_TEST_POSTGRES is a URL"),
             mysql: variable("MYSQL").parse().expect("MILLRACE_TEST_MYSQL is a URL"),
+            redis: variable("REDIS").parse().expect("MILLRACE_TEST_REDIS is a URL"),
             connect: variable("CONNECT"),
         }
     }

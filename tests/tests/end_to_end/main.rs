@@ -17,6 +17,7 @@ mod once;
 mod outages;
 mod parking;
 mod peers;
+mod redis;
 mod replicas;
 mod schemas;
 mod security;
