@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_ingest::{key_topics, own_topics};
-use millrace_provision::{Path, Wanted, WantedSubject, WantedTable, WantedTopic};
+use millrace_provision::{Path, Wanted, WantedGroup, WantedSubject, WantedTable, WantedTopic, WantedTransactions};
 use millrace_runtime::kafka::topics::{Declared, Operation};
 use millrace_runtime::keys::KeyFormat;
 use millrace_runtime::parking;
+use millrace_runtime::project::Delivery;
 use millrace_runtime::project::flow::TypedPipeline;
 use millrace_runtime::registry::{Part, Subjects};
 
@@ -15,7 +16,37 @@ use crate::project::Loaded;
 impl Loaded {
     /// All that the project's pipelines need.
     pub(crate) fn wanted(&self) -> anyhow::Result<Wanted> {
-        Ok(Wanted { topics: self.wanted_topics(), subjects: self.wanted_subjects()?, tables: self.wanted_tables()? })
+        Ok(Wanted {
+            topics: self.wanted_topics(),
+            groups: self.wanted_groups(),
+            transactions: self.wanted_transactions(),
+            subjects: self.wanted_subjects()?,
+            tables: self.wanted_tables()?,
+        })
+    }
+
+    /// What can be made of it: rights are those of whoever runs the services, not of whoever makes what they need.
+    pub(crate) fn wanted_to_be_made(&self) -> anyhow::Result<Wanted> {
+        Ok(Wanted { groups: Vec::new(), transactions: Vec::new(), ..self.wanted()? })
+    }
+
+    /// Every pipeline is a member of the group of its name: of its input's, or of the one that shares out what it reads outside or the keys
+    /// of requests.
+    fn wanted_groups(&self) -> Vec<WantedGroup> {
+        let pipelines = self.flow.pipelines.iter();
+        pipelines.map(|(name, pipeline)| WantedGroup { name: self.pipeline_id(name), path: path([pipeline.section, name]) }).collect()
+    }
+
+    /// A load has no transactions in Kafka.
+    fn wanted_transactions(&self) -> Vec<WantedTransactions> {
+        let ingest = self.project.ingest.iter().map(|(name, pipeline)| ("ingest", name, pipeline.delivery));
+        let transform = self.project.transform.iter().map(|(name, pipeline)| ("transform", name, pipeline.delivery));
+        let transacting = ingest.chain(transform).filter(|(_, _, delivery)| *delivery == Delivery::ExactlyOnce);
+        let wanted = |(section, name, _): (&str, &String, Delivery)| WantedTransactions {
+            prefix: format!("{}.", self.pipeline_id(name)),
+            path: path([section, name]),
+        };
+        transacting.map(wanted).collect()
     }
 
     fn wanted_topics(&self) -> Vec<WantedTopic> {

@@ -7,7 +7,7 @@ use millrace_model::Schema;
 use millrace_runtime::kafka::topics::{Declared, Described, Operation, Operations, TopicFacts};
 
 use crate::facts::{Facts, KafkaFacts, SubjectFacts};
-use crate::wanted::{Path, Wanted, WantedSubject, WantedTable, WantedTopic};
+use crate::wanted::{Path, Wanted, WantedGroup, WantedSubject, WantedTable, WantedTopic, WantedTransactions};
 
 /// One thing that a server lacks, or has otherwise.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,6 +62,20 @@ pub enum What {
         /// What the user may not do.
         operations: BTreeSet<Operation>,
     },
+    /// The user may not be a member of a consumer group, as a pipeline is.
+    GroupDenied {
+        /// The group.
+        group: String,
+        /// As whom the brokers see the user, where that is known.
+        principal: Option<String>,
+    },
+    /// The user may not write with the transactional ids of a pipeline.
+    TransactionsDenied {
+        /// What the ids begin with.
+        prefix: String,
+        /// As whom the brokers see the user, where that is known.
+        principal: Option<String>,
+    },
     /// A subject does not have a schema that pipelines write with, and takes it.
     Unregistered {
         /// The subject.
@@ -115,6 +129,8 @@ pub fn differences(wanted: &Wanted, facts: &Facts) -> Vec<Difference> {
     let mut found = Vec::new();
     if let Ok(kafka) = &facts.kafka {
         found.extend(wanted.topics.iter().flat_map(|topic| of_topic(topic, kafka)));
+        found.extend(wanted.groups.iter().filter_map(|group| of_group(group, kafka)));
+        found.extend(wanted.transactions.iter().filter_map(|transactions| of_transactions(transactions, kafka)));
     }
     if let Ok(subjects) = &facts.subjects {
         found.extend(wanted.subjects.iter().filter_map(|subject| of_subject(subject, subjects)));
@@ -179,6 +195,18 @@ fn settings(declared: &BTreeMap<String, String>, facts: &TopicFacts) -> BTreeMap
 fn same(one: &str, other: &str) -> bool {
     let items = |text: &str| text.split(',').map(|item| item.trim().to_owned()).collect::<BTreeSet<_>>();
     one == other || items(one) == items(other)
+}
+
+fn of_group(wanted: &WantedGroup, facts: &KafkaFacts) -> Option<Difference> {
+    let is_denied = !allows(facts.groups.get(&wanted.name)?, Operation::Read);
+    let what = What::GroupDenied { group: wanted.name.clone(), principal: facts.principal.clone() };
+    is_denied.then(|| Difference { what, path: wanted.path.clone() })
+}
+
+fn of_transactions(wanted: &WantedTransactions, facts: &KafkaFacts) -> Option<Difference> {
+    let is_denied = facts.denied_transactions.contains(&wanted.prefix);
+    let what = What::TransactionsDenied { prefix: wanted.prefix.clone(), principal: facts.principal.clone() };
+    is_denied.then(|| Difference { what, path: wanted.path.clone() })
 }
 
 fn of_subject(wanted: &WantedSubject, facts: &BTreeMap<String, SubjectFacts>) -> Option<Difference> {

@@ -1,15 +1,15 @@
 //! What the servers have of what a project needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_connectors::Examined;
 use millrace_model::{Fault, Result};
-use millrace_runtime::kafka::Cluster;
 use millrace_runtime::kafka::topics::{self, Described, Operations};
+use millrace_runtime::kafka::{Cluster, rights};
 use millrace_runtime::registry::Registry;
 
 use crate::compare;
-use crate::wanted::{Wanted, WantedSubject, WantedTable};
+use crate::wanted::{Wanted, WantedSubject, WantedTable, WantedTransactions};
 
 /// The facts, as far as each server told them.
 #[derive(Debug)]
@@ -29,6 +29,12 @@ pub struct KafkaFacts {
     pub topics: BTreeMap<String, Described>,
     /// What the user may do with the cluster.
     pub cluster: Operations,
+    /// What the user may do with each consumer group.
+    pub groups: BTreeMap<String, Operations>,
+    /// The prefixes of transactional ids that the user may not write with.
+    pub denied_transactions: BTreeSet<String>,
+    /// As whom the brokers see the user, where that is known.
+    pub principal: Option<String>,
 }
 
 /// What the registry has of a subject.
@@ -76,7 +82,21 @@ async fn examine(wanted: &WantedTable) -> Result<Examined> {
 async fn kafka(wanted: &Wanted, cluster: &Cluster) -> Result<KafkaFacts> {
     let names: Vec<String> = wanted.topics.iter().map(|topic| topic.declared.name.clone()).collect();
     let topics = topics::describe(cluster, &names).await?;
-    Ok(KafkaFacts { topics, cluster: topics::cluster_operations(cluster).await? })
+    let groups: Vec<String> = wanted.groups.iter().map(|group| group.name.clone()).collect();
+    Ok(KafkaFacts {
+        topics,
+        cluster: topics::cluster_operations(cluster).await?,
+        groups: rights::of_groups(cluster, &groups).await?,
+        denied_transactions: denied_transactions(&wanted.transactions, cluster).await?,
+        principal: cluster.principal(),
+    })
+}
+
+/// The prefixes are asked about by an id that no producer has, so that nobody is disturbed.
+async fn denied_transactions(wanted: &[WantedTransactions], cluster: &Cluster) -> Result<BTreeSet<String>> {
+    let ids: Vec<String> = wanted.iter().map(WantedTransactions::unused_id).collect();
+    let denied = rights::denied_transactions(cluster, &ids).await?;
+    Ok(wanted.iter().filter(|one| denied.contains(&one.unused_id())).map(|one| one.prefix.clone()).collect())
 }
 
 async fn subjects(wanted: &[WantedSubject], registry: &Registry) -> Result<BTreeMap<String, SubjectFacts>> {

@@ -17,7 +17,9 @@ fn weight(what: &What) -> Option<(bool, Code)> {
     Some(match what {
         What::TopicMissing { creatable: true, .. } => (false, Code::KafkaTopicMissing),
         What::TopicMissing { .. } => (true, Code::KafkaTopicMissing),
-        What::TopicHidden(_) | What::TopicDenied { .. } => (true, Code::KafkaAuthorization),
+        What::TopicHidden(_) | What::TopicDenied { .. } | What::GroupDenied { .. } | What::TransactionsDenied { .. } => {
+            (true, Code::KafkaAuthorization)
+        }
         What::Partitions { .. } | What::Replication { .. } | What::Settings { .. } => (false, Code::ServerDiffers),
         What::Unregistered { .. } => return None,
         What::Refused { .. } => (true, Code::RegistryRefused),

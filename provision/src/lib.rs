@@ -23,4 +23,4 @@ pub use differences::{Difference, differences};
 pub use facts::Facts;
 pub use findings::{finding, unanswered};
 pub use plan::{Options, Plan, plan};
-pub use wanted::{Path, Wanted, WantedSubject, WantedTable, WantedTopic};
+pub use wanted::{Path, Wanted, WantedGroup, WantedSubject, WantedTable, WantedTopic, WantedTransactions};

@@ -129,6 +129,8 @@ fn change(what: &What, options: &Options) -> Option<Change> {
         | What::Partitions { .. }
         | What::Replication { .. }
         | What::TopicDenied { .. }
+        | What::GroupDenied { .. }
+        | What::TransactionsDenied { .. }
         | What::Refused { .. }
         | What::TargetDenied { .. }
         | What::TargetAdvice { .. } => return None,

@@ -14,6 +14,10 @@ pub type Path = Vec<String>;
 pub struct Wanted {
     /// The topics that its pipelines read and write.
     pub topics: Vec<WantedTopic>,
+    /// The consumer groups that its pipelines are members of.
+    pub groups: Vec<WantedGroup>,
+    /// The transactional ids that its pipelines write with.
+    pub transactions: Vec<WantedTransactions>,
     /// The subjects that its pipelines register.
     pub subjects: Vec<WantedSubject>,
     /// The tables that its pipelines load.
@@ -29,6 +33,31 @@ pub struct WantedTopic {
     pub operations: BTreeSet<Operation>,
     /// Where the project file speaks of it.
     pub path: Path,
+}
+
+/// A consumer group. Its members read, and so does who commits its offsets: that is the right they need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedGroup {
+    /// Its name.
+    pub name: String,
+    /// Where the project file declares the pipeline.
+    pub path: Path,
+}
+
+/// The transactional ids of a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedTransactions {
+    /// What all of them begin with: what follows is a replica's name or the number of a share.
+    pub prefix: String,
+    /// Where the project file declares the pipeline.
+    pub path: Path,
+}
+
+impl WantedTransactions {
+    /// An id of the pipeline that none of its producers has.
+    pub(crate) fn unused_id(&self) -> String {
+        format!("{}millrace-check", self.prefix)
+    }
 }
 
 /// A subject, and the schema that is registered under it.

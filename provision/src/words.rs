@@ -25,6 +25,12 @@ impl What {
                 format!("the topic `{topic}` has other settings than the project says: {}", changes(settings))
             }
             Self::TopicDenied { topic, operations } => format!("the user lacks {} on the topic `{topic}`", list(operations)),
+            Self::GroupDenied { group, principal } => {
+                format!("the user{} lacks Read on the consumer group `{group}`", named(principal.as_deref()))
+            }
+            Self::TransactionsDenied { prefix, principal } => {
+                format!("the user{} lacks Write on the transactional ids that begin with `{prefix}`", named(principal.as_deref()))
+            }
             Self::Unregistered { subject, latest: None, .. } => format!("the subject `{subject}` does not exist yet"),
             Self::Unregistered { subject, latest: Some(latest), .. } => {
                 format!("the subject `{subject}` is at version {latest}, which is not the project's schema")
@@ -55,6 +61,10 @@ impl What {
             Self::Replication { .. } => "replicas are moved by kafka-reassign-partitions, or set `replication` as it is".into(),
             Self::Settings { .. } => "`millrace apply` changes them".into(),
             Self::TopicDenied { topic, operations } => format!("allow {} on the topic `{topic}`", list(operations)),
+            Self::GroupDenied { group, principal } => grant(principal.as_deref(), &format!("--operation Read --group {group}")),
+            Self::TransactionsDenied { prefix, principal } => {
+                grant(principal.as_deref(), &format!("--operation Write --transactional-id {prefix} --resource-pattern-type prefixed"))
+            }
             Self::Unregistered { .. } => "`millrace apply` registers it, or else the service that starts first".into(),
             Self::Refused { .. } => "give new fields a default, or change the subject's compatibility".into(),
             Self::Undefined { definition, .. } if definition.kind == "table" => {
@@ -69,6 +79,16 @@ impl What {
             Self::TargetAdvice { advice, .. } => advice.remedy.clone(),
         }
     }
+}
+
+fn named(principal: Option<&str>) -> String {
+    principal.map_or_else(String::new, |principal| format!(" `{principal}`"))
+}
+
+/// How a right is given where rights are lists of Kafka's own.
+fn grant(principal: Option<&str>, what: &str) -> String {
+    let principal = principal.unwrap_or("User:NAME");
+    format!("allow it: kafka-acls --add --allow-principal {principal} {what}")
 }
 
 /// The declared properties of a topic.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use millrace_model::{Header, Offsets, Records, TopicPartition};
 use millrace_runtime::kafka::topics::{self, Declared};
-use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Outgoing, Producer, Subscription, compacted};
+use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Outgoing, Producer, Subscription, compacted, rights};
 use millrace_runtime::project::KafkaConfig;
 use uuid::Uuid;
 
@@ -319,4 +319,26 @@ async fn a_broker_that_is_away_is_passing_trouble() {
     let config = KafkaConfig { brokers: "127.0.0.1:1".into(), ..KafkaConfig::default() };
     let fault = topics::list(&Cluster::new(&config, "x")).await.expect_err("is away");
     assert_eq!(fault.retry(), millrace_model::Retry::BackOff, "{fault}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn to_ask_for_a_right_disturbs_no_transaction() {
+    let bench = Bench::start().await;
+    let (topic, id) = (bench.topic(1).await, bench.name("id"));
+    let mut producer = Producer::transactional(&bench.cluster("producer"), &id).expect("opens");
+    producer.begin().expect("begins");
+    send(&mut producer, &topic, &["before"]);
+    let denied = rights::denied_transactions(&bench.cluster("asks"), std::slice::from_ref(&id)).await.expect("is told");
+    assert!(denied.is_empty(), "{denied:?}");
+    send(&mut producer, &topic, &["after"]);
+    producer.commit().expect("was not fenced");
+    assert_eq!(values(&mut bench.subscribe("reader", &topic), 2).await, ["before", "after"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_asked_about_before_it_exists() {
+    let bench = Bench::start().await;
+    let group = bench.name("group");
+    let told = rights::of_groups(&bench.cluster("asks"), &[group.clone(), group.clone()]).await.expect("is told");
+    assert!(told[&group].as_ref().is_none_or(|may| may.contains(&topics::Operation::Read)), "{told:?}");
 }

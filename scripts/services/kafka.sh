@@ -11,13 +11,14 @@
 #
 # Environment: KAFKA_PORT (plaintext) KAFKA_SASL_PORT (SASL_SSL: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512)
 #   KAFKA_CONTROLLER_PORT KAFKA_USER KAFKA_PASSWORD KAFKA_HEAP KAFKA_VERSION KAFKA_STATE
+#   KAFKA_GUEST KAFKA_GUEST_PASSWORD (by PLAIN): a user that may do what was given to it by name, while all others may do everything
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/services/common.sh
 . "$here/common.sh"
 : "${KAFKA_VERSION:=4.3.1}" "${KAFKA_STATE:=$SERVICES_STATE/kafka}" "${KAFKA_HEAP:=512m}"
 : "${KAFKA_PORT:=19092}" "${KAFKA_SASL_PORT:=19292}" "${KAFKA_CONTROLLER_PORT:=19192}"
-: "${KAFKA_USER:=alice}" "${KAFKA_PASSWORD:=alice-secret}"
+: "${KAFKA_USER:=alice}" "${KAFKA_PASSWORD:=alice-secret}" "${KAFKA_GUEST:=bob}" "${KAFKA_GUEST_PASSWORD:=bob-secret}"
 libs=$SERVICES_CACHE/kafka/libs-$KAFKA_VERSION
 config=$KAFKA_STATE/server.properties
 : "${KAFKA_SEEN_AS:=$KAFKA_STATE}" "${KAFKA_DATA:=$KAFKA_STATE/data}" "${KAFKA_LISTEN:=127.0.0.1}"
@@ -61,6 +62,8 @@ controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$KAFKA_DATA
 auto.create.topics.enable=false
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:$KAFKA_USER
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=5
 transaction.state.log.replication.factor=1
@@ -80,7 +83,7 @@ ssl.truststore.type=PEM
 ssl.truststore.location=$KAFKA_SEEN_AS/tls/ca.crt
 ssl.client.auth=none
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
-listener.name.sasl_ssl.plain.sasl.jaas.config=$login.plain.PlainLoginModule required user_$KAFKA_USER="$KAFKA_PASSWORD";
+listener.name.sasl_ssl.plain.sasl.jaas.config=$login.plain.PlainLoginModule required user_$KAFKA_USER="$KAFKA_PASSWORD" user_$KAFKA_GUEST="$KAFKA_GUEST_PASSWORD";
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=$login.scram.ScramLoginModule required;
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=$login.scram.ScramLoginModule required;
 X

@@ -7,6 +7,7 @@
 # They end with the command, however it ends. The command finds them by
 #   MILLRACE_TEST_KAFKA            brokers, plaintext
 #   MILLRACE_TEST_KAFKA_SASL       brokers, SASL_SSL; with _CA (a PEM file), _USERNAME, _PASSWORD
+#   MILLRACE_TEST_KAFKA_GUEST_USERNAME, _PASSWORD   a user of it that has no rights but those that a test gives it
 #   MILLRACE_TEST_REGISTRY         URL of the registry
 #   MILLRACE_TEST_POSTGRES         URL of the database, with user and password
 #   MILLRACE_TEST_MYSQL            URL of the MariaDB database, with user and password
@@ -18,7 +19,7 @@
 # and finds `java` on its PATH.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-if [ $# = 0 ]; then sed -n '2,19p' "$0"; exit 2; fi
+if [ $# = 0 ]; then sed -n '2,20p' "$0"; exit 2; fi
 SERVICES_STATE=$(mktemp -d "${TMPDIR:-/tmp}/millrace-servers.XXXXXX")
 chmod 711 "$SERVICES_STATE" # the users postgres and mysql must come through
 export SERVICES_STATE SERVICES_RUN=$$
@@ -80,6 +81,7 @@ export_addresses() {
   export MILLRACE_TEST_KAFKA_SASL=127.0.0.1:$KAFKA_SASL_PORT
   export MILLRACE_TEST_KAFKA_SASL_CA=$KAFKA_STATE/tls/ca.crt
   export MILLRACE_TEST_KAFKA_SASL_USERNAME=$KAFKA_USER MILLRACE_TEST_KAFKA_SASL_PASSWORD=$KAFKA_PASSWORD
+  export MILLRACE_TEST_KAFKA_GUEST_USERNAME=$KAFKA_GUEST MILLRACE_TEST_KAFKA_GUEST_PASSWORD=$KAFKA_GUEST_PASSWORD
   MILLRACE_TEST_REGISTRY=$("$here/registry.sh" url)
   MILLRACE_TEST_POSTGRES=$("$here/postgres.sh" url)
   MILLRACE_TEST_MYSQL=$("$here/mariadb.sh" url)
@@ -97,7 +99,7 @@ export KAFKA_STATE=$SERVICES_STATE/kafka REGISTRY_STATE=$SERVICES_STATE/registry
 export MARIADB_STATE=$SERVICES_STATE/mariadb MARIADB_PASSWORD=millrace
 export REDIS_STATE=$SERVICES_STATE/redis REDIS_PASSWORD=millrace
 export CONNECT_STATE=$SERVICES_STATE/connect OBJECTS_STATE=$SERVICES_STATE/objects
-export KAFKA_USER=alice KAFKA_PASSWORD=alice-secret POSTGRES_PASSWORD=millrace
+export KAFKA_USER=alice KAFKA_PASSWORD=alice-secret KAFKA_GUEST=bob KAFKA_GUEST_PASSWORD=bob-secret POSTGRES_PASSWORD=millrace
 pick_ports KAFKA_PORT KAFKA_SASL_PORT KAFKA_CONTROLLER_PORT REGISTRY_PORT REGISTRY_MANAGEMENT_PORT POSTGRES_PORT MARIADB_PORT REDIS_PORT REDIS_TLS_PORT CONNECT_PORT OBJECTS_S3_PORT OBJECTS_AZURE_PORT
 trap finish EXIT
 trap 'exit 130' INT

@@ -19,7 +19,7 @@ const NOT_CONFIRMED: u8 = 2;
 pub(crate) async fn execute(args: &Apply) -> anyhow::Result<ExitCode> {
     let loaded = Loaded::at(args.profile.of(&args.project))?;
     let servers = Servers { cluster: loaded.cluster("apply"), registry: loaded.registry()?, connections: &loaded.project.connections };
-    let wanted = loaded.wanted()?;
+    let wanted = loaded.wanted_to_be_made()?;
     let facts = all_told(facts::read(&wanted, &servers.cluster, &servers.registry).await)?;
     let plan = planned(args, &wanted, &facts, &servers).await?;
     if args.json { print_or_make(args, &plan, &servers).await } else { show_and_make(args, &plan, &servers).await }

@@ -4,4 +4,5 @@ mod infer;
 mod plans;
 mod project;
 mod pull;
+mod rights;
 mod servers;

@@ -28,6 +28,8 @@ fn facts() -> Facts {
         kafka: Ok(KafkaFacts {
             topics: BTreeMap::from([("orders".to_owned(), Described::Exists(topic))]),
             cluster: Some(BTreeSet::from(EVERYTHING)),
+            groups: BTreeMap::from([("orders.orders".to_owned(), Some(BTreeSet::from(EVERYTHING)))]),
+            ..KafkaFacts::default()
         }),
         subjects: Ok(BTreeMap::from([("orders-value".to_owned(), SubjectFacts::Registered)])),
         tables: vec![Ok(Examined { table: "\"orders\"".into(), ..Examined::default() })],
@@ -87,7 +89,7 @@ fn what_is_missing_is_added() {
 #[test]
 fn a_topic_that_the_user_may_not_create_is_an_error() {
     let mut facts = facts();
-    facts.kafka = Ok(KafkaFacts { topics: BTreeMap::new(), cluster: Some(BTreeSet::new()) });
+    facts.kafka = Ok(KafkaFacts { cluster: Some(BTreeSet::new()), ..KafkaFacts::default() });
     assert_eq!(findings(&facts), [(Severity::Error, Code::KafkaTopicMissing)]);
 }
 
@@ -122,6 +124,51 @@ fn replicas_and_rights_are_nothing_that_apply_can_mend() {
         ["! the topic `orders` has 3 replicas, the project says 1", "! the user lacks Write on the topic `orders`"]
     );
     assert_eq!(findings(&facts), [(Severity::Warning, Code::ServerDiffers), (Severity::Error, Code::KafkaAuthorization)]);
+}
+
+/// What is found, and what is to be done about it.
+fn told(facts: &Facts) -> Vec<(String, String)> {
+    differences(&wanted(), facts).iter().map(|one| (one.what.message(), one.what.remedy())).collect()
+}
+
+#[test]
+fn rights_to_groups_and_transactional_ids_name_whom_and_what_to_give() {
+    let mut facts = facts();
+    let kafka = facts.kafka.as_mut().expect("Kafka has answered");
+    kafka.groups.insert("orders.orders".to_owned(), Some(BTreeSet::from([Operation::Describe])));
+    kafka.denied_transactions.insert("orders.orders.".to_owned());
+    kafka.principal = Some("User:bob".to_owned());
+    assert_eq!(
+        told(&facts),
+        [
+            (
+                "the user `User:bob` lacks Read on the consumer group `orders.orders`".to_owned(),
+                "allow it: kafka-acls --add --allow-principal User:bob --operation Read --group orders.orders".to_owned()
+            ),
+            (
+                "the user `User:bob` lacks Write on the transactional ids that begin with `orders.orders.`".to_owned(),
+                "allow it: kafka-acls --add --allow-principal User:bob --operation Write --transactional-id orders.orders. \
+                 --resource-pattern-type prefixed"
+                    .to_owned()
+            ),
+        ]
+    );
+    assert_eq!(findings(&facts), [(Severity::Error, Code::KafkaAuthorization); 2]);
+}
+
+#[test]
+fn a_user_without_a_known_name_is_named_by_nobody() {
+    let mut facts = facts();
+    facts.kafka.as_mut().expect("Kafka has answered").groups.insert("orders.orders".to_owned(), Some(BTreeSet::new()));
+    let (message, remedy) = told(&facts).remove(0);
+    assert!(message.starts_with("the user lacks Read") && remedy.contains("User:NAME"), "{message}: {remedy}");
+}
+
+#[test]
+fn a_broker_that_does_not_tell_rights_to_groups_is_taken_to_allow_them() {
+    let mut facts = facts();
+    facts.kafka.as_mut().expect("Kafka has answered").groups.insert("orders.orders".to_owned(), None);
+    assert_eq!(findings(&facts), []);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_connectors::{Connection, Mode, TableConfig};
 use millrace_model::Schema;
-use millrace_provision::{Path, Wanted, WantedSubject, WantedTable, WantedTopic};
+use millrace_provision::{Path, Wanted, WantedGroup, WantedSubject, WantedTable, WantedTopic, WantedTransactions};
 use millrace_runtime::codec;
 use millrace_runtime::kafka::topics::{Declared, Operation};
 use serde_json::{Value, json};
@@ -51,5 +51,7 @@ pub(crate) fn shop(name: &str, target: Connection) -> Wanted {
         topics: vec![topic(name, 3, &[("cleanup.policy", "compact,delete"), ("retention.ms", "86400000")])],
         subjects: vec![subject(&format!("{name}-value"), orders(&[]))],
         tables: vec![table(target, orders(&[]))],
+        groups: vec![WantedGroup { name: format!("{name}.orders"), path: path(&["load", "orders"]) }],
+        transactions: vec![WantedTransactions { prefix: format!("{name}.orders."), path: path(&["ingest", "orders"]) }],
     }
 }

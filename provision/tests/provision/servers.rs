@@ -21,6 +21,18 @@ use tempfile::TempDir;
 
 use crate::project::{note, orders, shop, subject, topic};
 
+/// What `MILLRACE_TEST_…` says.
+pub(crate) fn variable(name: &str) -> String {
+    let name = format!("MILLRACE_TEST_{name}");
+    std::env::var(&name).unwrap_or_else(|_| panic!("{name} is not set; run this by `make test`"))
+}
+
+/// A name that no other test uses.
+pub(crate) fn unique(what: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_nanos();
+    format!("{what}-{now}")
+}
+
 /// The servers of one test; they end with it.
 pub(crate) struct Place {
     cluster: Cluster,
@@ -44,10 +56,6 @@ impl Place {
 
     /// The real ones. A test that needs them fails without them.
     pub(crate) fn real() -> Self {
-        let variable = |name: &str| {
-            let name = format!("MILLRACE_TEST_{name}");
-            std::env::var(&name).unwrap_or_else(|_| panic!("{name} is not set; run this by `make test`"))
-        };
         let folder = tempfile::tempdir().expect("a folder");
         Self::at(&variable("KAFKA"), &variable("REGISTRY"), database(&variable("POSTGRES")), (None, None, folder))
     }
@@ -60,12 +68,11 @@ impl Place {
     ) -> Self {
         let kafka = KafkaConfig { brokers: brokers.to_owned(), ..KafkaConfig::default() };
         let config = RegistryConfig { url: url.to_owned(), ..RegistryConfig::default() };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_nanos();
         Self {
             cluster: Cluster::new(&kafka, "provision"),
             registry: Registry::new(&config).expect("is an address"),
             connections: BTreeMap::from([("warehouse".to_owned(), warehouse)]),
-            name: format!("provision-{now}"),
+            name: unique("provision"),
             _built_in: built_in,
         }
     }
@@ -104,7 +111,6 @@ fn database(url: &str) -> Connection {
     let (user, password) = credentials.split_once(':').expect("a password");
     let (address, database) = rest.split_once('/').expect("a database");
     let (host, port) = address.split_once(':').expect("a port");
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_nanos();
     Connection::Postgres(postgres::Config {
         host: host.into(),
         port: port.parse().expect("a port is a number"),
@@ -113,7 +119,7 @@ fn database(url: &str) -> Connection {
         password: Some(Secret::new(password)),
         tls: postgres::Tls::Prefer,
         ca: None::<ProjectPath>,
-        schema: format!("provision_{now}"),
+        schema: unique("provision").replace('-', "_"),
         resilience: Resilience::default(),
     })
 }

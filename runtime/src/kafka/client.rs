@@ -63,6 +63,18 @@ impl Cluster {
         &self.instance
     }
 
+    /// As whom brokers see this user, unless they are told to name users otherwise (`principal.builder.class`); none for one who is named by a
+    /// certificate.
+    pub fn principal(&self) -> Option<String> {
+        let has_certificate =
+            ["ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"].iter().any(|key| self.base.get(key).is_some());
+        match self.base.get("sasl.username") {
+            Some(username) => Some(format!("User:{username}")),
+            None if has_certificate => None,
+            None => Some("User:ANONYMOUS".to_owned()),
+        }
+    }
+
     /// This machine's address on the way to the cluster: where others of the same network reach it. Asks the system for names and
     /// routes; sends nothing.
     pub fn local_address(&self) -> Option<IpAddr> {
@@ -179,3 +191,20 @@ impl ClientContext for PlainContext {
 }
 
 impl rdkafka::consumer::ConsumerContext for PlainContext {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn principal(config: &KafkaConfig) -> Option<String> {
+        Cluster::new(config, "test").principal()
+    }
+
+    #[test]
+    fn a_user_is_known_by_its_name_and_one_of_a_certificate_is_not() {
+        assert_eq!(principal(&KafkaConfig { username: Some("bob".into()), ..KafkaConfig::default() }).as_deref(), Some("User:bob"));
+        assert_eq!(principal(&KafkaConfig::default()).as_deref(), Some("User:ANONYMOUS"));
+        let options = [("ssl.certificate.location".to_owned(), serde_json::from_str("\"bob.pem\"").expect("is a scalar"))].into();
+        assert_eq!(principal(&KafkaConfig { tls: true, options, ..KafkaConfig::default() }), None);
+    }
+}

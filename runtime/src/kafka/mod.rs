@@ -5,6 +5,7 @@
 //!   the batch, and partitions that come and go.
 //! - [`Producer`]: a transactional (or only idempotent) producer; blocking, for a pipeline's own thread.
 //! - [`topics`]: declared topics and their making; [`compacted`]: a compacted topic read to its end.
+//! - [`rights`]: what the user may do with consumer groups and transactional ids.
 
 mod client;
 pub mod compacted;
@@ -16,6 +17,7 @@ mod native;
 mod native_admin;
 mod place;
 mod producer;
+pub mod rights;
 mod tail;
 pub mod topics;
 

@@ -1,5 +1,5 @@
-//! Administrative calls of librdkafka that rust-rdkafka does not wrap: what topics are and what the user may do with them
-//! (KIP-430), and single settings changed (KIP-339). Each call blocks until its answer or its time is over.
+//! Administrative calls of librdkafka that rust-rdkafka does not wrap: what topics are and what the user may do with them and with
+//! consumer groups (KIP-430), and single settings changed (KIP-339). Each call blocks until its answer or its time is over.
 
 use std::ffi::{CStr, CString};
 use std::ptr;
@@ -20,6 +20,16 @@ pub(super) struct NativeTopicFacts {
     pub(super) partitions: i32,
     /// The fewest replicas that a partition has.
     pub(super) replication: i32,
+    /// What the user may do; none when the broker does not tell.
+    pub(super) operations: Option<Vec<Operation>>,
+}
+
+/// What the user may do with a consumer group, as librdkafka tells it.
+#[derive(Debug)]
+pub(super) struct NativeGroupFacts {
+    pub(super) name: String,
+    /// Why it can't be described, if it can't.
+    pub(super) error: Option<RDKafkaErrorCode>,
     /// What the user may do; none when the broker does not tell.
     pub(super) operations: Option<Vec<Operation>>,
 }
@@ -56,6 +66,25 @@ pub(super) fn describe_topics(client: *mut RDKafka, names: &[String], timeout: D
         let mut count = 0;
         let described = sys::rd_kafka_DescribeTopics_result_topics(sys::rd_kafka_event_DescribeTopics_result(event.0), &raw mut count);
         Ok(array(described, count).iter().map(|&topic| facts(topic)).collect())
+    }
+}
+
+/// What the user may do with the named consumer groups, each named once. A group need not exist for it.
+pub(super) fn describe_groups(client: *mut RDKafka, names: &[String], timeout: Duration) -> KafkaResult<Vec<NativeGroupFacts>> {
+    let names: Vec<CString> = names.iter().map(|name| text(name)).collect::<KafkaResult<_>>()?;
+    let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+    let options = options(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout)?;
+    include_operations(&options)?;
+    let event = answer(client, timeout, |queue| {
+        // SAFETY: client, options and queue are live handles; the texts live until the end of this function, and librdkafka copies them.
+        unsafe { sys::rd_kafka_DescribeConsumerGroups(client, pointers.as_mut_ptr(), pointers.len(), options.0, queue) }
+    })?;
+    // SAFETY: the event is the answer to DescribeConsumerGroups; what is read of it lives as long as it does.
+    unsafe {
+        let mut count = 0;
+        let result = sys::rd_kafka_event_DescribeConsumerGroups_result(event.0);
+        let described = sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
+        Ok(array(described, count).iter().map(|&group| group_facts(group)).collect())
     }
 }
 
@@ -122,6 +151,22 @@ unsafe fn facts(topic: *const sys::rd_kafka_TopicDescription_t) -> NativeTopicFa
             partitions: partitions.len() as i32,
             replication: replicas.min().unwrap_or(0),
             operations: operations_of(operations, operation_count),
+        }
+    }
+}
+
+/// # Safety
+/// `group` is part of an answer that lives.
+unsafe fn group_facts(group: *const sys::rd_kafka_ConsumerGroupDescription_t) -> NativeGroupFacts {
+    // SAFETY: as the caller promises; of no error the code is that of none.
+    unsafe {
+        let mut count = 0;
+        let error = sys::rd_kafka_error_code(sys::rd_kafka_ConsumerGroupDescription_error(group));
+        let operations = sys::rd_kafka_ConsumerGroupDescription_authorized_operations(group, &raw mut count);
+        NativeGroupFacts {
+            name: CStr::from_ptr(sys::rd_kafka_ConsumerGroupDescription_group_id(group)).to_string_lossy().into_owned(),
+            error: error.is_error().then(|| error.into()),
+            operations: operations_of(operations, count),
         }
     }
 }

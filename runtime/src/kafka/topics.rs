@@ -137,7 +137,7 @@ pub async fn extents(cluster: &Cluster, topic: &str) -> Result<Vec<Extent>> {
 }
 
 /// Asks a client of its own, off the caller's thread: librdkafka's answers block.
-async fn asking<T: Send + 'static>(cluster: &Cluster, question: impl Question<T>) -> Result<T> {
+pub(super) async fn asking<T: Send + 'static>(cluster: &Cluster, question: impl Question<T>) -> Result<T> {
     let mut config = cluster.config();
     config.set("isolation.level", "read_committed");
     let asked = tokio::task::spawn_blocking(move || {
@@ -147,10 +147,10 @@ async fn asking<T: Send + 'static>(cluster: &Cluster, question: impl Question<T>
     asked.await.map_err(|error| Fault::fatal(Code::Internal, "asking Kafka panicked").because(error))?
 }
 
-type Client = BaseConsumer<PlainContext>;
+pub(super) type Client = BaseConsumer<PlainContext>;
 
 /// Something to ask a client, within the given time.
-trait Question<T>: Fn(&Client, Duration) -> KafkaResult<T> + Send + 'static {}
+pub(super) trait Question<T>: Fn(&Client, Duration) -> KafkaResult<T> + Send + 'static {}
 
 impl<T, F: Fn(&Client, Duration) -> KafkaResult<T> + Send + 'static> Question<T> for F {}
 
