@@ -13,7 +13,7 @@ mod push;
 pub mod reread;
 pub mod service;
 
-pub use positions::{ASSIGNMENTS, POSITIONS, own_topics};
+pub use positions::{ASSIGNMENTS, POSITIONS, ensure_topics, own_topics};
 pub use progress::{Progress, SplitProgress};
 pub use push::keyed::{IDEMPOTENCY, key_topics};
 pub use service::{Ingest, Running, start};

@@ -12,6 +12,8 @@ use millrace_runtime::kafka::{Cluster, Outgoing, Producer, compacted};
 pub use millrace_runtime::own_topics::{ASSIGNMENTS, POSITIONS};
 use serde::Serialize;
 
+use crate::service::Ingest;
+
 /// How many shares the work of a pull pipeline is cut into, and so how many instances can take part.
 const SHARES: i32 = 12;
 
@@ -24,6 +26,19 @@ pub fn own_topics() -> [Declared; 2] {
 /// Makes both topics, and those of the pipeline.
 pub(crate) async fn ensure(cluster: &Cluster, declared: &[Declared]) -> Result<()> {
     topics::ensure(cluster, &[&own_topics()[..], declared].concat()).await
+}
+
+/// Makes the topics that a pipeline which is not running needs, to have records brought in by others.
+pub async fn ensure_topics(cluster: &Cluster, ingest: &Ingest) -> Result<()> {
+    ensure(cluster, &ingest.topics).await
+}
+
+/// The same as [`read`]; none where the topic has never been made.
+pub(crate) async fn read_if_any(cluster: &Cluster, pipeline: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+    match read(cluster, pipeline).await {
+        Err(fault) if fault.code() == Code::KafkaTopicMissing => Ok(BTreeMap::new()),
+        read => read,
+    }
 }
 
 /// The committed values whose keys begin with `<pipeline>/`, by the rest of the key.

@@ -29,14 +29,13 @@ enum From {
 
 impl Reread {
     /// For the pipeline of that id (`<project>.<pipeline>`). Reads how far its splits have been read: the position of a CSV file has the
-    /// names of its columns.
+    /// names of its columns. Makes and writes nothing.
     pub async fn open(ingest: &Ingest, cluster: &Cluster, registry: &Registry, pipeline: &str) -> Result<Self> {
-        positions::ensure(cluster, &ingest.topics).await?;
         Ok(Self(match &ingest.config.from {
             Input::Http(_) => From::Pushed(Again::new(&ingest.schema, registry)?),
             Input::Source(source) => {
                 let json = JsonReader::new(&ingest.schema).ok();
-                let positions = positions::read(cluster, pipeline).await?;
+                let positions = positions::read_if_any(cluster, pipeline).await?;
                 From::Pulled(Box::new(Pulled { source: source.clone(), schema: ingest.schema.clone(), json, positions }))
             }
         }))

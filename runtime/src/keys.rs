@@ -129,11 +129,6 @@ impl Keys {
         }
     }
 
-    /// Whether records keep the keys that they came with.
-    pub(crate) fn are_kept(&self) -> bool {
-        matches!(self, Self::Kept)
-    }
-
     /// The keys of a batch of these columns.
     pub(crate) fn encode<'a>(&self, columns: &'a RecordBatch) -> Result<BatchKeys<'a>> {
         Ok(match self {
@@ -149,6 +144,11 @@ impl Keys {
 }
 
 impl BatchKeys<'_> {
+    /// Whether records keep the keys that they came with.
+    pub(crate) fn are_kept(&self) -> bool {
+        matches!(self, Self::Kept)
+    }
+
     /// The key of row number `row`.
     pub(crate) fn of(&self, row: usize) -> RowKey<'_> {
         match self {

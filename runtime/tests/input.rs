@@ -190,6 +190,18 @@ async fn a_version_that_can_neither_be_followed_nor_read_halts_and_says_what_cha
 }
 
 #[tokio::test]
+async fn a_version_of_which_no_record_has_come_halts_nothing() {
+    let topic = Topic::without_rules().await;
+    let one = topic.version(&second()).await;
+    let two = topic.version(&schema(&json!([{ "name": "b", "type": ["null", "string"], "default": null }]))).await;
+    let mut input = topic.following(&second());
+    topic.refuse(&mut input, &records(&[(one, 2)])).await.expect("goes on");
+    assert_eq!(decoded(&mut input, &records(&[(one, 2)])).1, 1);
+    let fault = topic.refuse(&mut input, &records(&[(one, 2), (two, 1)])).await.expect_err("can't be read");
+    assert_eq!(fault.code(), Code::SchemaChanged);
+}
+
+#[tokio::test]
 async fn such_a_version_becomes_dead_letters_where_that_is_asked_for() {
     let topic = Topic::without_rules().await;
     let one = topic.version(&first()).await;

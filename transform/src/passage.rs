@@ -8,7 +8,7 @@ use std::sync::Arc;
 use millrace_model::{Batch, Code, Fault, Records, Rejection, Result, Retry, Schema, Stage};
 use millrace_runtime::codec::Decoded;
 use millrace_runtime::input::{Change, Input};
-use millrace_runtime::kafka::Producer;
+use millrace_runtime::kafka::{Cluster, Producer};
 use millrace_runtime::output::Writer;
 use millrace_runtime::project::flow;
 use millrace_runtime::registry::Registry;
@@ -18,8 +18,8 @@ use crate::chain::Chain;
 use crate::config::StepConfig;
 use crate::service::Transform;
 
-/// The first part of the way, which needs no Kafka: records in, rows out.
-pub struct Steps {
+/// The first part of the way: records in, rows out.
+struct Steps {
     input: Input,
     chain: Chain,
     configs: Vec<StepConfig>,
@@ -39,23 +39,11 @@ pub struct Stepped {
 
 impl Steps {
     /// Those of a pipeline, compiled.
-    pub fn compile(transform: &Transform) -> Result<Self> {
+    fn compile(transform: &Transform) -> Result<Self> {
         let config = &transform.config;
         let chain = Chain::compile(&config.steps, &transform.input)?;
         let input = Input::new(&config.from, &transform.input, config.schema_changes, config.on_incompatible)?;
         Ok(Self { input, chain, configs: config.steps.clone() })
-    }
-
-    /// Learns the schemas that the records were written with; to be called before they are taken through. Where the topic's schema has
-    /// changed, the steps are compiled for the new one.
-    pub async fn learn(&mut self, registry: &Registry, records: &Records) -> Result<()> {
-        while let Some(change) = self.input.learn(registry, records).await? {
-            match self.compiled(&change) {
-                Ok(chain) => self.follow(change, chain)?,
-                Err(fault) => self.input.decline(&change, fault.message())?,
-            }
-        }
-        Ok(())
     }
 
     fn compiled(&self, change: &Change) -> Result<Chain> {
@@ -69,7 +57,7 @@ impl Steps {
     }
 
     /// Takes the records through decoding and the steps.
-    pub fn apply(&mut self, records: &Arc<Records>) -> Result<Stepped> {
+    fn apply(&mut self, records: &Arc<Records>) -> Result<Stepped> {
         let decoded = self.input.decode(records)?;
         self.step(decoded)
     }
@@ -115,10 +103,10 @@ pub struct Passed {
 
 impl Passage {
     /// That of a pipeline; registers the schemas of its output.
-    pub async fn open(transform: &Transform, registry: &Registry, producer: &mut Producer) -> Result<Self> {
+    pub async fn open(transform: &Transform, registry: &Registry) -> Result<Self> {
         let steps = Steps::compile(transform)?;
         let topic = &transform.config.to.topic;
-        let writer = Writer::open(registry, producer, topic, &transform.output, &transform.key).await?;
+        let writer = Writer::open(registry, topic, &transform.output, &transform.key).await?;
         let schema = transform.output.clone();
         let output = if transform.output_declared { Output::Declared(schema) } else { Output::Made { topic: topic.clone(), schema } };
         Ok(Self { steps, writer, output, key: transform.key.clone() })
@@ -159,11 +147,19 @@ impl Passage {
     }
 
     /// Takes the records through, and sends what comes out, in the producer's transaction if it is in one.
-    pub fn pass(&mut self, records: &Arc<Records>, producer: &Producer, trace: &BatchTrace) -> Result<Passed> {
+    pub fn pass(&mut self, records: &Arc<Records>, producer: &mut Producer, trace: &BatchTrace) -> Result<Passed> {
         let Stepped { batch, tombstones, filtered, mut rejected } = self.steps.apply(records)?;
         let written = self.writer.write(producer, &batch, &tombstones, trace)?;
         rejected.push((Stage::Encode, written.rejected));
         Ok(Passed { records: written.records, bytes: written.bytes, filtered, rejected })
+    }
+
+    /// Takes the records through and sends nothing; what would be rejected on the way out is among the rejected.
+    pub fn rehearse(&mut self, records: &Arc<Records>, cluster: &Cluster) -> Result<Stepped> {
+        let mut stepped = self.steps.apply(records)?;
+        let rejected = self.writer.fit(&stepped.batch, &stepped.tombstones)?.rejected(cluster)?;
+        stepped.rejected.push((Stage::Encode, rejected));
+        Ok(stepped)
     }
 }
 

@@ -45,8 +45,8 @@ pub struct Transform {
 /// Runs the pipeline until the shutdown; to be called again after a fault. What was not committed is read again.
 pub async fn run(transform: &Transform, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline) -> Result<()> {
     topics::ensure(cluster, &transform.topics).await?;
-    let mut producer = open_producer(transform, cluster, pipeline)?;
-    let passage = Passage::open(transform, registry, &mut producer).await?;
+    let producer = open_producer(transform, cluster, pipeline)?;
+    let passage = Passage::open(transform, registry).await?;
     let subscription = Subscription { topic: transform.config.from.clone(), group: pipeline.id.to_string() };
     let consumer = Consumer::subscribe(cluster, &subscription)?;
     let mut worker = Worker {

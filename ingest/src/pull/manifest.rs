@@ -26,16 +26,16 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    pub(super) async fn open(registry: &Registry, producer: &mut Producer, topic: &str) -> Result<Self> {
+    pub(super) async fn open(registry: &Registry, topic: &str) -> Result<Self> {
         let schema = schema()?;
-        let writer = Writer::open(registry, producer, topic, &schema, &KEY.map(str::to_owned)).await?;
+        let writer = Writer::open(registry, topic, &schema, &KEY.map(str::to_owned)).await?;
         Ok(Self { reader: JsonReader::new(&schema)?, writer, topic: topic.into() })
     }
 
     /// Sends the record of a file, in the producer's transaction if it is in one.
     pub(super) fn send(
         &self,
-        producer: &Producer,
+        producer: &mut Producer,
         pipeline: &Pipeline,
         split: &str,
         finished: &Finished,

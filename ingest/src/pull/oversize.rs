@@ -48,6 +48,6 @@ fn fits(ingest: &Ingest, hop: &Hop, share: &mut Share, batch: &Batch) -> Result<
 
 fn attempt(ingest: &Ingest, hop: &Hop, share: &mut Share, batch: &Batch) -> Result<()> {
     ingest.begin(&mut share.producer)?;
-    share.writer.write(&share.producer, batch, &[], &hop.untraced())?;
+    share.writer.write(&mut share.producer, batch, &[], &hop.untraced())?;
     share.producer.drain()
 }

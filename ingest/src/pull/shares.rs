@@ -95,11 +95,11 @@ impl<'a> Shares<'a> {
     }
 
     async fn open_share(&self, share: i32) -> Result<Share> {
-        let mut producer = self.ingest.open_producer(self.cluster, &format!("{}.{share}", self.pipeline.id))?;
+        let producer = self.ingest.open_producer(self.cluster, &format!("{}.{share}", self.pipeline.id))?;
         let topic = &self.ingest.config.to.topic;
-        let writer = Writer::open(self.registry, &mut producer, topic, &self.ingest.schema, &self.ingest.key).await?;
+        let writer = Writer::open(self.registry, topic, &self.ingest.schema, &self.ingest.key).await?;
         let manifest = match self.manifest {
-            Some(topic) => Some(Manifest::open(self.registry, &mut producer, topic).await?),
+            Some(topic) => Some(Manifest::open(self.registry, topic).await?),
             None => None,
         };
         Ok(Share { producer, writer, manifest })

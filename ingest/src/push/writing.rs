@@ -44,8 +44,8 @@ pub(super) fn blames_a_request(fault: &Fault) -> bool {
 }
 
 impl Writing {
-    pub(super) async fn open(ingest: &Arc<Ingest>, registry: &Registry, pipeline: &Pipeline, mut producer: Producer) -> Result<Self> {
-        let writer = Writer::open(registry, &mut producer, &ingest.config.to.topic, &ingest.schema, &ingest.key).await?;
+    pub(super) async fn open(ingest: &Arc<Ingest>, registry: &Registry, pipeline: &Pipeline, producer: Producer) -> Result<Self> {
+        let writer = Writer::open(registry, &ingest.config.to.topic, &ingest.schema, &ingest.key).await?;
         let rejecter = Rejecter::new(&pipeline.id, &ingest.config.dead_letters, ingest.config.on_error);
         Ok(Self { ingest: Arc::clone(ingest), pipeline: pipeline.clone(), producer, writer, rejecter })
     }
@@ -98,7 +98,7 @@ impl Writing {
         self.begin()?;
         // The records carry the contexts of their spans already: see `Entry`.
         let mut trace = self.pipeline.hop.untraced();
-        let written = self.writer.write(&self.producer, &parsed.batch, &[], &trace)?;
+        let written = self.writer.write(&mut self.producer, &parsed.batch, &[], &trace)?;
         if let (true, Some(first)) = (self.rejecter.halts(), written.rejected.first()) {
             return Err(Fault::operator(first.code, first.reason.clone()));
         }

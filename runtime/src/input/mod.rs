@@ -62,6 +62,8 @@ pub struct Change {
     schema: Schema,
     /// Why its records can't be read by the present schema, if so.
     unreadable: Option<String>,
+    /// Whether records of it have come.
+    is_met: bool,
 }
 
 impl Change {
@@ -124,6 +126,7 @@ impl Input {
     ///
     /// # Errors
     /// [`Code::SchemaChanged`], for an operator, if its records can't be read by the present schema either, and the pipeline is to halt.
+    /// It halts at the first such record, not because the version is there.
     pub fn decline(&mut self, change: &Change, reason: &str) -> Result<()> {
         let SubjectVersion { id, version, schema: ref text } = change.registered;
         self.decoder.learn(id, Some(text));
@@ -137,7 +140,17 @@ impl Input {
                 );
                 Ok(())
             }
-            Verdict::Reject | Verdict::Unfit => self.unfit(&change.registered, reason),
+            Verdict::Reject | Verdict::Unfit if change.is_met => self.unfit(&change.registered, reason),
+            Verdict::Reject | Verdict::Unfit => {
+                self.decoder.forget_id(id);
+                tracing::warn!(
+                    topic = self.topic,
+                    version,
+                    reason,
+                    "the topic's schema has a version that the pipeline can't work with; it goes on until a record of it comes"
+                );
+                Ok(())
+            }
         }
     }
 
@@ -160,7 +173,7 @@ impl Input {
         self.decoder.learn(latest.id, Some(&latest.schema));
         let unreadable = self.decoder.unreadable(latest.id).map(str::to_owned);
         self.decoder.forget_id(latest.id);
-        Ok(self.replacing(latest, unreadable))
+        Ok(self.replacing(latest, unreadable, false))
     }
 
     async fn learn_one(&mut self, registry: &Registry, id: u32) -> Result<Option<Change>> {
@@ -174,7 +187,7 @@ impl Input {
         let version = registry.version_of_id(&subject, id).await?;
         let registered = SubjectVersion { id, version: version.unwrap_or_default(), schema: text.to_string() };
         let is_later = version.is_some_and(|version| self.standing.is_before(version));
-        let change = if follows && is_later { self.replacing(registered.clone(), unreadable.clone()) } else { None };
+        let change = if follows && is_later { self.replacing(registered.clone(), unreadable.clone(), true) } else { None };
         let facts =
             Facts { follows, is_version: version.is_some(), is_later, is_readable: unreadable.is_none(), replaces: change.is_some() };
         match judge(facts) {
@@ -194,11 +207,11 @@ impl Input {
     }
 
     /// The change to a later version, if that can read all that is read now.
-    fn replacing(&self, registered: SubjectVersion, unreadable: Option<String>) -> Option<Change> {
+    fn replacing(&self, registered: SubjectVersion, unreadable: Option<String>, is_met: bool) -> Option<Change> {
         let avro = serde_json::from_str(&registered.schema).ok()?;
         let schema = codec::schema(avro).ok()?;
         codec::reads_all(schema.text(), self.schema.text()).ok()?;
-        Some(Change { registered, schema, unreadable })
+        Some(Change { registered, schema, unreadable, is_met })
     }
 
     fn unfit(&mut self, registered: &SubjectVersion, reason: &str) -> Result<()> {

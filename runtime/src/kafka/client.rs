@@ -18,6 +18,11 @@ use crate::resilience::{Link, System};
 /// How long a broker is given to answer an administrative request.
 pub(super) const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
+/// librdkafka's default of `message.max.bytes`.
+const MESSAGE_MAX_BYTES: usize = 1_000_000;
+/// The bytes that librdkafka adds to a record's own when it measures it (`RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD`).
+const MESSAGE_OVERHEAD: usize = 36;
+
 /// A consumer's membership, as a transaction needs it to move the group's offsets (KIP-447).
 pub struct GroupMetadata(pub(super) ConsumerGroupMetadata);
 
@@ -86,6 +91,14 @@ impl Cluster {
             socket.connect(broker).ok()?;
             socket.local_addr().ok().map(|address| address.ip())
         })
+    }
+
+    /// Whether a record of that key and value is one that the clients of this cluster take, by `message.max.bytes`. Its headers are not
+    /// counted.
+    pub fn takes(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> bool {
+        let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let most = self.base.get("message.max.bytes").and_then(|most| most.parse().ok()).unwrap_or(MESSAGE_MAX_BYTES);
+        MESSAGE_OVERHEAD + length(key) + length(value) <= most
     }
 
     /// The settings that every client shares; options of the project file stand in it already.

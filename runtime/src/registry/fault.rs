@@ -87,16 +87,23 @@ pub(super) fn of_reference(failure: Failure, what: &str) -> Fault {
 
 /// The fault of a schema that was not registered.
 pub(super) fn of_register(failure: Failure, subject: &str, address: &str) -> Fault {
-    let what = format!("the schema can't be registered as {subject} in the registry at {address}");
+    let what = unregistered(subject, address);
     let Failure::Refused(error) = failure else { return of(failure, &what) };
     match status(&error) {
-        Some(409) => {
-            let advice = "it is not compatible with an earlier version; give new fields a default, or change the subject's compatibility";
-            Fault::operator(Code::RegistryRefused, format!("{what}: {advice}")).because(words(&error))
-        }
+        Some(409) => incompatible(subject, address).because(words(&error)),
         Some(422) => Fault::operator(Code::RegistryRefused, format!("{what}: the registry does not take it")).because(words(&error)),
         _ => of_refusal(&error, &what),
     }
+}
+
+/// The fault of a schema that the subject's compatibility rules out.
+pub(super) fn incompatible(subject: &str, address: &str) -> Fault {
+    let advice = "it is not compatible with an earlier version; give new fields a default, or change the subject's compatibility";
+    Fault::operator(Code::RegistryRefused, format!("{}: {advice}", unregistered(subject, address)))
+}
+
+fn unregistered(subject: &str, address: &str) -> String {
+    format!("the schema can't be registered as {subject} in the registry at {address}")
 }
 
 fn answer(error: &SRCError) -> Option<&RawError> {

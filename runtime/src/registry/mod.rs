@@ -29,7 +29,20 @@ use endpoints::Endpoints;
 pub struct Registry {
     shared: Arc<Shared>,
     subjects: Subjects,
+    registering: Registering,
 }
+
+/// What comes of registering a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Registering {
+    /// It is registered.
+    Done,
+    /// The registry is asked whether it would take it.
+    Asked,
+}
+
+/// What stands for the id of a schema that would be registered: none has it.
+const NO_ID: u32 = 0;
 
 /// A subject and the text of a schema under it.
 type Registration = (Arc<str>, Arc<str>);
@@ -52,7 +65,7 @@ impl Registry {
     pub fn new(config: &RegistryConfig) -> Result<Self> {
         let endpoints = Endpoints::new(config)?;
         let shared = Shared { endpoints, schemas: Mutex::default(), ids: Mutex::default(), version_ids: Mutex::default() };
-        Ok(Self { shared: Arc::new(shared), subjects: Subjects::declared(config, &BTreeMap::new()) })
+        Ok(Self { shared: Arc::new(shared), subjects: Subjects::declared(config, &BTreeMap::new()), registering: Registering::Done })
     }
 
     /// The way to the registry.
@@ -73,6 +86,12 @@ impl Registry {
     #[must_use]
     pub fn with_subjects(self, subjects: Subjects) -> Self {
         Self { subjects, ..self }
+    }
+
+    /// The same client, which registers nothing: it asks whether the registry would take a schema, for rehearsals.
+    #[must_use]
+    pub fn rehearsing(&self) -> Self {
+        Self { registering: Registering::Asked, ..self.clone() }
     }
 
     /// The subject of the schema of a part of `topic`'s records.
@@ -96,7 +115,8 @@ impl Registry {
         Ok(Some(text))
     }
 
-    /// The id of `schema` under `subject`, registered there if it is not yet.
+    /// The id of `schema` under `subject`, registered there if it is not yet; none at all (0) where nothing is
+    /// [registered](Registry::rehearsing).
     ///
     /// # Errors
     /// [`Code::RegistryRefused`], for an operator, when the registry does not take the schema; else as for
@@ -106,11 +126,22 @@ impl Registry {
         if let Some(known) = lock(&self.shared.ids).get(&key) {
             return Ok(*known);
         }
+        if self.registering == Registering::Asked {
+            return self.would_take(subject, schema).await.map(|()| NO_ID);
+        }
         let supplied = || SuppliedSchema::new(Some(schema.name()), SchemaType::Avro, schema.text().to_owned());
         let registered = self.shared.endpoints.ask(async |settings| post_schema(settings, subject.to_owned(), supplied()).await).await;
         let id = registered.map_err(|error| fault::of_register(error, subject, self.address()))?.id;
         lock(&self.shared.ids).insert(key, id);
         Ok(id)
+    }
+
+    /// Fails as registering the schema would.
+    async fn would_take(&self, subject: &str, schema: &Schema) -> Result<()> {
+        if self.is_registered(subject, schema).await? || self.takes(subject, schema).await? {
+            return Ok(());
+        }
+        Err(fault::incompatible(subject, self.address()))
     }
 
     /// The schema of that id as it was registered.

@@ -24,10 +24,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) async fn open(theatre: &Theatre, ingest: &Ingest, pipeline: &str, mut producer: Producer) -> Result<Self> {
+    pub(super) async fn open(theatre: &Theatre, ingest: &Ingest, pipeline: &str, producer: Producer) -> Result<Self> {
+        millrace_ingest::ensure_topics(&theatre.cluster, ingest).await?;
         let reread = Reread::open(ingest, &theatre.cluster, &theatre.registry, pipeline).await?;
         let topic = &ingest.config.to.topic;
-        let writer = Writer::open(&theatre.registry, &mut producer, topic, &ingest.schema, &ingest.key).await?;
+        let writer = Writer::open(&theatre.registry, topic, &ingest.schema, &ingest.key).await?;
         Ok(Self { reread, writer, producer, hop: Hop::new("ingest", pipeline) })
     }
 }
@@ -37,7 +38,7 @@ impl Destination for Entry {
     async fn attempt(&mut self, _letters: &[DeadLetter], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
         let parsed = self.reread.read(records).await?;
         self.producer.begin()?;
-        let written = self.writer.write(&self.producer, &parsed.batch, &[], &self.hop.untraced())?;
+        let written = self.writer.write(&mut self.producer, &parsed.batch, &[], &self.hop.untraced())?;
         let refused = parsed.refused.iter().map(Refusal::rejection).map(|rejection| (Stage::Read, rejection));
         let unwritten = written.rejected.into_iter().map(|rejection| (Stage::Encode, rejection));
         Ok(refused.chain(unwritten).collect())

@@ -180,6 +180,12 @@ trait Destination {
     async fn mark(&mut self, marks: &[(Identity, Resolution)]) -> Result<()>;
 }
 
+/// What fell out, record by record with its stage.
+fn each_rejected(rejected: Vec<(Stage, Vec<Rejection>)>) -> Vec<(Stage, Rejection)> {
+    let each = |(stage, rejections): (Stage, Vec<Rejection>)| rejections.into_iter().map(move |rejection| (stage.clone(), rejection));
+    rejected.into_iter().flat_map(each).collect()
+}
+
 /// Sends marks, in a transaction of the producer.
 fn send_marks(producer: &mut Producer, marks: &[(Identity, Resolution)]) -> Result<()> {
     producer.begin()?;

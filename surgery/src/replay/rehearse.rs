@@ -2,22 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use millrace_ingest::reread::Reread;
 use millrace_loader::parts::Action;
 use millrace_loader::reading::Reading;
 use millrace_loader::service::Load;
-use millrace_model::{Batch, Code, Fault, Origin, Records, Rejection, Result, Schema, Stage};
-use millrace_runtime::codec::Encoder;
+use millrace_model::{Batch, Fault, Origin, Records, Rejection, Result, Stage};
 use millrace_runtime::dead_letters::DeadLetter;
-use millrace_runtime::formats::render;
-use millrace_runtime::keys::KeyFormat;
-use millrace_transform::passage::Steps;
-use millrace_transform::service::Transform;
+use millrace_runtime::formats::{Refusal, render};
+use millrace_runtime::output::Writer;
+use millrace_transform::passage::{Passage, Stepped};
 use serde_json::Value;
 
-use super::prepared::{is_its_own, prepare};
-use super::{Orders, Taken, by_pipeline, no_way, order, originals};
+use super::prepared::{Preparation, is_its_own};
+use super::{Orders, Taken, by_pipeline, each_rejected, no_way, order, originals};
 use crate::{Route, Theatre};
 
 /// What would become of a letter.
@@ -43,8 +41,12 @@ pub enum Rehearsed {
     Impossible(Fault),
 }
 
-/// Runs the pipelines on letters. A load's table is looked at by its schema only: what the database alone knows (its constraints) is not
-/// tried.
+/// Runs the pipelines on letters, each of them by the very code that a replay runs up to the point where it sends or stages: nothing is
+/// written, and no schema is registered, though the registry is asked whether it would take it. A load's table is looked at by its schema
+/// only: what the database alone knows (its constraints) is not tried.
+///
+/// # Errors
+/// What would cut the replay off. What is one letter's trouble is its outcome, and the others go on.
 pub async fn rehearse(theatre: &Theatre, letters: Vec<DeadLetter>, orders: &Orders) -> Result<Vec<(DeadLetter, Rehearsed)>> {
     let mut done = Vec::with_capacity(letters.len());
     for (pipeline, letters) in by_pipeline(letters) {
@@ -54,16 +56,13 @@ pub async fn rehearse(theatre: &Theatre, letters: Vec<DeadLetter>, orders: &Orde
             continue;
         };
         let mut stage = Rehearsal::open(theatre, &way).await?;
+        let mut preparation = Preparation::new(theatre, &way, orders);
         for letter in letters {
-            let played = match prepare(theatre, &way, letter.clone(), orders).await {
+            let rehearsed = match preparation.prepare(letter.clone()).await {
                 Ok(prepared) => stage.play(theatre, &prepared, way.end()).await,
                 Err(fault) => Err(fault),
             };
-            let rehearsed = match played {
-                Ok(rehearsed) => rehearsed,
-                Err(fault) if is_its_own(&fault) => Rehearsed::Impossible(fault),
-                Err(fault) => return Err(fault),
-            };
+            let rehearsed = rehearsed.or_else(|fault| if is_its_own(&fault) { Ok(Rehearsed::Impossible(fault)) } else { Err(fault) })?;
             done.push((letter, rehearsed));
         }
     }
@@ -73,33 +72,24 @@ pub async fn rehearse(theatre: &Theatre, letters: Vec<DeadLetter>, orders: &Orde
 /// A pipeline without its ends.
 enum Rehearsal<'a> {
     Topic,
-    Ingest(Box<Reread>, Output<'a>),
-    Transform(Box<Steps>, Output<'a>),
+    Ingest(Box<Reread>, Box<Writer>),
+    Transform(Box<Passage>),
     Load(&'a Load, Box<Reading>),
-}
-
-/// What records must fit to be written.
-struct Output<'a> {
-    schema: &'a Schema,
-    key: &'a [String],
 }
 
 impl<'a> Rehearsal<'a> {
     async fn open(theatre: &Theatre, way: &Taken<'a>) -> Result<Self> {
+        let registry = theatre.registry.rehearsing();
         Ok(match way {
             Taken::Topic(_) => Self::Topic,
             Taken::Route(id, Route::Ingest(ingest)) => {
-                let output = Output { schema: &ingest.schema, key: &ingest.key };
-                Self::Ingest(Box::new(Reread::open(ingest, &theatre.cluster, &theatre.registry, id).await?), output)
+                let reread = Reread::open(ingest, &theatre.cluster, &registry, id).await?;
+                let writer = Writer::open(&registry, &ingest.config.to.topic, &ingest.schema, &ingest.key).await?;
+                Self::Ingest(Box::new(reread), Box::new(writer))
             }
-            Taken::Route(_, Route::Transform(transform)) => Self::transform(transform)?,
+            Taken::Route(_, Route::Transform(transform)) => Self::Transform(Box::new(Passage::open(transform, &registry).await?)),
             Taken::Route(_, Route::Load(load)) => Self::load(load)?,
         })
-    }
-
-    fn transform(transform: &'a Transform) -> Result<Self> {
-        let output = Output { schema: &transform.output, key: &transform.key };
-        Ok(Self::Transform(Box::new(Steps::compile(transform)?), output))
     }
 
     fn load(load: &'a Load) -> Result<Self> {
@@ -112,12 +102,8 @@ impl<'a> Rehearsal<'a> {
         let records = Arc::new(originals(std::iter::once(letter), letter.said("topic")));
         let played = match self {
             Self::Topic => return Ok(as_it_is(letter, to)),
-            Self::Ingest(reread, output) => {
-                let parsed = reread.read(&records).await?;
-                let refused = parsed.refused.iter().map(|refusal| (Stage::Read, refusal.rejection())).collect();
-                output.fitted(Played { batch: parsed.batch, tombstone: false, rejected: refused })?
-            }
-            Self::Transform(steps, output) => output.fitted(through(steps, theatre, &records).await?)?,
+            Self::Ingest(reread, writer) => entered(reread, writer, theatre, &records).await?,
+            Self::Transform(passage) => passed(passage, theatre, &records).await?,
             Self::Load(load, reading) => loaded(load, reading, theatre, &records).await?,
         };
         played.told(to)
@@ -131,12 +117,18 @@ struct Played {
     rejected: Vec<(Stage, Rejection)>,
 }
 
-async fn through(steps: &mut Steps, theatre: &Theatre, records: &Arc<Records>) -> Result<Played> {
-    steps.learn(&theatre.registry, records).await?;
-    let stepped = steps.apply(records)?;
-    let each = |(stage, rejections): (Stage, Vec<Rejection>)| rejections.into_iter().map(move |rejection| (stage.clone(), rejection));
-    let rejected = stepped.rejected.into_iter().flat_map(each).collect();
-    Ok(Played { batch: stepped.batch, tombstone: !stepped.tombstones.is_empty(), rejected })
+async fn entered(reread: &Reread, writer: &Writer, theatre: &Theatre, records: &Arc<Records>) -> Result<Played> {
+    let parsed = reread.read(records).await?;
+    let refused = parsed.refused.iter().map(Refusal::rejection).map(|rejection| (Stage::Read, rejection));
+    let unwritten = writer.fit(&parsed.batch, &[])?.rejected(&theatre.cluster)?;
+    let rejected = refused.chain(unwritten.into_iter().map(|rejection| (Stage::Encode, rejection))).collect();
+    Ok(Played { batch: parsed.batch, tombstone: false, rejected })
+}
+
+async fn passed(passage: &mut Passage, theatre: &Theatre, records: &Arc<Records>) -> Result<Played> {
+    passage.learn(&theatre.registry.rehearsing(), records).await?;
+    let Stepped { batch, tombstones, rejected, .. } = passage.rehearse(records, &theatre.cluster)?;
+    Ok(Played { batch, tombstone: !tombstones.is_empty(), rejected: each_rejected(rejected) })
 }
 
 async fn loaded(load: &Load, reading: &mut Reading, theatre: &Theatre, records: &Arc<Records>) -> Result<Played> {
@@ -155,27 +147,6 @@ async fn loaded(load: &Load, reading: &mut Reading, theatre: &Theatre, records: 
         Batch::new(columns, Origin::of(Arc::clone(records), Vec::<u32>::new()))
     };
     Ok(Played { batch: row.unwrap_or_else(none), tombstone, rejected })
-}
-
-impl Output<'_> {
-    /// The rows as far as they can be keyed; that they can be encoded, `check` has seen to.
-    fn fitted(&self, mut played: Played) -> Result<Played> {
-        Encoder::new(self.schema, 0)?.encode(played.batch.columns())?;
-        if self.key.is_empty() {
-            return Ok(played);
-        }
-        let keyless = match KeyFormat::of(self.schema, self.key)? {
-            KeyFormat::Text(column) => played.batch.columns().column(column).as_string::<i32>().null_count() > 0,
-            KeyFormat::Framed(..) => false,
-        };
-        if keyless {
-            played.rejected.push((Stage::Encode, Rejection::new(0, Code::KeyInvalid, "the key's column is null")));
-        } else if played.tombstone {
-            let reason = "a record without a value has no columns to make the pipeline's key of";
-            played.rejected.push((Stage::Encode, Rejection::new(0, Code::TombstoneRefused, reason)));
-        }
-        Ok(played)
-    }
 }
 
 impl Played {

@@ -8,7 +8,7 @@ use millrace_model::{Fault, Rejection, Result, Stage};
 use millrace_runtime::dead_letters::{DeadLetter, How, Identity, Marks, Resolution};
 
 use super::order::Waiting;
-use super::prepared::{is_its_own, prepare};
+use super::prepared::{Preparation, is_its_own};
 use super::{Destination, Orders, Outcome, Taken, elsewhere, entry, fence, originals, steps, target};
 use crate::rate::Limiter;
 use crate::{Route, Theatre};
@@ -35,12 +35,13 @@ pub(super) async fn replay(
     };
     let not_passed =
         if orders.again || orders.unpassed { BTreeSet::new() } else { target::not_passed(theatre, way, pipeline, &letters).await? };
-    let mut run = Run { theatre, way, orders, limiter, marks, destination, waiting: Waiting::default(), not_passed, tell };
+    let preparation = Preparation::new(theatre, way, orders);
+    let mut run = Run { preparation, way, orders, limiter, marks, destination, waiting: Waiting::default(), not_passed, tell };
     run.all(letters).await
 }
 
 struct Run<'a> {
-    theatre: &'a Theatre,
+    preparation: Preparation<'a>,
     way: &'a Taken<'a>,
     orders: &'a Orders,
     limiter: &'a Limiter,
@@ -80,7 +81,7 @@ impl Run<'_> {
             self.stop(&letter, Outcome::Impossible(target::still_before()));
             return Ok(None);
         }
-        let prepared = prepare(self.theatre, self.way, letter.clone(), self.orders).await;
+        let prepared = self.preparation.prepare(letter.clone()).await;
         match prepared {
             Ok(letter) => Ok(Some(letter)),
             Err(fault) if is_its_own(&fault) => {

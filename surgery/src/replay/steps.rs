@@ -11,7 +11,7 @@ use millrace_runtime::telemetry::Hop;
 use millrace_transform::passage::Passage;
 use millrace_transform::service::Transform;
 
-use super::{Destination, send_marks};
+use super::{Destination, each_rejected, send_marks};
 use crate::Theatre;
 
 /// A transform pipeline's output topic.
@@ -23,8 +23,8 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    pub(super) async fn open(theatre: &Theatre, transform: &Transform, mut producer: Producer) -> Result<Self> {
-        let passage = Passage::open(transform, &theatre.registry, &mut producer).await?;
+    pub(super) async fn open(theatre: &Theatre, transform: &Transform, producer: Producer) -> Result<Self> {
+        let passage = Passage::open(transform, &theatre.registry).await?;
         let hop = Hop::new("transform", &transform.config.from);
         Ok(Self { registry: theatre.registry.clone(), passage, producer, hop })
     }
@@ -35,9 +35,8 @@ impl Destination for Steps {
     async fn attempt(&mut self, _letters: &[DeadLetter], records: &Arc<Records>) -> Result<Vec<(Stage, Rejection)>> {
         self.passage.learn(&self.registry, records).await?;
         self.producer.begin()?;
-        let passed = self.passage.pass(records, &self.producer, &self.hop.untraced())?;
-        let each = |(stage, rejections): (Stage, Vec<Rejection>)| rejections.into_iter().map(move |rejection| (stage.clone(), rejection));
-        Ok(passed.rejected.into_iter().flat_map(each).collect())
+        let passed = self.passage.pass(records, &mut self.producer, &self.hop.untraced())?;
+        Ok(each_rejected(passed.rejected))
     }
 
     async fn commit(&mut self, marks: &[(Identity, Resolution)]) -> Result<()> {

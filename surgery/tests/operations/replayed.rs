@@ -5,7 +5,7 @@ use millrace_surgery::patch::Patch;
 use millrace_surgery::replay::{Orders, Rehearsed, Way, rehearse};
 use serde_json::{Value, json};
 
-use crate::world::{CLEAN, RAW, World, later_schema, order, orders, patched};
+use crate::world::{CLEAN, RAW, World, later_schema, order, orders, patched, schema_without_customers};
 
 fn validate() -> Stage {
     Stage::Step("0:validate".into())
@@ -198,7 +198,65 @@ async fn a_rehearsal_shows_what_would_come_out_and_writes_nothing() {
     );
     assert_eq!((world.orders_in(CLEAN).await.len(), world.orders_in(RAW).await.len()), (0, 0));
     assert!(!world.other_table().exists(), "not even the table is made");
+    let topics = millrace_runtime::kafka::topics::list(&world.theatre.cluster).await.expect("lists");
+    assert!(topics.iter().all(|topic| topic.name != "millrace.positions"), "nor a topic");
+    assert_eq!(world.theatre.registry.subjects().await.expect("lists"), ["orders.raw-value"], "nor a subject");
     assert!(world.letters().await.iter().all(|letter| letter.resolution.is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_that_a_pipeline_can_not_work_with_stops_its_own_letters_and_no_other_in_a_rehearsal_as_in_a_replay() {
+    for (pipeline, code) in [("shop.tidy", "MR0308"), ("shop.loose", "MR0306")] {
+        let world = World::start().await;
+        let plain = order(1, "ann", 1.0);
+        let short = json!({ "id": 2, "amount": 2.0, "note": null });
+        let values =
+            [world.avro(&plain).await, world.avro_of(&schema_without_customers(), &short).await, world.avro(&order(3, "bob", 3.0)).await];
+        for (offset, value) in (1..).zip(&values) {
+            world.reject(pipeline, Stage::Decode, offset, None, Some(value));
+        }
+        let letters = world.letters().await.into_iter().map(|letter| letter.letter).collect();
+        let played = rehearse(&world.theatre, letters, &orders()).await.expect("rehearses");
+        let told: Vec<Value> = played.iter().map(|(_, rehearsed)| shown(rehearsed)).collect();
+        assert_eq!(told, [json!([plain]), json!(code), json!([order(3, "bob", 3.0)])], "{pipeline}");
+        let mut told = world.replay(&orders()).await;
+        told.sort();
+        let stopped = if code == "MR0308" { format!("impossible: {code}") } else { format!("rejected at decode: {code}") };
+        assert_eq!(told, [(1, "replayed to orders.clean".into()), (2, stopped), (3, "replayed to orders.clean".into())]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_follows_a_schema_as_far_as_the_declared_output_lets_it_and_registers_nothing() {
+    let world = World::start().await;
+    let mut later = order(1, "ann", 1.0);
+    later["city"] = "Oslo".into();
+    let later = world.avro_of(&later_schema(), &later).await;
+    for (offset, pipeline) in [(1, "shop.tidy"), (2, "shop.clean")] {
+        world.reject(pipeline, Stage::Decode, offset, None, Some(&later));
+    }
+    let before = world.theatre.registry.subjects().await.expect("lists");
+    let letters = world.letters().await.into_iter().map(|letter| letter.letter).collect();
+    let played = rehearse(&world.theatre, letters, &orders()).await.expect("rehearses");
+    let cities: Vec<Value> = played.iter().map(|(_, rehearsed)| shown(rehearsed)[0].get("city").cloned().unwrap_or_default()).collect();
+    assert_eq!(cities, [json!("Oslo"), Value::Null], "a pipeline whose output is declared goes on by the schema that it has");
+    assert_eq!(world.theatre.registry.subjects().await.expect("lists"), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_rejects_what_would_be_rejected_on_its_way_out() {
+    let world = World::start().await;
+    let mut large = order(1, "ann", 1.0);
+    large["note"] = "x".repeat(1_100_000).into();
+    world.reject("shop.web", Stage::Read, 1, None, Some(br#"{"id": 1}"#));
+    let orders = Orders { patch: Some(Patch::Replace(large.to_string().into_bytes())), ..orders() };
+    let letters = world.letters().await.into_iter().map(|letter| letter.letter).collect();
+    let played = rehearse(&world.theatre, letters, &orders).await.expect("rehearses");
+    let Rehearsed::Rejected(stage, rejection) = &played[0].1 else { panic!("{:?}", played[0].1) };
+    let told = format!("rejected at {stage}: {}", rejection.code);
+    assert_eq!(world.replay(&orders).await, [(1, told)]);
+    let topics = millrace_runtime::kafka::topics::list(&world.theatre.cluster).await.expect("lists");
+    assert!(topics.iter().any(|topic| topic.name == "millrace.positions"), "a replay makes what its pipeline needs");
 }
 
 fn shown(rehearsed: &Rehearsed) -> Value {

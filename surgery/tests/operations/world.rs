@@ -44,6 +44,11 @@ pub(crate) fn later_schema() -> Schema {
     of_fields(&fields().into_iter().chain([city]).collect::<Vec<_>>())
 }
 
+/// A version without `customer`, which nothing can stand in for where it is wanted.
+pub(crate) fn schema_without_customers() -> Schema {
+    of_fields(&fields().into_iter().filter(|field| field["name"] != "customer").collect::<Vec<_>>())
+}
+
 fn fields() -> Vec<Value> {
     vec![
         json!({ "name": "id", "type": "long" }),
@@ -67,6 +72,7 @@ impl World {
         let kept = registry::start(registry::Config { addr: ([127, 0, 0, 1], 0).into(), data_dir: None }).await.expect("a registry");
         let registry = Registry::new(&RegistryConfig { url: kept.url(), ..RegistryConfig::default() }).expect("a client");
         let cluster = Cluster::new(&KafkaConfig { brokers: broker.addr.to_string(), ..KafkaConfig::default() }, "test");
+        registry.register(&format!("{RAW}-value"), &schema()).await.expect("registers");
         let one = |name: &str| Declared { partitions: Some(1), ..Declared::named(name) };
         topics::ensure(&cluster, &[one(RAW), one(CLEAN), one(DEAD), one("elsewhere")]).await.expect("topics");
         let folder = tempfile::tempdir().expect("a folder");
@@ -74,6 +80,8 @@ impl World {
             ("shop.web".to_owned(), Route::Ingest(Box::new(ingest(&json!({ "http": { "path": "/orders" } }))))),
             ("shop.files".to_owned(), Route::Ingest(Box::new(ingest(&json!({ "files": { "path": "/nowhere/*.csv" } }))))),
             ("shop.clean".to_owned(), Route::Transform(Box::new(transform()))),
+            ("shop.tidy".to_owned(), Route::Transform(Box::new(into_a_declared_schema("halt")))),
+            ("shop.loose".to_owned(), Route::Transform(Box::new(into_a_declared_schema("dead_letter")))),
             ("shop.table".to_owned(), Route::Load(Box::new(load(&folder)))),
         ]);
         Self { _broker: broker, _registry: kept, folder, theatre: Theatre { cluster, registry, routes } }
@@ -252,6 +260,14 @@ fn transform() -> Transform {
     ]});
     let config = serde_json::from_value(config).expect("a configuration");
     Transform { config, input: schema(), output: schema(), output_declared: false, key: Vec::new(), topics: Vec::new() }
+}
+
+/// Passes orders as they are, into a topic whose schema a file declares.
+fn into_a_declared_schema(on_incompatible: &str) -> Transform {
+    let config =
+        json!({ "from": RAW, "to": { "topic": CLEAN }, "on_incompatible": on_incompatible, "steps": [{ "sql": "SELECT * FROM input" }] });
+    let config = serde_json::from_value(config).expect("a configuration");
+    Transform { config, input: schema(), output: schema(), output_declared: true, key: Vec::new(), topics: Vec::new() }
 }
 
 fn connection(folder: &tempfile::TempDir) -> Connection {

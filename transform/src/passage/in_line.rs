@@ -19,7 +19,7 @@ impl Passage {
     pub(crate) fn pass_in_line(
         &mut self,
         records: &Arc<Records>,
-        producer: &Producer,
+        producer: &mut Producer,
         trace: &BatchTrace,
         parked: &ParkedKeys,
     ) -> Result<(Passed, Line)> {
