@@ -12,7 +12,7 @@ use crate::postgres::Tls;
 #[schemars(rename = "Mysql")]
 pub struct Config {
     /// The server's name or address, or several with commas between them or as a list, each with a port where it has another
-    /// (`db1,db2:5433`): the next one is asked when one does not answer.
+    /// (`db1,db2:3307`): the next one is asked when one does not answer. What loads looks for the one that is not `read_only`.
     pub host: Hosts,
     /// The port of hosts that name none.
     #[serde(default = "standard_port")]

@@ -52,9 +52,10 @@ pub(super) async fn connect_to_load(config: &Config) -> Result<MySqlConnection> 
     config.link().connect(&hosts, open).await
 }
 
-/// That a host is a replica passes: it is promoted, or another one is asked.
+/// That a host is a replica passes: it is promoted, or another one is asked. `super_read_only` implies `read_only`, which MariaDB 12 has
+/// words for (`OFF`, `ON`, `NO_LOCK`, …) and others numbers.
 async fn is_writable(connection: &mut MySqlConnection, host: &HostAddress) -> Result<()> {
-    let read_only = sqlx::query_scalar("SELECT CAST(@@GLOBAL.read_only AS SIGNED)").fetch_one(connection).await;
+    let read_only = sqlx::query_scalar("SELECT CAST(@@GLOBAL.read_only AS CHAR) NOT IN ('0', 'OFF')").fetch_one(connection).await;
     if read_only.map_err(|error| fault("asking whether the server is a replica", error))? {
         return Err(Fault::passing(Code::TargetUnavailable, format!("MySQL: {host} is read-only, and takes no rows")));
     }

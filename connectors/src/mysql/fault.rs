@@ -82,12 +82,20 @@ pub(super) fn number(error: &Error) -> Option<u16> {
 
 fn classify(error: &Error) -> (Code, Retry) {
     match error {
+        Error::Database(refused) if is_read_only(number(error).unwrap_or_default(), refused.message()) => {
+            (Code::TargetUnavailable, Retry::BackOff)
+        }
         Error::Database(_) => classify_number(number(error).unwrap_or_default()),
         // A connection that breaks in the middle of a message shows as a broken protocol.
         Error::Io(_) | Error::Protocol(_) => (Code::TargetUnavailable, Retry::BackOff),
         Error::Tls(_) | Error::Configuration(_) => (Code::TargetUnavailable, Retry::Operator),
         _ => (Code::TargetOther, Retry::Never),
     }
+}
+
+/// Whether the server takes no rows at present: it follows another one, or hands over to it. Number 1290 is of any option that is in the way.
+fn is_read_only(number: u16, words: &str) -> bool {
+    number == 1836 || (number == 1290 && ["read-only", "read_only"].iter().any(|option| words.contains(option)))
 }
 
 fn classify_number(number: u16) -> (Code, Retry) {
@@ -115,7 +123,7 @@ fn classify_number(number: u16) -> (Code, Retry) {
         | 3169
         | 4031 => (Code::TargetUnavailable, Retry::BackOff),
         1045 | 1049 | 1698 | 1862 => (Code::TargetAuthentication, Retry::Operator),
-        1044 | 1095 | 1130 | 1142 | 1143 | 1227 | 1290 | 1370 | 1836 => (Code::TargetDenied, Retry::Operator),
+        1044 | 1095 | 1130 | 1142 | 1143 | 1227 | 1290 | 1370 => (Code::TargetDenied, Retry::Operator),
         // No such table, column or function; syntax; ambiguous or repeated names; a value that is none of its column's; too many or too large
         // columns and keys.
         1046
@@ -162,6 +170,13 @@ mod tests {
         assert_eq!(classify_number(1142), (Code::TargetDenied, Retry::Operator));
         assert_eq!(classify_number(1146), (Code::TargetSchema, Retry::Operator));
         assert_eq!(classify_number(9999), (Code::TargetOther, Retry::Never));
+    }
+
+    #[test]
+    fn a_server_that_takes_no_rows_is_told_from_other_options() {
+        let words = ["running with the --read-only option so it", "running with the --super-read-only option so it", "--read_only=ON"];
+        assert!(words.iter().all(|words| is_read_only(1290, words)) && is_read_only(1836, ""));
+        assert!(!is_read_only(1290, "running with the --secure-file-priv option so it") && !is_read_only(1142, "read-only"));
     }
 
     #[test]

@@ -119,13 +119,13 @@ impl RoundSession for Session {
     }
 
     async fn land(&mut self, batch: &Batch, change: Change) -> Result<Vec<Rejected>> {
-        self.begin().await?;
+        let link = self.link.clone();
+        link.step(self.begin()).await?;
         let origin = batch.origin();
         let fields = self.fields(batch);
         let table = self.replacing.as_ref().map_or(&self.target.name, |replacing| &replacing.loading);
         let statements = Columns::of(&self.target, &self.columns, table, &fields).statements(change);
         let columns = self.columns.clone();
-        let link = self.link.clone();
         let search = Work { session: self, batch, fields: &fields, columns: &columns, statements };
         let refused = land(&mut Answered { link, search }, batch.len()).await?;
         let reject = |(row, reason): (usize, String)| {

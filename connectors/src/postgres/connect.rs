@@ -54,7 +54,7 @@ pub(super) async fn connect(config: &Config, name: &str, access: Access) -> Resu
     let open = |host| async move {
         let mut connection = connect_to(config, host, name).await?;
         if several && access == Access::Write {
-            is_primary(&mut connection, host).await?;
+            is_writable(&mut connection, host).await?;
         }
         Ok(connection)
     };
@@ -67,11 +67,13 @@ async fn connect_to(config: &Config, host: &HostAddress, name: &str) -> Result<P
     Ok(connection)
 }
 
-/// That a host is a standby passes: it is promoted, or another one is asked.
-async fn is_primary(connection: &mut PgConnection, host: &HostAddress) -> Result<()> {
-    let standby = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await;
-    if standby.map_err(|error| fault("asking whether the server is a standby", error))? {
-        return Err(Fault::passing(Code::TargetUnavailable, format!("PostgreSQL: {host} is a standby, which takes no rows")));
+/// That a host is a standby passes: it is promoted, or another one is asked. So does that it is set to read only, as some fail-overs have it
+/// (libpq's `target_session_attrs=read-write`).
+async fn is_writable(connection: &mut PgConnection, host: &HostAddress) -> Result<()> {
+    let asked = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
+    let read_only = sqlx::query_scalar(asked).fetch_one(connection).await;
+    if read_only.map_err(|error| fault("asking whether the server is a standby", error))? {
+        return Err(Fault::passing(Code::TargetUnavailable, format!("PostgreSQL: {host} is a standby, or read-only, and takes no rows")));
     }
     Ok(())
 }

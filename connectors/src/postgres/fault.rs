@@ -62,10 +62,10 @@ pub(crate) fn classify(error: &Error) -> (Code, Retry) {
 fn classify_state(state: &str) -> (Code, Retry) {
     match state {
         // Lock not available, canceled by a timeout, shut down, starting up, or terminated by a successor.
-        "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" => (Code::TargetUnavailable, Retry::BackOff),
+        // Or it takes no rows at present: a standby, which may be promoted, or a database that is set to read only.
+        "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" | "25006" => (Code::TargetUnavailable, Retry::BackOff),
         "3D000" => (Code::TargetAuthentication, Retry::Operator),
-        // A standby, or a database that was set to read only.
-        "25006" | "42501" => (Code::TargetDenied, Retry::Operator),
+        "42501" => (Code::TargetDenied, Retry::Operator),
         _ => match state.get(..2).unwrap_or_default() {
             "08" | "40" | "53" | "58" => (Code::TargetUnavailable, Retry::BackOff),
             "28" => (Code::TargetAuthentication, Retry::Operator),

@@ -3,10 +3,11 @@
 use millrace_model::{Code, Fault, Result};
 use millrace_runtime::project::HostAddress;
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, FromRedisValue, InfoDict, RedisError, RedisResult, ServerErrorKind, cmd};
+use redis::{ErrorKind, FromRedisValue, InfoDict, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 
 use super::config::Config;
 use super::fault::fault;
+use super::key::OWN;
 use crate::table::Advice;
 
 /// What a server says, as far as the connection's user may ask for it.
@@ -27,11 +28,23 @@ pub(super) async fn ask(connection: &mut MultiplexedConnection) -> Result<Server
     let failed = |error| fault("asking the server for its settings", error);
     let info: Option<InfoDict> = allowed(cmd("INFO").query_async(connection).await).map_err(failed)?;
     let said = |name: &str| info.as_ref().and_then(|info| info.get::<String>(name));
-    let (is_cluster, is_replica) = (said("cluster_enabled").as_deref() == Some("1"), said("role").as_deref() == Some("slave"));
+    let is_cluster = said("cluster_enabled").as_deref() == Some("1");
+    let is_replica = match said("role") {
+        Some(role) => role == "slave",
+        None => refuses_writes(connection).await.map_err(failed)?,
+    };
     let eviction = said("maxmemory_policy");
     let only = setting(connection, "appendonly").await.map_err(failed)?;
     let fsync = setting(connection, "appendfsync").await.map_err(failed)?;
     Ok(Server { is_cluster, is_replica, eviction, appends: only.zip(fsync) })
+}
+
+/// What a server that does not say its role says to a write which changes nothing.
+async fn refuses_writes(connection: &mut MultiplexedConnection) -> RedisResult<bool> {
+    match allowed::<Value>(cmd("UNLINK").arg(format!("{OWN}leader")).query_async(connection).await) {
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) => Ok(true),
+        answer => answer.map(|_| false),
+    }
 }
 
 async fn setting(connection: &mut MultiplexedConnection, name: &str) -> RedisResult<Option<String>> {

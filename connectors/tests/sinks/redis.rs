@@ -3,6 +3,8 @@
 mod durability;
 mod keys;
 mod rights;
+mod server;
 mod store;
 
+pub(crate) use server::Server;
 pub(crate) use store::Redis;

@@ -1,72 +1,11 @@
 //! A server that crashes, and one that is no place to load into: servers of the tests' own.
 
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-use millrace_connectors::redis::{Config, Form};
+use millrace_connectors::redis::Form;
 use millrace_model::{Code, Commit, Offsets, Retry};
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
-use tempfile::TempDir;
 
-use super::Redis;
-use super::store::connect;
+use super::{Redis, Server};
 use crate::rows::{at, batch, notes, partition, upsert};
 use crate::warehouse::Warehouse;
-
-/// A server that is this test's own, with its folder.
-struct Server {
-    process: Option<Child>,
-    folder: TempDir,
-    port: u16,
-    settings: Vec<String>,
-}
-
-impl Server {
-    async fn start(settings: &[&str]) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port");
-        let port = free.local_addr().expect("has an address").port();
-        drop(free);
-        let folder = tempfile::tempdir().expect("a folder");
-        let settings = settings.iter().map(|&word| word.to_owned()).collect();
-        let mut server = Self { process: None, folder, port, settings };
-        server.restart().await;
-        server
-    }
-
-    async fn restart(&mut self) {
-        let port = self.port.to_string();
-        let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--dir"]).arg(self.folder.path()).args(&self.settings);
-        self.process = Some(command.stdout(Stdio::null()).spawn().expect("redis-server is installed; scripts/setup.sh test installs it"));
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-            assert!(Instant::now() < deadline, "the server does not start");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// SIGKILL.
-    fn crash(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().expect("is killed");
-            process.wait().expect("ends");
-        }
-    }
-
-    fn info(&self) -> ConnectionInfo {
-        ConnectionAddr::Tcp("127.0.0.1".into(), self.port).into_connection_info().expect("is an address")
-    }
-
-    fn config(&self, durable: bool) -> Config {
-        serde_json::from_value(serde_json::json!({ "host": "127.0.0.1", "port": self.port, "durable": durable })).expect("reads")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.crash();
-    }
-}
 
 #[tokio::test]
 async fn a_server_that_crashed_and_was_durable_has_every_round_and_its_position() {
@@ -94,7 +33,7 @@ async fn a_server_that_crashed_and_was_durable_has_every_round_and_its_position(
         }
     };
     assert_eq!(claimed, at(20));
-    let rows: Vec<String> = redis::cmd("KEYS").arg("notes:*").query_async(&mut client(&server).await).await.expect("answers");
+    let rows: Vec<String> = server.ask(&["KEYS", "notes:*"]).await;
     assert_eq!(rows.len(), 20);
 }
 
@@ -124,17 +63,13 @@ async fn a_server_that_went_back_has_rows_and_positions_of_one_instant() {
     }
     let claimed = next.expect("opens").claim(&[partition()]).await.expect("claims")[&partition()];
     assert!((1..50).contains(&claimed), "{claimed}");
-    let rows: Vec<String> = redis::cmd("KEYS").arg("notes:*").query_async(&mut client(&server).await).await.expect("answers");
+    let rows: Vec<String> = server.ask(&["KEYS", "notes:*"]).await;
     assert_eq!(rows.len() as i64, claimed * 2, "the rows are those of the position");
 
     // The writer from before the crash finds out by itself.
     let stale = sink.claim(&[partition()]).await;
     assert!(stale.is_err_and(|fault| fault.retry() == Retry::BackOff), "its connection is gone");
     assert_eq!(sink.claim(&[partition()]).await.expect("claims"), at(claimed));
-}
-
-async fn client(server: &Server) -> redis::aio::MultiplexedConnection {
-    connect(&server.info(), 0).await
 }
 
 #[tokio::test]
