@@ -3,7 +3,10 @@
 # As root it runs as the user postgres.
 #
 #   postgres.sh start | stop
-#   postgres.sh url      print its URL
+#   postgres.sh url          print its URL
+#   postgres.sh follow URL   make it a standby of the server at URL, and start it
+#   postgres.sh promote      make a standby a server that takes rows
+#   postgres.sh crash        end it without a shutdown
 #
 # Environment: POSTGRES_PORT POSTGRES_PASSWORD POSTGRES_STATE
 set -euo pipefail
@@ -51,6 +54,20 @@ max_wal_senders = 50
 X
 }
 
+# Its settings are those of the server that it follows, but for the port.
+follow() {
+  mkdir -p "$POSTGRES_STATE"
+  if [ "$(id -u)" = 0 ]; then chown postgres: "$POSTGRES_STATE"; fi
+  as_postgres "$bin/pg_basebackup" -d "$1" -D "$data" -R -c fast --no-sync >"$POSTGRES_STATE/basebackup.log" 2>&1 ||
+    { cat "$POSTGRES_STATE/basebackup.log" >&2; die "the server can't be copied"; }
+  echo "port = $POSTGRES_PORT" >>"$data/postgresql.conf"
+  start
+}
+
+promote() { as_postgres "$bin/pg_ctl" -w -D "$data" promote >/dev/null; }
+
+crash() { as_postgres "$bin/pg_ctl" -m immediate -w -D "$data" stop >/dev/null; }
+
 running() { as_postgres "$bin/pg_ctl" -D "$data" status >/dev/null 2>&1; }
 
 start() {
@@ -66,7 +83,8 @@ stop() {
 }
 
 case ${1:-} in
-  start | stop) "$1" ;;
+  start | stop | promote | crash) "$1" ;;
+  follow) follow "${2:?the URL of the server to follow}" ;;
   url) echo "postgresql://postgres:$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT/postgres" ;;
-  *) sed -n '2,8p' "$0"; exit 2 ;;
+  *) sed -n '2,11p' "$0"; exit 2 ;;
 esac

@@ -7,6 +7,7 @@ mod changes;
 mod coming_and_going;
 mod commands;
 mod evolution;
+mod failover;
 mod halt;
 mod idempotency;
 mod kill;
