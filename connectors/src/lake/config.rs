@@ -34,7 +34,7 @@ pub struct Config {
     pub resilience: Resilience,
 }
 
-/// A store has no sessions. The last parts of a large file take their time.
+/// Each request to a store is guarded by itself. What makes one file of all parts of a large one takes its time.
 static LAKE: System = System {
     name: "the lake",
     kind: "lake",
@@ -89,7 +89,11 @@ impl Config {
             let message = "an HTTP server can't put a file only where there is none, which is what makes a lake exactly once: use the store's own URL (s3, az, abfss, gs)";
             return Err(Fault::operator(Code::ProjectFlow, message));
         }
-        crate::objects::open(&url, self.store.as_ref()).map(drop)
+        if self.store.as_ref().is_some_and(|store| *store.resilience() != Resilience::default()) {
+            let message = "a lake is reached with the patience of its connection: move `resilience` out of `store`, beside `url`";
+            return Err(Fault::operator(Code::ProjectFlow, message));
+        }
+        crate::objects::open_by(self.link().clone(), &url, self.store.as_ref()).map(drop)
     }
 }
 
@@ -113,5 +117,13 @@ mod tests {
         let fault = checked(json!({ "url": "https://files.example/lake" })).expect_err("is refused");
         assert!(fault.message().contains("exactly once"), "{fault}");
         assert!(checked(json!({ "url": "lake", "store": { "s3": {} } })).is_err());
+    }
+
+    #[test]
+    fn patience_is_that_of_the_connection() {
+        let patience = json!({ "retry": { "attempts": 2 } });
+        assert!(checked(json!({ "url": "s3://bucket/lake", "resilience": patience })).is_ok());
+        let fault = checked(json!({ "url": "s3://bucket/lake", "store": { "s3": { "resilience": patience } } })).expect_err("is another");
+        assert!(fault.message().contains("beside `url`"), "{fault}");
     }
 }

@@ -15,7 +15,11 @@ pub(super) fn fault(doing: &str, error: &Error) -> Fault {
         Code::StoreRefused | Code::FileUnreadable => Code::TargetDenied,
         _ => Code::TargetOther,
     };
-    Fault::new(code, met.retry(), met.message().to_owned()).because(objects::told(error))
+    let fault = Fault::new(code, met.retry(), met.message().to_owned()).because(objects::told(error));
+    match met.wait() {
+        Some(wait) => fault.not_before(wait),
+        None => fault,
+    }
 }
 
 /// The same of an error of this machine's file system.

@@ -25,9 +25,15 @@ pub(super) struct Place {
     folder: Path,
     /// For people: `s3://bucket/lake/orders`.
     name: String,
+    /// The lake's folder on this machine, where it is one: there, what is done is made durable. An object store sees to its link by itself.
+    machine: Option<Machine>,
+}
+
+/// A folder of this machine, and the way to it.
+#[derive(Debug, Clone)]
+struct Machine {
+    folder: PathBuf,
     link: Link,
-    /// The lake's folder on this machine, where it is one: there, what is done is made durable.
-    machine: Option<PathBuf>,
 }
 
 impl Place {
@@ -52,13 +58,12 @@ impl Place {
         if let Some(folder) = config.url.path() {
             let store =
                 LocalFileSystem::new_with_prefix(folder).map_err(|error| fault(&format!("opening {}", folder.display()), &error))?;
-            let (store, link) = (Arc::new(store), config.link().clone());
-            return Ok(Self { store, folder: Path::from(table), name, link, machine: Some(folder.to_owned()) });
+            let machine = Machine { folder: folder.to_owned(), link: config.link().clone() };
+            return Ok(Self { store: Arc::new(store), folder: Path::from(table), name, machine: Some(machine) });
         }
         let url = StoreUrl::parse(config.url.as_str())?;
-        let store = objects::open(&url, config.store.as_ref())?;
-        let (folder, link) = (Path::from(format!("{}/{table}", url.key)), config.link().clone());
-        Ok(Self { store, folder, name, link, machine: None })
+        let store = objects::open_by(config.link().clone(), &url, config.store.as_ref())?;
+        Ok(Self { store, folder: Path::from(format!("{}/{table}", url.key)), name, machine: None })
     }
 
     /// The place for people, without credentials.
@@ -68,7 +73,18 @@ impl Place {
 
     /// Makes a request that may be made twice.
     async fn ask<T, W: Future<Output = Result<T>>>(&self, request: impl Fn() -> W) -> Result<T> {
-        self.link.ask(&[()], |()| request()).await
+        match &self.machine {
+            Some(machine) => machine.link.ask(&[()], |()| request()).await,
+            None => request().await,
+        }
+    }
+
+    /// Makes one that is made once.
+    async fn step<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        match &self.machine {
+            Some(machine) => machine.link.step(request).await,
+            None => request.await,
+        }
     }
 
     /// Where a file is; its path is as the store has it, with percent signs for what no name has as it is.
@@ -102,7 +118,7 @@ impl Place {
 
     async fn put_new_once(&self, file: &str, content: Bytes) -> Result<bool> {
         if let Some(machine) = &self.machine {
-            let target = machine.join(self.path(file).as_ref());
+            let target = machine.folder.join(self.path(file).as_ref());
             let put = blocking(move || durable::put_new(&target, &content)).await?;
             return put.map_err(|error| local(&format!("writing {}/{file}", self.name), error));
         }
@@ -169,7 +185,7 @@ impl Place {
     /// Makes what was written to this machine durable; an object is when it is there.
     async fn settle(&self, file: &str) -> Result<()> {
         let Some(machine) = &self.machine else { return Ok(()) };
-        let (lake, target) = (machine.clone(), machine.join(self.path(file).as_ref()));
+        let (lake, target) = (machine.folder.clone(), machine.folder.join(self.path(file).as_ref()));
         let synced = blocking(move || durable::sync(&target, &lake)).await?;
         synced.map_err(|error| local(&format!("writing {}/{file}", self.name), error))
     }
@@ -187,7 +203,7 @@ impl Upload {
     pub(super) async fn put(&mut self, part: Vec<u8>) -> Result<()> {
         let Self { place, file, writer } = self;
         let put = async { writer.put(Bytes::from(part)).await.map_err(|error| place.failed("writing", file, &error)) };
-        place.link.step(put).await
+        place.step(put).await
     }
 
     /// The file is there, durably, when this returns; its path is below the table's folder.
@@ -197,7 +213,7 @@ impl Upload {
             let source = error.downcast::<Error>().unwrap_or_else(|error| Error::Generic { store: "lake", source: error.into() });
             place.failed("writing", &file, &source)
         };
-        place.link.step(async { writer.shutdown().await.map_err(failed) }).await?;
+        place.step(async { writer.shutdown().await.map_err(failed) }).await?;
         place.settle(&file).await?;
         Ok(file)
     }

@@ -9,5 +9,5 @@ mod url;
 pub use config::{AzureBlob, Gcs, HttpServer, ObjectStoreConfig, S3};
 pub(crate) use fault::{fault, told};
 pub(crate) use guarded::link;
-pub(crate) use open::open;
+pub(crate) use open::{open, open_by};
 pub(crate) use url::{Scheme, StoreUrl};

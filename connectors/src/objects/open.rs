@@ -24,7 +24,11 @@ const RETRYING: Duration = Duration::from_secs(10);
 
 /// The store that the URL is of, reached as `store` says, or as the environment does, by way of its link.
 pub(crate) fn open(url: &StoreUrl, config: Option<&ObjectStoreConfig>) -> Result<Arc<dyn ObjectStore>> {
-    let link = link(url, config);
+    open_by(link(url, config), url, config)
+}
+
+/// The same by way of another link, which alone guards each request.
+pub(crate) fn open_by(link: Link, url: &StoreUrl, config: Option<&ObjectStoreConfig>) -> Result<Arc<dyn ObjectStore>> {
     match (url.scheme, config) {
         (Scheme::S3, None) => s3(url, &S3::default(), link),
         (Scheme::S3, Some(ObjectStoreConfig::S3(config))) => s3(url, config, link),

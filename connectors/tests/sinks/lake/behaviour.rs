@@ -1,12 +1,16 @@
 //! What only a lake must do.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use millrace_connectors::{PartitionBy, Partitioning, TableConfig};
 use millrace_model::{Batch, Code, Commit, Offsets, Origin, Retry, Schema};
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use super::Lake;
 use crate::rows::{append, at, batch, notes, partition, records, schema, upsert};
@@ -226,4 +230,32 @@ async fn readers_and_writers_go_by_the_checkpoint_of_a_hundred_versions() {
     }
     assert_eq!(warehouse.notes().await.len(), 101, "as an independent reader sees it");
     warehouse.claimed(&append(), Some(101)).await;
+}
+
+/// A store that ends every connection, and how many there have been.
+async fn dead_store() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
+    let (address, asked) = (listener.local_addr().expect("has an address"), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn a_request_is_repeated_by_the_stores_client_and_counted_once() {
+    let (address, asked) = dead_store().await;
+    let store = json!({ "s3": { "endpoint": format!("http://{address}"), "access_key_id": "test", "secret_access_key": "hunter2" } });
+    let patience = json!({ "retry": { "attempts": 3, "initial": "1ms", "max": "5ms" }, "breaker": { "failures": 2, "open_for": "1m" } });
+    let lake = Lake::s3("guarded").await.with(&json!({ "store": store, "resilience": patience }));
+    let fault = lake.probe().await.expect_err("is away");
+    assert_eq!((fault.code(), fault.retry()), (Code::TargetUnavailable, Retry::BackOff), "{fault}");
+    assert_eq!((asked.load(Ordering::Relaxed), lake.link().status().failures), (3, 1), "{:?}", lake.link().status());
+    lake.probe().await.expect_err("is away still");
+    let fault = lake.probe().await.expect_err("is left alone");
+    assert!(fault.wait().is_some_and(|wait| wait > Duration::from_secs(30)), "{fault}");
+    assert_eq!((asked.load(Ordering::Relaxed), lake.link().status().breaker), (6, "open"));
 }
