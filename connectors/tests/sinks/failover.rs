@@ -116,12 +116,12 @@ async fn goes_on_by_the_other_host_when_one_dies(database: &TwoHosts) {
 }
 
 async fn is_given_up_when_no_answer_comes(database: &TwoHosts) {
-    let connection = database.connection(&json!({ "timeouts": { "request": "1s" } }));
+    let connection = database.connection(&json!({ "timeouts": { "request": "4s" } }));
     let mut sink = database.open(&connection).await.expect("opens");
     sink.claim(&[partition()]).await.expect("claims");
     database.hosts[0].is(Network::Silent);
     let fault = load(&mut *sink, 0).await.expect_err("no answer comes");
-    assert!(is_passing(&fault) && fault.message().contains("did not answer within 1s"), "{fault}");
+    assert!(is_passing(&fault) && fault.message().contains("did not answer within 4s"), "{fault}");
     database.hosts[0].is(Network::Down);
     assert_eq!(sink.claim(&[partition()]).await.expect("claims by the second host"), Offsets::new());
     load(&mut *sink, 0).await.expect("loads");
