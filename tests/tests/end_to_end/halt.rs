@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use millrace_devkit::proxy::{Network, Proxy};
 use millrace_tests::orders::{SCHEMA, order, register};
 use millrace_tests::postgres::Warehouse;
 use millrace_tests::{Project, Servers, Service, kafka, until};
@@ -106,6 +107,13 @@ async fn halts_at(service: &mut Service, pipeline: &str, code: &str) {
     assert!(service.runs(), "one pipeline's record never ends the process");
 }
 
+async fn is_not_ready_before_its_pipelines_run(service: &Service) {
+    let (status, said) = until("health is served", PATIENCE, async || service.readiness().await).await;
+    assert_eq!((status, &said["ready"]), (503, &false.into()), "{said}");
+    let pipelines = said["pipelines"].as_object().expect("an object");
+    assert!(pipelines.values().all(|pipeline| pipeline["state"] == "starting"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_stands_at_its_bad_line_until_it_may_pass_and_other_files_go_on() {
     let shop = Shop::new().await;
@@ -144,12 +152,19 @@ async fn a_transform_stands_at_a_rejected_record_until_it_may_pass_and_others_go
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loader_stands_at_a_rejected_record_until_it_may_pass_and_others_go_on() {
-    let shop = Shop::new().await;
+    let mut shop = Shop::new().await;
+    let kafka = Proxy::to(&shop.servers.kafka).await.expect("listens");
+    shop.project = shop.project.with("KAFKA_BROKERS", kafka.address().to_string());
     shop.write_orders(|_| b"no avro".to_vec()).await;
+    kafka.is(Network::Silent);
     let mut loader = Service::start(&shop.project, "loader");
+    is_not_ready_before_its_pipelines_run(&loader).await;
+    kafka.is(Network::Good);
     halts_at(&mut loader, "loader/strict_rows", "MR0310").await;
     shop.rows("lenient", 2).await;
     shop.nothing_passed("strict_rows").await;
+    let (status, said) = loader.readiness().await.expect("health is served");
+    assert_eq!((status, &said["pipelines"]["loader/lenient_rows"]["state"]), (503, &"running".into()), "it stays red: {said}");
     assert!(shop.warehouse.count("strict").await <= 1, "a row behind the bad record has passed");
 
     assert!(loader.terminate().await.success(), "it ends well while a pipeline is halted");
