@@ -28,7 +28,7 @@ pub(crate) async fn execute(args: &Dev, logs: &Logs) -> anyhow::Result<ExitCode>
     let mut built_in = BuiltIn { variables: servers.variables(), ..BuiltIn::default() };
     let loaded = open(args, &state, &mut built_in)?;
     let (shutdown, health) = (Shutdown::on_signals()?, Health::new());
-    let admin = health.serve(loaded.project.service.admin, Shutdown::new()).await?;
+    let admin = health.serve(loaded.project.service.admin(), Shutdown::new()).await?;
     let running = start(&loaded, &health, &shutdown).await?;
     health.started();
     built_in.variables.extend(running.gateway().map(|address| ("MILLRACE_HTTP".to_owned(), address.to_string())));

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{bail, ensure};
-use millrace_runtime::service::{Health, Shutdown};
+use millrace_model::Result;
+use millrace_runtime::project::ServiceConfig;
+use millrace_runtime::service::{Admin, Health, Shutdown};
 use millrace_runtime::telemetry;
 
 use crate::args::{Logs, Run, Service};
@@ -22,7 +24,7 @@ pub(crate) async fn execute(args: &Run, logs: &Logs) -> anyhow::Result<ExitCode>
     let telemetry = telemetry::init(logs.log_format.into(), logs.log.as_deref(), services::name(args.service))?;
     let shutdown = Shutdown::on_signals()?;
     let health = Health::new();
-    let admin = health.serve(loaded.project.service.admin, Shutdown::new()).await?;
+    let admin = health.serve(loaded.project.service.admin(), Shutdown::new()).await?;
     tracing::info!(address = %admin.address(), "health and metrics");
     let context = Context::new(&loaded, &args.instance, &health, &shutdown)?;
     let running = services::start(&context, args.service, &args.pipelines).await?;
@@ -39,7 +41,7 @@ async fn once(args: &Run, logs: &Logs) -> anyhow::Result<ExitCode> {
     // Log lines would break the bar: without a wish of one's own only trouble is shown.
     let telemetry = telemetry::init(logs.log_format.into(), logs.log.as_deref().or(Some("warn")), services::name(args.service))?;
     let (shutdown, health) = (Shutdown::on_signals()?, Health::new());
-    let admin = health.serve(loaded.project.service.admin, Shutdown::new()).await?;
+    let admin = serve_beside_others(&health, &loaded.project.service).await?;
     tracing::info!(address = %admin.address(), "health and metrics");
     let context = Context::new(&loaded, &args.instance, &health, &shutdown)?.bounded();
     let (running, progress) = services::pull(&context, &pulled(&loaded, &args.pipelines)?).await?;
@@ -49,6 +51,14 @@ async fn once(args: &Run, logs: &Logs) -> anyhow::Result<ExitCode> {
     println!("{}", watch.summary());
     telemetry.shutdown().await;
     Ok(if watch.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs that end by themselves may stand beside each other, and beside a service: where nobody has chosen an address, a taken one is no trouble.
+async fn serve_beside_others(health: &Health, service: &ServiceConfig) -> Result<Admin> {
+    match service.admin {
+        Some(chosen) => health.serve(chosen, Shutdown::new()).await,
+        None => health.serve_where_free(service.admin(), Shutdown::new()).await,
+    }
 }
 
 /// The pipelines that pull: those named, or all.

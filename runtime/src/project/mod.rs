@@ -131,8 +131,9 @@ where
 }
 
 fn check_listeners(service: &ServiceConfig, document: &Document, findings: &mut Findings) {
-    if service.http == service.admin && service.admin.port() != 0 {
-        let message = format!("the push gateway listens on {} too", service.admin);
+    let admin = service.admin();
+    if service.http == admin && admin.port() != 0 {
+        let message = format!("the push gateway listens on {admin} too");
         let finding = Finding::error(Code::ProjectSyntax, message).kind(Kind::Settings).help("give each a port of its own".to_owned());
         findings.push(finding.at(document.locate(["service", "admin"])));
     }

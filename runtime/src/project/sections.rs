@@ -1,7 +1,7 @@
 //! The sections of the project file that all services share.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -198,18 +198,24 @@ pub struct ServiceConfig {
     /// with an `Idempotency-Key`. An existing topic is left as it is.
     #[schemars(range(min = 1))]
     pub idempotency_partitions: i32,
-    /// The address of health and metrics, as `ip:port`; port 0 picks a free one. Without it the variable `MILLRACE_ADMIN`.
-    pub admin: SocketAddr,
+    /// The address of health and metrics, as `ip:port`; port 0 picks a free one. Without it the variable `MILLRACE_ADMIN`, and without either
+    /// `127.0.0.1:9600`, where a run that ends by itself takes a free port when that one is taken.
+    pub admin: Option<SocketAddr>,
+}
+
+impl ServiceConfig {
+    /// The address of health and metrics where none is chosen.
+    pub const USUAL_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9600);
+
+    /// The address of health and metrics.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.unwrap_or(Self::USUAL_ADMIN)
+    }
 }
 
 impl Default for ServiceConfig {
     fn default() -> Self {
-        Self {
-            http: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            advertise: None,
-            idempotency_partitions: 12,
-            admin: SocketAddr::from(([127, 0, 0, 1], 9600)),
-        }
+        Self { http: SocketAddr::from(([127, 0, 0, 1], 8080)), advertise: None, idempotency_partitions: 12, admin: None }
     }
 }
 

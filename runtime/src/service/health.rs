@@ -1,6 +1,7 @@
 //! How the pipelines of this process are, for operators and orchestrators.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -115,12 +116,25 @@ impl Health {
     ///
     /// Fault: [`Code::Io`] when the address can't be listened on.
     pub async fn serve(&self, address: SocketAddr, shutdown: Shutdown) -> Result<Admin> {
-        let taken = |error| {
-            Fault::operator(Code::Io, format!("can't listen on {address} for health and metrics; choose another with MILLRACE_ADMIN"))
-                .because(error)
-        };
-        let listener = TcpListener::bind(address).await.map_err(taken)?;
-        let address = listener.local_addr().map_err(taken)?;
+        let listener = TcpListener::bind(address).await.map_err(|error| not_listening(address, error))?;
+        self.serve_on(listener, shutdown)
+    }
+
+    /// The same; where the port is taken, on a free one of the same address, which is told.
+    pub async fn serve_where_free(&self, usual: SocketAddr, shutdown: Shutdown) -> Result<Admin> {
+        match TcpListener::bind(usual).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                let admin = self.serve((usual.ip(), 0).into(), shutdown).await?;
+                warn!(%usual, address = %admin.address(), "the usual port is taken: health and metrics are on another");
+                Ok(admin)
+            }
+            bound => self.serve_on(bound.map_err(|error| not_listening(usual, error))?, shutdown),
+        }
+    }
+
+    fn serve_on(&self, listener: TcpListener, shutdown: Shutdown) -> Result<Admin> {
+        let unknown = |error| Fault::operator(Code::Io, "can't tell where health and metrics listen").because(error);
+        let address = listener.local_addr().map_err(unknown)?;
         let server = axum::serve(listener, self.router()).with_graceful_shutdown(async move { shutdown.requested().await });
         let task = tokio::spawn(async move {
             if let Err(error) = server.await {
@@ -283,6 +297,11 @@ impl PipelineHealth {
     }
 }
 
+fn not_listening(address: SocketAddr, error: std::io::Error) -> Fault {
+    Fault::operator(Code::Io, format!("can't listen on {address} for health and metrics; choose another with MILLRACE_ADMIN"))
+        .because(error)
+}
+
 /// Asks nobody: orchestrators ask it often.
 async fn ready(Shared(health): Shared<Health>) -> Response {
     let (ready, started) = (health.is_ready(), health.0.started.load(Ordering::Acquire));
@@ -318,6 +337,18 @@ mod tests {
     async fn readiness(admin: &Admin) -> (u16, Value) {
         let answer = reqwest::get(format!("http://{}/health/ready", admin.address())).await.expect("answers");
         (answer.status().as_u16(), answer.json().await.expect("is JSON"))
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_a_fault_or_another_one_is_taken() {
+        let health = Health::new();
+        let (first, _shutdown) = served(&health).await;
+        let taken = first.address();
+        let fault = health.serve(taken, Shutdown::new()).await.expect_err("was chosen");
+        assert!(fault.code() == Code::Io && fault.message().contains("MILLRACE_ADMIN"), "{fault}");
+        let second = health.serve_where_free(taken, Shutdown::new()).await.expect("finds another");
+        assert!(second.address().ip() == taken.ip() && second.address().port() != taken.port());
+        assert_eq!(readiness(&second).await.0, 503);
     }
 
     #[tokio::test]

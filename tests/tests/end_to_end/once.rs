@@ -1,11 +1,12 @@
 //! `millrace run ingest --once`: what is there is read to its end, by value, and the command ends.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use millrace_tests::command::{Answer, run, said};
-use millrace_tests::service::{binary, free_address};
+use millrace_tests::service::binary;
 use millrace_tests::{Project, Servers, kafka};
 use serde_json::{Value, json};
 
@@ -75,7 +76,7 @@ fn xml() -> String {
 }
 
 fn project(servers: &Servers) -> Project {
-    let project = Project::new(servers, PIPELINES).with("MILLRACE_ADMIN", free_address().to_string());
+    let project = Project::new(servers, PIPELINES);
     project.write("order.avsc", SCHEMA);
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/fixtures/formats");
     for file in OF_OTHERS {
@@ -109,6 +110,22 @@ async fn a_run_once_reads_every_format_value_for_value_and_a_second_one_reads_no
     assert!(second.code == Some(0) && second.out.contains("complete"), "{second:#?}");
     assert_eq!(kafka::length(&servers.kafka, &topic).await, length, "a second run writes nothing");
     assert_eq!(kafka::read(&servers.kafka, &project.topic("dead")).await.len(), 7, "nor another dead letter");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_once_needs_no_port_of_its_own_unless_one_is_chosen() {
+    let project = Project::new(&Servers::of_this_run(), PIPELINES);
+    project.write("order.avsc", SCHEMA);
+    project.write("in/orders.json", "[]");
+    // Where this fails another one has it.
+    let _usual = TcpListener::bind("127.0.0.1:9600");
+    let beside = once(&project);
+    assert!(beside.code == Some(0) && beside.err.contains("the usual port is taken"), "{beside:#?}");
+
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let project = project.with("MILLRACE_ADMIN", other.local_addr().expect("an address").to_string());
+    let refused = once(&project);
+    assert!(refused.code != Some(0) && refused.err.contains("choose another with MILLRACE_ADMIN"), "{refused:#?}");
 }
 
 fn values_are_those_of_the_files(tail: &str) {
