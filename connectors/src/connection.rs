@@ -73,9 +73,13 @@ impl Connection {
         }
     }
 
-    /// Whether it keeps parked keys beside its positions (`on_error: park_key`).
-    pub const fn parks(&self) -> bool {
-        matches!(self, Self::Postgres(_) | Self::Mysql(_) | Self::Sqlite(_))
+    /// Why it can't keep parked keys beside its positions (`on_error: park_key`); `None` where it can.
+    pub fn unparkable(&self) -> Option<&'static str> {
+        match self {
+            Self::Postgres(_) | Self::Mysql(_) | Self::Redshift(_) | Self::Sqlite(_) => None,
+            Self::Redis(config) => config.unparkable(),
+            Self::Lake(_) => Some(lake::UNPARKABLE),
+        }
     }
 
     /// Why the table can't have the partitions that it is to have, and what to do about it.

@@ -10,7 +10,7 @@ use millrace_model::{Offsets, ParkedHeads, Records, Rejected, Result, Sink, Topi
 use millrace_runtime::dead_letters::Marks;
 use millrace_runtime::kafka::{Cluster, Producer};
 use millrace_runtime::parking::Parking;
-use millrace_runtime::parking::keys::{Line, Lineup};
+use millrace_runtime::parking::keys::{Known, Line, Lineup};
 use millrace_runtime::parking::rebuild::Truth;
 use millrace_runtime::project::OnError;
 
@@ -65,7 +65,7 @@ impl Lot {
     /// Stages what of the records need not wait; `rejected` is what is known of them to be bad.
     pub(crate) async fn stage(&mut self, records: &Arc<Records>, read: Read, rejected: Vec<Rejected>, sink: &mut dyn Sink) -> Result<()> {
         self.note(rejected);
-        let line = self.lineup.line_up(self.parking.keys(), records, &self.rejected_of(records));
+        let line = self.lineup.line_up(self.parking.keys(), records, self.known(records, &read));
         let refused =
             if line.waiting.is_empty() { read.stage(sink).await? } else { read.without(|record| line.waits(record))?.stage(sink).await? };
         self.note(refused.into_iter().map(|refused| Rejected::new(records, millrace_model::Stage::Write, refused)).collect());
@@ -79,8 +79,8 @@ impl Lot {
         let mut lineup = Lineup::default();
         let mut is_out_of_line = false;
         for number in 0..self.batches.len() {
-            let records = Arc::clone(&self.batches[number].records);
-            let line = lineup.line_up(self.parking.keys(), &records, &self.rejected_of(&records));
+            let Staged { records, read, .. } = &self.batches[number];
+            let line = lineup.line_up(self.parking.keys(), records, self.known(records, read));
             is_out_of_line |= line.waiting != self.batches[number].line.waiting;
             self.batches[number].line = line;
         }
@@ -118,6 +118,10 @@ impl Lot {
             let record = rejected.record();
             self.rejected.entry((record.partition, record.offset)).or_insert(rejected);
         }
+    }
+
+    fn known(&self, records: &Records, read: &Read) -> Known {
+        Known { rejected: self.rejected_of(records), clears: read.clears() }
     }
 
     /// The indices of those of the records that are rejected.

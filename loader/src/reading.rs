@@ -110,9 +110,17 @@ impl Read {
         rows.filter(|&&record| !is_out(record)).count()
     }
 
+    /// The records that delete all rows, in their order.
+    pub(crate) fn clears(&self) -> Vec<u32> {
+        let clears = self.parts.iter().filter(|part| part.action == Action::Clear);
+        clears.flat_map(|part| part.batch.origin().rows()).copied().collect()
+    }
+
     /// The same of the records alone that `is_out` does not say true of.
     pub(crate) fn without(&self, is_out: impl Fn(u32) -> bool) -> Result<Self> {
-        let parts = self.parts.iter().map(|part| part.without(&is_out)).collect::<Result<_>>()?;
+        let mut parts: Vec<Part> = self.parts.iter().map(|part| part.without(&is_out)).collect::<Result<_>>()?;
+        // A deletion of all rows that nobody asks for any more would still be one.
+        parts.retain(|part| !part.batch.is_empty());
         Ok(Self { parts, bounds: self.bounds.clone(), undecoded: self.undecoded.clone(), unfit: self.unfit.clone() })
     }
 
@@ -142,5 +150,26 @@ impl Read {
             sink.bound(bound.clone()).await?;
         }
         Ok(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mirror;
+    use millrace_model::{Origin, Record, RecordsBuilder};
+
+    #[test]
+    fn a_deletion_of_all_rows_that_is_left_out_deletes_none() {
+        let mut records = RecordsBuilder::new("t".into(), 3);
+        for offset in 0..3 {
+            records.push(&Record { topic: "t", partition: 0, offset, timestamp: 0, key: None, value: None, headers: &[] });
+        }
+        let records = Arc::new(records.finish());
+        let clear = |rows| Part::new(Action::Clear, mirror::bare(Origin::of(Arc::clone(&records), rows)).expect("a batch"));
+        let read = Read { parts: vec![clear(vec![0]), clear(vec![1, 2])], bounds: Vec::new(), undecoded: Vec::new(), unfit: Vec::new() };
+        assert_eq!(read.clears(), [0, 1, 2]);
+        let left = read.without(|record| record < 2).expect("leaves out");
+        assert_eq!((left.parts.len(), left.clears()), (1, vec![2]));
     }
 }

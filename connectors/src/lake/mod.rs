@@ -38,6 +38,11 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     columns_of_loading: 0,
 };
 
+/// Why it keeps no parked keys. A name of `txn` could be one; but no writer of a Delta log may take one out again that others have
+/// put into a checkpoint, and each reader reads them all.
+pub(crate) const UNPARKABLE: &str =
+    "a Delta log keeps one number for each application, for ever: each key that was ever parked would stay in it";
+
 impl Config {
     /// The columns that the table gets, or what makes it impossible, told without I/O.
     pub fn check(&self, table: &TableConfig, schema: &Schema) -> Result<Vec<Column>> {

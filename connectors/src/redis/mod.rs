@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `<table>:<keys>`, or as `redis.key` says | hash or string | a row |
 //! | `millrace:position:<project>.<pipeline>:<topic>:<partition>` | string | the next offset |
+//! | `millrace:parked:<project>.<pipeline>:<topic>:<partition>` | hash | with `on_error: park_key`: for the SHA-256 of each parked key the offset that it waits for |
 //! | `millrace:rows:<project>.<pipeline>` | set | the keys of all rows, in `mode: mirror` only: what a truncation deletes |
 //!
 //! A round is one `MULTI`/`EXEC` with the positions that it reaches, under `WATCH` of the positions as they were: the compared position is the
@@ -20,6 +21,7 @@ mod fault;
 mod found;
 mod json;
 mod key;
+mod parked;
 mod positions;
 mod rows;
 mod server;
@@ -79,6 +81,13 @@ impl Config {
         let what = "a Redis server that crashes may go back by seconds, rows and positions together, and loads them again from the topic";
         (!self.durable)
             .then_some((what, "keep the topic's records for longer than that; or set `appendfsync always` there and `durable: true` here"))
+    }
+
+    /// Why it can't keep parked keys: those that wait are in Kafka, which does not go back with the server.
+    pub(crate) fn unparkable(&self) -> Option<&'static str> {
+        let why = "a Redis server that is not `durable` may go back when it crashes, to keys whose records do not wait any more: \
+                   set `appendfsync always` there and `durable: true` in its connection";
+        (!self.durable).then_some(why)
     }
 
     /// That tables are neither made nor dropped.

@@ -3,7 +3,7 @@
 //! `WATCH` belongs to a connection. This one is never shared, and never made anew in the middle of a round: a watch that is lost would let
 //! a transaction through that nothing guards.
 
-use millrace_model::{Code, Commit, Fault, Offsets, Result, TopicPartition};
+use millrace_model::{Code, Commit, Fault, Offsets, ParkedChanges, ParkedHeads, Result, TopicPartition};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Pipeline, Value, cmd, pipe};
 
@@ -12,10 +12,10 @@ use super::config::{Config, Form};
 use super::connect::connect;
 use super::fault::fault;
 use super::found::{Facts, Fields, Found, comes, refusals};
-use super::positions;
 use super::rows::Writer;
 use super::staged::Staged;
 use super::target::Target;
+use super::{parked, positions};
 use crate::table_config::Mode;
 
 /// How many keys one command names.
@@ -35,6 +35,8 @@ pub(super) struct Settled {
     facts: Facts,
     /// Why changes can't be done, in their order.
     refusals: Vec<Option<String>>,
+    /// What changes of parked keys.
+    pub(super) parked: ParkedChanges,
 }
 
 impl Settled {
@@ -62,12 +64,18 @@ impl Session {
         self.positions(commands, pipeline, partitions.iter()).await
     }
 
+    /// The parked keys of partitions.
+    pub(super) async fn parked(&mut self, pipeline: &str, partitions: &[TopicPartition]) -> Result<ParkedHeads> {
+        let found = self.run(&parked::ask(pipeline, partitions), "reading parked keys").await?;
+        parked::read(partitions, found)
+    }
+
     /// Looks at the keys of a round, and keeps an eye on those that it depends on until it is committed.
     pub(super) async fn settle(&mut self, target: &Target, steps: &[Staged]) -> Result<Settled> {
         let changes = fold(steps, target.table.mode == Mode::InsertIgnore);
         let facts = self.look(target, steps, &changes).await?;
         let refusals = refusals(&facts, target);
-        Ok(Settled { changes, facts, refusals })
+        Ok(Settled { changes, facts, refusals, parked: ParkedChanges::new() })
     }
 
     /// Does the round and moves its positions, or nothing when another writer has moved them.
@@ -216,7 +224,7 @@ impl Session {
 
 /// The commands of a round: its rows, and the positions that it reaches.
 fn transaction(target: &Target, steps: &[Staged], settled: &Settled, to: &Offsets) -> Result<Pipeline> {
-    let Settled { changes, facts, refusals } = settled;
+    let Settled { changes, facts, refusals, parked } = settled;
     let mut commands = Pipeline::with_capacity(changes.of_keys.len() * 2 + to.len());
     commands.atomic();
     let mut index = Index::default();
@@ -240,6 +248,7 @@ fn transaction(target: &Target, steps: &[Staged], settled: &Settled, to: &Offset
     if let Some(name) = target.index() {
         index.write(&name, &mut commands);
     }
+    parked::change(&target.table.pipeline, parked, &mut commands);
     for (partition, offset) in to {
         commands.cmd("SET").arg(positions::key(&target.table.pipeline, partition)).arg(*offset);
     }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, Origin, Rejected, Rejection, Result, Schema, Sink, TopicPartition};
+use millrace_model::{
+    Batch, Code, Commit, Fault, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Sink, TopicPartition,
+};
 
 use super::config::Config;
 use super::session::{Session, Settled};
@@ -103,6 +105,21 @@ impl Sink for RedisSink {
             return Err(unfit(format!("the key column {key:?} has become one of another type: rows would get other keys than they have")));
         }
         self.reshaped = Some(reshaped);
+        Ok(())
+    }
+
+    async fn parked(&mut self, partitions: &[TopicPartition]) -> Result<ParkedHeads> {
+        let mut session = self.take()?;
+        let heads = self.config.link().step(session.parked(&self.target.table.pipeline, partitions)).await?;
+        self.session = Some(session);
+        Ok(heads)
+    }
+
+    async fn park(&mut self, changes: &ParkedChanges) -> Result<()> {
+        if self.settled.is_none() && !self.steps.is_empty() {
+            return Err(unsettled());
+        }
+        self.settled.get_or_insert_default().parked.extend(changes.clone());
         Ok(())
     }
 

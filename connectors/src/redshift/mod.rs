@@ -11,6 +11,7 @@ mod connect;
 mod fault;
 mod look;
 mod merge;
+mod parked;
 mod positions;
 mod rows;
 mod session;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::datatypes::FieldRef;
 use arrow::error::ArrowError;
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejection, Result, TopicPartition};
+use millrace_model::{Batch, Code, Commit, Fault, Offsets, ParkedChanges, ParkedHeads, Rejection, Result, TopicPartition};
 use millrace_runtime::resilience::Link;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -16,8 +16,8 @@ use super::connect::connect;
 use super::fault::{fault, refusal};
 use super::merge::{self, Merge};
 use super::positions::{self, Positions};
-use super::rows;
 use super::target::{Loaded, compare};
+use super::{parked, rows};
 use crate::postgres::{Change, Staged, within};
 use crate::table::{Attempt, Outcome, Refused, Target, check_columns, land};
 
@@ -61,6 +61,17 @@ impl Session {
             self.open = false;
         }
         self.positions.claim(&mut self.connection, partitions).await
+    }
+
+    /// The parked keys of partitions.
+    pub(super) async fn parked(&mut self, partitions: &[TopicPartition]) -> Result<ParkedHeads> {
+        parked::read(&mut self.connection, &self.target.table.pipeline, partitions).await
+    }
+
+    /// Changes parked keys, in the round's transaction.
+    pub(super) async fn park(&mut self, changes: &ParkedChanges) -> Result<()> {
+        self.begin().await?;
+        parked::change(&mut self.connection, &self.target.table.pipeline, changes).await
     }
 
     /// Sorts out the rows that can be seen not to fit.

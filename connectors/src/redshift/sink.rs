@@ -1,7 +1,7 @@
 //! The sink.
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Sink, TopicPartition};
+use millrace_model::{Batch, Code, Commit, Fault, Offsets, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Sink, TopicPartition};
 
 use super::config::Config;
 use super::session::Session;
@@ -65,6 +65,23 @@ impl Sink for RedshiftSink {
             return Ok(no_deletions(self.target.table.mode, keys));
         }
         self.stage(keys, Change::Deletions)
+    }
+
+    async fn parked(&mut self, partitions: &[TopicPartition]) -> Result<ParkedHeads> {
+        let mut session = self.take()?;
+        let heads = self.config.link().step(session.parked(partitions)).await?;
+        self.session = Some(session);
+        Ok(heads)
+    }
+
+    async fn park(&mut self, changes: &ParkedChanges) -> Result<()> {
+        if !self.staged.is_empty() {
+            return Err(unsettled());
+        }
+        let mut session = self.take()?;
+        self.config.link().step(session.park(changes)).await?;
+        self.session = Some(session);
+        Ok(())
     }
 
     async fn settle(&mut self) -> Result<Vec<Rejected>> {

@@ -74,6 +74,16 @@ macro_rules! grows_in_transactions {
     };
 }
 
+/// What holds for a store that keeps parked keys, and mirrors.
+macro_rules! parks_keys {
+    ($new:expr) => {
+        run! { $new;
+            parked_keys_change_with_the_positions_or_not_at_all
+            a_truncation_and_what_waits_behind_it_are_one_transaction
+        }
+    };
+}
+
 /// What holds for every table of SQL besides: it has constraints, a catalogue, and loads that replace it.
 macro_rules! every_table {
     ($new:expr) => {
@@ -102,30 +112,35 @@ macro_rules! every_table {
 
 mod sqlite_conforms {
     every_table! { crate::warehouse::Sqlite::of }
+    parks_keys! { crate::warehouse::Sqlite::of }
     run! { crate::warehouse::Sqlite::of;
-        parked_keys_change_with_the_positions_or_not_at_all
+        a_round_is_staged_again_without_what_waits_for_a_refused_row
     }
 }
 
 mod mysql_conforms {
     every_table! { crate::mysql::Mysql::new }
+    parks_keys! { crate::mysql::Mysql::new }
     run! { crate::mysql::Mysql::new;
-        parked_keys_change_with_the_positions_or_not_at_all
+        a_round_is_staged_again_without_what_waits_for_a_refused_row
     }
 }
 
 mod redis_hashes_conform {
     every_target! { crate::redis::Redis::hashes }
+    parks_keys! { crate::redis::Redis::hashes }
 }
 
 mod redis_json_conforms {
     every_target! { crate::redis::Redis::json }
+    parks_keys! { crate::redis::Redis::json }
 }
 
 mod postgres_conforms {
     every_table! { crate::warehouse::Postgres::new }
+    parks_keys! { crate::warehouse::Postgres::new }
     run! { crate::warehouse::Postgres::new;
-        parked_keys_change_with_the_positions_or_not_at_all
+        a_round_is_staged_again_without_what_waits_for_a_refused_row
     }
 }
 
@@ -172,5 +187,6 @@ mod redshift_conforms {
         names_are_taken_as_they_are_written
         the_first_row_of_a_key_stays_where_later_ones_are_ignored
         a_writer_that_stands_still_keeps_no_successor_from_any_mode
+        parked_keys_change_with_the_positions_or_not_at_all
     }
 }

@@ -95,13 +95,11 @@ impl Pipeline {
     }
 
     /// Why keys can't be parked that are to be.
-    fn unparkable(&self, connection: &Connection) -> Option<String> {
+    fn unparkable(&self, connection: &Connection) -> Option<&'static str> {
         match self.mode {
             _ if self.on_error != OnError::ParkKey => None,
-            _ if !connection.parks() => Some(format!("{} keeps no parked keys beside its positions", connection.capabilities().name)),
-            Mode::Mirror => Some("a truncation is of all keys, and can't wait for one".to_owned()),
-            Mode::Replace => Some("a load that ends takes the place of the table, and can't wait for a key".to_owned()),
-            Mode::Append | Mode::Upsert | Mode::InsertIgnore => None,
+            Mode::Replace => Some("a whole load takes the place of the table when it ends, and a record that waits would come after that"),
+            Mode::Append | Mode::Upsert | Mode::InsertIgnore | Mode::Mirror => connection.unparkable(),
         }
     }
 

@@ -19,6 +19,7 @@ pub fn behind(entries: &BTreeMap<Parked, Entry>) -> BTreeMap<Parked, u64> {
                 let count = heads.get(&key).and_then(|head| behind.get_mut(*head));
                 count.into_iter().for_each(|count| *count += 1);
             }
+            Kept::Clear(_) => {}
         }
     }
     behind

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use millrace_model::{Code, Fault, Offsets, ParkedChanges, Records, Result};
 
-use super::keys::{Head, Key, Line, ParkedKeys, Waiting};
+use super::keys::{Clear, Head, Key, Line, ParkedKeys, Waiting};
 use super::rebuild::{Entries, Truth, digest, rebuild};
 
 /// The parked keys of one input topic, as one instance keeps them.
@@ -84,6 +84,11 @@ impl Books {
             if !self.keys.wait(&key, record.offset, Waiting::of(&record)) {
                 return Err(Fault::fatal(Code::Internal, "a record waits for a key that is not parked"));
             }
+        }
+        for &row in &line.clears {
+            let record = records.record(row as usize);
+            let clear = Clear { offset: record.offset, timestamp: record.timestamp };
+            self.leaving.extend(self.keys.clear(record.partition, clear));
         }
         Ok(())
     }

@@ -19,6 +19,8 @@ pub enum Kept {
     Waiting(Waiting),
     /// One that waits and was too large to be copied: it is where it was read.
     Omitted,
+    /// One that deleted everything behind rejected ones of other keys: only its timestamp, in milliseconds since the epoch.
+    Clear(i64),
 }
 
 /// A parked record, read back.
@@ -72,6 +74,11 @@ pub fn omitted_headers(parked: &Parked, key: &[u8]) -> Vec<Header> {
     headers(parked, key, Vec::new(), "omitted", ("null", false.to_string()))
 }
 
+/// The headers of one that deleted everything; it has no value.
+pub fn clear_headers(parked: &Parked, key: &[u8]) -> Vec<Header> {
+    headers(parked, key, Vec::new(), "clear", ("null", false.to_string()))
+}
+
 fn headers(parked: &Parked, key: &[u8], mut headers: Vec<Header>, kind: &str, more: (&str, String)) -> Vec<Header> {
     let own = headers.len().to_string();
     let texts = [
@@ -96,6 +103,7 @@ impl Entry {
         let kept = match text(record.headers, "kind")? {
             "head" => Kept::Head(text(record.headers, "at").and_then(|at| at.parse().ok())),
             "omitted" => Kept::Omitted,
+            "clear" => Kept::Clear(record.timestamp),
             _ => {
                 let own: usize = text(record.headers, "headers")?.parse().ok()?;
                 let value = (text(record.headers, "null")? != "true").then(|| value.into());
@@ -150,6 +158,11 @@ mod tests {
         let entry = read_back(None, &head_headers(&parked(), b"k", Timestamp::UNIX_EPOCH));
         assert_eq!(entry, Entry { key: (*b"k").into(), kept: Kept::Head(Some(Timestamp::UNIX_EPOCH)) });
         assert_eq!(read_back(None, &omitted_headers(&parked(), b"k")).kept, Kept::Omitted);
+    }
+
+    #[test]
+    fn of_one_that_deleted_everything_the_time_is_kept() {
+        assert_eq!(read_back(None, &clear_headers(&parked(), b"")), Entry { key: Box::default(), kept: Kept::Clear(7) });
     }
 
     #[test]

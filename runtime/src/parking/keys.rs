@@ -1,6 +1,6 @@
 //! Which keys are parked, and what waits behind each: the state alone, without Kafka.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::BooleanArray;
@@ -57,10 +57,31 @@ impl Key {
     }
 }
 
+/// A record that deleted everything that was there: what came before it in its partition counts no more, and need not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Clear {
+    /// Its offset in its partition.
+    pub offset: i64,
+    /// Its timestamp in milliseconds since the epoch.
+    pub timestamp: i64,
+}
+
 #[derive(Debug)]
 struct Queue {
     head: Head,
+    /// The last clear behind the head.
+    clear: Option<Clear>,
     waiting: BTreeMap<i64, Waiting>,
+}
+
+impl Queue {
+    /// What stands in the line in the order of the partition: where everything was deleted meanwhile, the deletion of the key first, in
+    /// the place of the head. What settled that may have brought its row back.
+    fn line(self) -> impl Iterator<Item = (i64, Waiting)> {
+        let offset = self.head.offset;
+        let deletion = move |clear: Clear| (offset, Waiting { timestamp: clear.timestamp, value: None, headers: Box::default() });
+        self.clear.map(deletion).into_iter().chain(self.waiting)
+    }
 }
 
 /// The parked keys of the partitions that an instance holds.
@@ -114,7 +135,8 @@ impl ParkedKeys {
     pub fn park(&mut self, key: Key, head: Head) {
         self.records += 1;
         self.bytes += key.bytes.len();
-        self.partitions.entry(key.partition).or_default().insert(key.bytes, Queue { head, waiting: BTreeMap::new() });
+        let queue = Queue { head, clear: None, waiting: BTreeMap::new() };
+        self.partitions.entry(key.partition).or_default().insert(key.bytes, queue);
     }
 
     /// A later record of a parked key waits; whether the key is parked.
@@ -124,6 +146,41 @@ impl ParkedKeys {
         self.bytes += waiting.bytes();
         queue.waiting.insert(offset, waiting);
         true
+    }
+
+    /// Everything was deleted by a record of the partition. The keys that were parked by then stay parked, and what waited for them before it
+    /// waits no more. Returns the places of what is not kept any more.
+    pub fn clear(&mut self, partition: i32, clear: Clear) -> Vec<(i32, i64)> {
+        let before = self.clears(partition);
+        let mut gone = Vec::new();
+        let queues = self.partitions.get_mut(&partition).into_iter().flat_map(HashMap::values_mut);
+        for queue in queues.filter(|queue| queue.head.offset < clear.offset) {
+            let later = queue.waiting.split_off(&clear.offset);
+            let earlier = std::mem::replace(&mut queue.waiting, later);
+            self.records -= earlier.len();
+            self.bytes -= earlier.values().map(Waiting::bytes).sum::<usize>();
+            gone.extend(earlier.into_keys());
+            queue.clear = queue.clear.max(Some(clear));
+        }
+        let now = self.clears(partition);
+        gone.extend(before.difference(&now));
+        gone.into_iter().map(|offset| (partition, offset)).collect()
+    }
+
+    /// What deleted everything behind the head of a key.
+    pub fn clear_of(&self, key: &Key) -> Option<Clear> {
+        self.queue(key.partition, &key.bytes)?.clear
+    }
+
+    /// Whether a key was parked when everything was deleted by that record, and still is.
+    pub fn heeds(&self, partition: i32, clear: i64) -> bool {
+        self.clears(partition).contains(&clear)
+    }
+
+    /// The offsets of the clears that keys of the partition heed.
+    fn clears(&self, partition: i32) -> BTreeSet<i64> {
+        let queues = self.partitions.get(&partition).into_iter().flat_map(HashMap::values);
+        queues.filter_map(|queue| Some(queue.clear?.offset)).collect()
     }
 
     /// The keys whose heads `is_settled` says true of, by partition and head.
@@ -140,11 +197,13 @@ impl ParkedKeys {
         for key in keys {
             let Some(queue) = self.take(key) else { continue };
             places.push((key.partition, queue.head.offset));
-            waiting.extend(queue.waiting.into_iter().map(|(offset, record)| ((key.partition, offset), (&key.bytes, record))));
+            places.extend(queue.waiting.keys().map(|&offset| (key.partition, offset)));
+            let clear = queue.clear.filter(|clear| !self.heeds(key.partition, clear.offset));
+            places.extend(clear.map(|clear| (key.partition, clear.offset)));
+            waiting.extend(queue.line().map(|(offset, record)| ((key.partition, offset), (&key.bytes, record))));
         }
         let mut records = RecordsBuilder::new(Arc::clone(topic), waiting.len());
         for ((partition, offset), (key, Waiting { timestamp, value, headers })) in waiting {
-            places.push((partition, offset));
             let record =
                 Record { topic, partition, offset, timestamp, key: Some(key.as_ref()), value: value.as_deref(), headers: headers.as_ref() };
             records.push(&record);
@@ -177,6 +236,17 @@ pub struct Line {
     pub waiting: Vec<u32>,
     /// The rejected records that later ones of their keys wait for.
     pub heads: Vec<u32>,
+    /// The records that delete everything: those of all keys, so that they wait for none.
+    pub clears: Vec<u32>,
+}
+
+/// What is known of the records of a batch before they are lined up, by their indices.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Those that are rejected; one that waits is not rejected yet.
+    pub rejected: HashSet<u32>,
+    /// Those that delete everything, in their order.
+    pub clears: Vec<u32>,
 }
 
 impl Line {
@@ -203,15 +273,16 @@ pub struct Lineup {
 
 impl Lineup {
     /// Lines the records of a batch up behind `parked` and behind what was rejected before, in this batch or in an earlier one.
-    /// `rejected` has the indices of the batch's rejected records; one that waits is not rejected yet.
-    pub fn line_up(&mut self, parked: &ParkedKeys, records: &Records, rejected: &HashSet<u32>) -> Line {
+    pub fn line_up(&mut self, parked: &ParkedKeys, records: &Records, Known { rejected, clears }: Known) -> Line {
         let mut line = Line::default();
         if parked.is_empty() && self.stopped.is_empty() && rejected.is_empty() {
             return line;
         }
+        line.clears = clears;
+        line.clears.retain(|clear| !rejected.contains(clear));
         for row in 0..records.len() as u32 {
             let record = records.record(row as usize);
-            let Some(key) = Key::of(&record) else { continue };
+            let Some(key) = Key::of(&record).filter(|_| line.clears.binary_search(&row).is_err()) else { continue };
             if parked.holds(key.partition, &key.bytes) || self.stopped.contains(&key) {
                 line.waiting.push(row);
             } else if rejected.contains(&row) {

@@ -8,6 +8,9 @@
 //!  mark of the dead letter ─► released: what waited goes on, before anything that comes later
 //! ```
 //!
+//! A record that deletes everything (the truncation of a mirror) is of all keys, and waits for none. What came before it counts no more, for
+//! parked keys as well: what waited is let go, and when a key's letter is settled its row is deleted before what came after goes on.
+//!
 //! Who owns the partition does all of it: parks, learns of marks, and takes what waited through the pipeline. New records of the key come
 //! through the same hands, so that nothing needs to be agreed on with a command. Keys are parked by partition, as Kafka orders them.
 //!
@@ -116,7 +119,7 @@ impl Parking {
     /// # Errors
     /// [`Code::ParkedFull`] when there would be more than may be.
     pub fn hold_back(&mut self, producer: &mut Producer, records: &Records, line: &Line) -> Result<()> {
-        if line.heads.is_empty() && line.waiting.is_empty() {
+        if line.heads.is_empty() && line.waiting.is_empty() && line.clears.is_empty() {
             return Ok(());
         }
         let at = Timestamp::now();
@@ -124,7 +127,10 @@ impl Parking {
         self.room()?;
         let entering = Entering::new(producer, &self.pipeline, self.books.topic())?;
         line.heads.iter().try_for_each(|&row| entering.head(&records.record(row as usize), at))?;
-        line.waiting.iter().try_for_each(|&row| entering.waiting(&records.record(row as usize)))
+        line.waiting.iter().try_for_each(|&row| entering.waiting(&records.record(row as usize)))?;
+        let clears = line.clears.iter().map(|&row| records.record(row as usize));
+        let heeded = clears.filter(|clear| self.books.keys().heeds(clear.partition, clear.offset));
+        heeded.into_iter().try_for_each(|clear| entering.clear(&clear))
     }
 
     fn room(&self) -> Result<()> {

@@ -6,7 +6,7 @@ use millrace_model::{Code, Fault, Offsets, ParkedHeads, ParkedKey, Result, Topic
 use sha2::{Digest as _, Sha256};
 
 use super::entry::{Entry, Kept};
-use super::keys::{Head, Key, ParkedKeys};
+use super::keys::{Clear, Head, Key, ParkedKeys};
 use crate::own_topics::PARKED;
 
 /// The entries of one input topic, by partition and offset.
@@ -40,7 +40,7 @@ pub fn digest(topic: &str, key: &Key) -> ParkedKey {
 /// # Errors
 /// [`Code::ParkedLost`] when entries are missing without which the order of a key can't be kept.
 pub fn rebuild(keys: &mut ParkedKeys, topic: &str, entries: Entries, positions: &Offsets, truth: Truth<'_>) -> Result<Rebuilt> {
-    let mut rebuilding = Rebuilding { keys, topic, truth, found: 0, rebuilt: Rebuilt::default() };
+    let mut rebuilding = Rebuilding { keys, topic, truth, found: 0, clears: Vec::new(), rebuilt: Rebuilt::default() };
     for ((partition, offset), entry) in entries {
         let position = positions.get(&TopicPartition::new(topic, partition)).copied().unwrap_or_default();
         rebuilding.take((partition, offset), entry, position)?;
@@ -54,18 +54,21 @@ struct Rebuilding<'a> {
     truth: Truth<'a>,
     /// How many keys were parked.
     found: usize,
+    /// What deleted everything, by partition.
+    clears: Vec<(i32, Clear)>,
     rebuilt: Rebuilt,
 }
 
 impl Rebuilding<'_> {
     fn take(&mut self, place: (i32, i64), Entry { key, kept }: Entry, position: i64) -> Result<()> {
         let key = Key { partition: place.0, bytes: key };
-        match self.truth {
-            Truth::Topic if place.1 >= position => self.rebuilt.stale.push(place),
-            Truth::Topic => return self.committed(place, key, kept),
+        match (self.truth, kept) {
+            (Truth::Topic, _) if place.1 >= position => self.rebuilt.stale.push(place),
             // Another writer may have come further than this one knows: they are left alone.
-            Truth::Target(_) if place.1 >= position => {}
-            Truth::Target(heads) => match heads.get(&digest(self.topic, &key)) {
+            (Truth::Target(_), _) if place.1 >= position => {}
+            (_, Kept::Clear(timestamp)) => self.clears.push((place.0, Clear { offset: place.1, timestamp })),
+            (Truth::Topic, kept) => return self.committed(place, key, kept),
+            (Truth::Target(heads), kept) => match heads.get(&digest(self.topic, &key)) {
                 Some(&head) if head <= place.1 => self.behind(head, place, key, kept),
                 Some(_) | None => self.rebuilt.stale.push(place),
             },
@@ -77,7 +80,7 @@ impl Rebuilding<'_> {
         match kept {
             Kept::Head(at) => self.park(key, Head { offset: place.1, at }),
             kept if self.keys.holds(key.partition, &key.bytes) => self.wait(key, place.1, kept),
-            Kept::Waiting(_) | Kept::Omitted => return Err(lost(self.topic, place)),
+            Kept::Waiting(_) | Kept::Omitted | Kept::Clear(_) => return Err(lost(self.topic, place)),
         }
         Ok(())
     }
@@ -104,11 +107,25 @@ impl Rebuilding<'_> {
                 self.keys.wait(&key, offset, waiting);
             }
             // A head of a writer that has lost the partition since: as a record that waits it is where it was read.
-            Kept::Omitted | Kept::Head(_) => self.rebuilt.omitted.push((key, offset)),
+            Kept::Omitted | Kept::Head(_) | Kept::Clear(_) => self.rebuilt.omitted.push((key, offset)),
         }
     }
 
-    fn finish(self) -> Result<Rebuilt> {
+    /// When all that is parked is known: what came before is let go.
+    fn clear(&mut self) {
+        for (partition, clear) in std::mem::take(&mut self.clears) {
+            self.rebuilt.stale.extend(self.keys.clear(partition, clear));
+            if !self.keys.heeds(partition, clear.offset) {
+                self.rebuilt.stale.push((partition, clear.offset));
+            }
+        }
+        let is_past = |(key, offset): &mut (Key, i64)| self.keys.clear_of(key).is_some_and(|clear| *offset < clear.offset);
+        let past = self.rebuilt.omitted.extract_if(.., is_past);
+        self.rebuilt.stale.extend(past.map(|(key, offset)| (key.partition, offset)));
+    }
+
+    fn finish(mut self) -> Result<Rebuilt> {
+        self.clear();
         match self.truth {
             Truth::Target(heads) if heads.len() != self.found => {
                 let missing = heads.iter().find(|(key, _)| !self.knows(key));

@@ -1,4 +1,4 @@
-//! Random streams of keys, failures, releases and crashes: each key in its order, nothing lost, nothing doubled.
+//! Random streams of keys, failures, deletions of everything, releases and crashes: each key in its order, nothing lost, nothing doubled.
 //!
 //! What is durable is kept apart from what an instance knows. The transaction of a topic takes everything at once; that of a target has
 //! the entries beside it, which may come too early, too late, or from an instance that has lost the partition long ago.
@@ -13,14 +13,33 @@ use proptest::prelude::*;
 
 use super::books::Books;
 use super::entry::{Entry, Kept};
-use super::keys::{Key, Line, Lineup, Waiting};
+use super::keys::{Key, Known, Line, Lineup, ParkedKeys, Waiting};
 use super::rebuild::{Entries, Truth};
 
 const TOPIC: &str = "in";
 const KEYS: u8 = 4;
 
-/// A record of the input: its key, none for some, and whether it is rejected.
-type Input = (Option<u8>, bool);
+/// A record of the input: its key, none for some, and what becomes of it.
+type Input = (Option<u8>, Fate);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Lands,
+    Rejected,
+    /// It deletes everything.
+    Clears,
+}
+
+/// What is done to the output.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Done {
+    /// The record of that offset has come.
+    Came(i64),
+    /// What there was of a key has gone.
+    Deleted(u8),
+    /// Everything has gone.
+    Cleared,
+}
 
 #[derive(Debug, Clone)]
 enum Action {
@@ -58,7 +77,8 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 fn inputs() -> impl Strategy<Value = Vec<Input>> {
-    vec((proptest::option::weighted(0.9, 0..KEYS), prop::bool::weighted(0.25)), 1..40)
+    let fate = prop_oneof![12 => Just(Fate::Lands), 4 => Just(Fate::Rejected), 1 => Just(Fate::Clears)];
+    vec((proptest::option::weighted(0.9, 0..KEYS), fate), 1..40)
 }
 
 /// A change of the topic of parked records.
@@ -71,7 +91,7 @@ struct Durable {
     heads: ParkedHeads,
     entries: Entries,
     late: Vec<Write>,
-    output: Vec<i64>,
+    output: Vec<Done>,
     letters: BTreeSet<i64>,
     marks: BTreeMap<i64, Settled>,
 }
@@ -80,7 +100,7 @@ struct Durable {
 struct Instance {
     books: Books,
     position: i64,
-    output: Vec<i64>,
+    output: Vec<Done>,
     letters: Vec<i64>,
     writes: Vec<Write>,
 }
@@ -114,17 +134,19 @@ impl Instance {
     }
 
     fn take(&mut self, records: &Records, input: &[Input]) {
-        let rejected: HashSet<u32> =
-            (0..records.len()).filter(|&row| input[records.offsets()[row] as usize].1).map(|row| row as u32).collect();
-        let line = Lineup::default().line_up(self.books.keys(), records, &rejected);
+        let of_fate = |fate| (0..records.len() as u32).filter(move |&row| fate_of(&records.record(row as usize), input) == Some(fate));
+        let (rejected, clears): (HashSet<u32>, Vec<u32>) = (of_fate(Fate::Rejected).collect(), of_fate(Fate::Clears).collect());
+        let known = Known { rejected: rejected.clone(), clears: clears.clone() };
+        let line = Lineup::default().line_up(self.books.keys(), records, known);
         self.books.hold_back(records, &line, Timestamp::UNIX_EPOCH).expect("heads come first");
-        self.writes.extend(writes(records, &line));
-        for row in 0..records.len() as u32 {
-            let offset = records.offsets()[row as usize];
-            match (line.waits(row), rejected.contains(&row)) {
-                (true, _) => {}
-                (false, true) => self.letters.push(offset),
-                (false, false) => self.output.push(offset),
+        self.writes.extend(writes(records, &line, self.books.keys()));
+        for row in (0..records.len() as u32).filter(|&row| !line.waits(row)) {
+            let record = records.record(row as usize);
+            match fate_of(&record, input) {
+                Some(Fate::Lands) => self.output.push(Done::Came(record.offset)),
+                Some(Fate::Rejected) => self.letters.push(record.offset),
+                Some(Fate::Clears) => self.output.push(Done::Cleared),
+                None => self.output.push(Done::Deleted(record.key.expect("a key")[0])),
             }
         }
     }
@@ -134,14 +156,20 @@ impl Instance {
     }
 }
 
-fn writes(records: &Records, line: &Line) -> Vec<Write> {
+/// What becomes of a record; none of the input is the deletion of a key in the place of its head.
+fn fate_of(record: &Record<'_>, input: &[Input]) -> Option<Fate> {
+    record.value.map(|_| input[record.offset as usize].1)
+}
+
+fn writes(records: &Records, line: &Line, parked: &ParkedKeys) -> Vec<Write> {
     let entry = |row: u32, kept: fn(&Record<'_>) -> Kept| {
         let record = records.record(row as usize);
-        let key = record.key.expect("only keys are parked").into();
-        ((record.partition, record.offset), Some(Entry { key, kept: kept(&record) }))
+        ((record.partition, record.offset), Some(Entry { key: record.key.unwrap_or_default().into(), kept: kept(&record) }))
     };
+    let heeded = line.clears.iter().filter(|&&row| parked.heeds(0, records.offsets()[row as usize]));
+    let clears = heeded.map(|&row| entry(row, |record| Kept::Clear(record.timestamp)));
     let heads = line.heads.iter().map(|&row| entry(row, |_| Kept::Head(Some(Timestamp::UNIX_EPOCH))));
-    heads.chain(line.waiting.iter().map(|&row| entry(row, |record| Kept::Waiting(Waiting::of(record))))).collect()
+    heads.chain(line.waiting.iter().map(|&row| entry(row, |record| Kept::Waiting(Waiting::of(record))))).chain(clears).collect()
 }
 
 impl Durable {
@@ -235,7 +263,7 @@ impl World {
         let open: Vec<i64> = self.durable.letters.iter().copied().filter(|letter| !self.durable.marks.contains_key(letter)).collect();
         let Some(&letter) = (!open.is_empty()).then(|| &open[which % open.len()]) else { return };
         if how == Settled::Replayed {
-            self.durable.output.push(letter);
+            self.durable.output.push(Done::Came(letter));
         }
         self.durable.marks.insert(letter, how);
     }
@@ -260,8 +288,24 @@ impl World {
         self.act(&Action::Crash);
     }
 
-    fn output_of(&self, key: Option<u8>) -> Vec<i64> {
-        self.durable.output.iter().copied().filter(|&offset| self.input[offset as usize].0 == key).collect()
+    /// What there is of each key in the end, as it came.
+    fn remains(&self) -> BTreeMap<Option<u8>, Vec<i64>> {
+        let mut remains: BTreeMap<Option<u8>, Vec<i64>> = BTreeMap::new();
+        for done in &self.durable.output {
+            match *done {
+                Done::Came(offset) => remains.entry(self.input[offset as usize].0).or_default().push(offset),
+                Done::Deleted(key) => drop(remains.remove(&Some(key))),
+                Done::Cleared => remains.clear(),
+            }
+        }
+        remains
+    }
+
+    /// What should be: everything of the key behind the last record that deleted everything, but what was discarded.
+    fn expected(&self, key: u8) -> Vec<i64> {
+        let discarded = |offset: &i64| self.durable.marks.get(offset) == Some(&Settled::Discarded);
+        let last = self.input.iter().rposition(|(_, fate)| *fate == Fate::Clears).map_or(0, |last| last as i64 + 1);
+        (last..self.input.len() as i64).filter(|offset| self.input[*offset as usize].0 == Some(key) && !discarded(offset)).collect()
     }
 }
 
@@ -272,16 +316,15 @@ fn run(input: Vec<Input>, actions: &[Action], by_target: bool) -> Result<(), Tes
     }
     world.finish();
     prop_assert!(world.instance.books.keys().is_empty(), "nothing waits any more");
-    for key in (0..KEYS).map(Some) {
-        let discarded = |offset: &i64| world.durable.marks.get(offset) == Some(&Settled::Discarded);
-        let all = 0..world.input.len() as i64;
-        let expected: Vec<i64> = all.filter(|offset| world.input[*offset as usize].0 == key && !discarded(offset)).collect();
-        prop_assert_eq!(world.output_of(key), expected, "key {:?}: each once, in order", key);
+    let remains = world.remains();
+    for key in 0..KEYS {
+        prop_assert_eq!(remains.get(&Some(key)).cloned().unwrap_or_default(), world.expected(key), "key {}: each once, in order", key);
     }
-    let mut keyless = world.output_of(None);
-    keyless.sort_unstable();
-    keyless.dedup();
-    prop_assert_eq!(keyless.len(), world.output_of(None).len(), "none without a key is doubled");
+    let came = world.durable.output.iter().filter_map(|done| if let Done::Came(offset) = done { Some(*offset) } else { None });
+    let (mut came, count): (Vec<i64>, usize) = (came.clone().collect(), came.count());
+    came.sort_unstable();
+    came.dedup();
+    prop_assert_eq!(came.len(), count, "none is doubled");
     Ok(())
 }
 
@@ -299,13 +342,21 @@ proptest! {
     }
 }
 
+fn key(key: u8) -> Key {
+    Key { partition: 0, bytes: [key].into() }
+}
+
+fn came(offsets: &[i64]) -> Vec<Done> {
+    offsets.iter().map(|&offset| Done::Came(offset)).collect()
+}
+
 #[test]
 fn what_comes_behind_a_rejected_record_waits_and_other_keys_go_on() {
-    let key = |key: u8| Key { partition: 0, bytes: [key].into() };
-    let mut world =
-        World::new(vec![(Some(0), false), (Some(0), true), (Some(1), false), (Some(0), true), (Some(0), false), (None, true)], false);
+    use Fate::{Lands, Rejected};
+    let input = [(Some(0), Lands), (Some(0), Rejected), (Some(1), Lands), (Some(0), Rejected), (Some(0), Lands), (None, Rejected)];
+    let mut world = World::new(input.to_vec(), false);
     world.take(6);
-    assert_eq!(world.instance.output, [0, 2]);
+    assert_eq!(world.instance.output, came(&[0, 2]));
     assert_eq!(world.instance.letters, [1, 5], "what waits is not rejected yet, and without a key nothing waits");
     assert_eq!(world.instance.books.keys().head(&key(0)).map(|head| head.offset), Some(1));
     assert_eq!(world.instance.books.keys().records(), 3);
@@ -314,4 +365,23 @@ fn what_comes_behind_a_rejected_record_waits_and_other_keys_go_on() {
     world.notice();
     assert_eq!(world.instance.letters, [3], "the next one that fails is the new head");
     assert_eq!(world.instance.books.keys().head(&key(0)).map(|head| head.offset), Some(3));
+}
+
+#[test]
+fn a_record_that_deletes_everything_waits_for_no_key_and_what_came_before_it_counts_no_more() {
+    use Fate::{Clears, Lands, Rejected};
+    let input = [(Some(0), Rejected), (Some(0), Lands), (Some(0), Clears), (Some(1), Lands), (Some(0), Lands), (Some(1), Rejected)];
+    for by_target in [false, true] {
+        let mut world = World::new(input.to_vec(), by_target);
+        world.take(6);
+        assert_eq!(world.instance.output, [Done::Cleared, Done::Came(3)]);
+        assert_eq!(world.instance.books.keys().records(), 3, "two heads, and what came after");
+        world.act(&Action::CommitAndCrash);
+        world.settle(0, Settled::Replayed);
+        world.notice();
+        assert_eq!(world.instance.output, [Done::Deleted(0), Done::Came(4)], "what was replayed came before it");
+        world.act(&Action::Commit);
+        assert_eq!(world.remains(), BTreeMap::from([(Some(0), vec![4]), (Some(1), vec![3])]));
+        assert_eq!(world.durable.entries.keys().collect::<Vec<_>>(), [&(0, 5)], "nothing else is kept");
+    }
 }

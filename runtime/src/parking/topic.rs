@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::channel;
 
-use millrace_model::{Code, Record, Result};
+use millrace_model::{Code, Header, Record, Result};
 
-use super::entry::{Entry, Parked, head_headers, omitted_headers, waiting_headers};
+use super::entry::{Entry, Parked, clear_headers, head_headers, omitted_headers, waiting_headers};
 use super::rebuild::Entries;
 use crate::kafka::topics::Declared;
 use crate::kafka::{Cluster, Outgoing, Producer, Topic, compacted};
@@ -80,8 +80,17 @@ impl<'a> Entering<'a> {
     }
 
     pub(super) fn head(&self, record: &Record<'_>, at: jiff::Timestamp) -> Result<()> {
+        self.bare(record, |parked, key| head_headers(parked, key, at))
+    }
+
+    pub(super) fn clear(&self, record: &Record<'_>) -> Result<()> {
+        self.bare(record, clear_headers)
+    }
+
+    /// An entry without the record's value.
+    fn bare(&self, record: &Record<'_>, headers: impl Fn(&Parked, &[u8]) -> Vec<Header>) -> Result<()> {
         let parked = self.parked(record.partition, record.offset);
-        let headers = head_headers(&parked, record.key.unwrap_or_default(), at);
+        let headers = headers(&parked, record.key.unwrap_or_default());
         let (key, value) = (parked.to_key(), Some(b"".as_slice()));
         self.send(&Outgoing { key: Some(&key), value, timestamp: record.timestamp, headers: &headers, ..Outgoing::default() })
     }

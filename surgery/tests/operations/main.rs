@@ -2,5 +2,6 @@
 
 mod chosen;
 mod parked;
+mod parked_mirror;
 mod replayed;
 mod world;

@@ -16,16 +16,16 @@ use serde_json::Value;
 
 use crate::world::{CLEAN, RAW, World, order, patched};
 
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-struct Service {
+pub(crate) struct Service {
     shutdown: Shutdown,
     health: Health,
     running: Running,
 }
 
 impl Service {
-    fn load(world: &World, load: &Load) -> Self {
+    pub(crate) fn load(world: &World, load: &Load) -> Self {
         let (health, shutdown) = (Health::new(), Shutdown::new());
         let pipeline = Pipeline::new("loader", "shop", "table", &health, &shutdown);
         let (load, cluster, registry) = (load.clone(), world.theatre.cluster.clone(), world.theatre.registry.clone());
@@ -41,7 +41,7 @@ impl Service {
         Self { running: pipeline.spawn(work).expect("starts"), shutdown, health }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.request();
         self.running.ended().await;
     }
@@ -56,11 +56,16 @@ fn parking_transform(world: &World) -> Transform {
 
 /// The load, into a table that takes no negative amounts: what it refuses shows when a round is settled.
 async fn parking_load(world: &World) -> Load {
+    let table = "CREATE TABLE orders (id INTEGER NOT NULL, customer TEXT NOT NULL, amount REAL NOT NULL CHECK (amount >= 0), note TEXT)";
+    parking_load_of(world, table).await
+}
+
+/// The load, into a table that is made by that statement.
+pub(crate) async fn parking_load_of(world: &World, table: &str) -> Load {
     let Some(Route::Load(load)) = world.theatre.routes.get("shop.table") else { panic!("a load") };
     let mut load = load.clone();
     load.config.on_error = OnError::ParkKey;
     load.config.commit_interval = Some(Millis::new(50));
-    let table = "CREATE TABLE orders (id INTEGER NOT NULL, customer TEXT NOT NULL, amount REAL NOT NULL CHECK (amount >= 0), note TEXT)";
     load.connection.define(&[table.to_owned()]).await.expect("makes the table");
     *load
 }
@@ -75,7 +80,7 @@ async fn until_loaded(world: &World, ids: &[i64]) {
 }
 
 /// Replays until the load has passed the letters' records and they have gone.
-async fn replay_all(world: &World) {
+pub(crate) async fn replay_all(world: &World) {
     let done = tokio::time::timeout(PATIENCE, async {
         while world.replay(&patched("amount = abs(amount)")).await.iter().any(|(_, told)| told.starts_with("impossible")) {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -118,7 +123,7 @@ async fn open(world: &World) -> Vec<(i64, u64)> {
     open.map(|letter| (letter.letter.offset().expect("an offset"), letter.behind)).collect()
 }
 
-async fn until_open(world: &World, letters: &[(i64, u64)]) {
+pub(crate) async fn until_open(world: &World, letters: &[(i64, u64)]) {
     let seen = tokio::time::timeout(PATIENCE, async {
         while open(world).await != letters {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -127,7 +132,7 @@ async fn until_open(world: &World, letters: &[(i64, u64)]) {
     assert!(seen.await.is_ok(), "expected {letters:?}, found {:?}", open(world).await);
 }
 
-async fn discard_all(world: &World) {
+pub(crate) async fn discard_all(world: &World) {
     let open: Vec<_> = world.letters().await.into_iter().filter(|letter| letter.resolution.is_none()).map(|letter| letter.letter).collect();
     discard(&world.theatre, open, "ann", "for the test").await.expect("discards");
 }

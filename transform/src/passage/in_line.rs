@@ -1,13 +1,12 @@
 //! The same way where keys are parked: what waits is left out before the steps, and what comes behind a rejected record of its key is
 //! not written.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use millrace_model::{Records, Rejection, Result, Stage};
 use millrace_runtime::codec::Decoded;
 use millrace_runtime::kafka::Producer;
-use millrace_runtime::parking::keys::{Behind, Line, Lineup, ParkedKeys};
+use millrace_runtime::parking::keys::{Behind, Known, Line, Lineup, ParkedKeys};
 use millrace_runtime::telemetry::BatchTrace;
 
 use super::{Passage, Passed, Stepped, Steps};
@@ -53,8 +52,8 @@ impl Steps {
 }
 
 fn line_up(records: &Records, parked: &ParkedKeys, rejected: &[RejectedBy]) -> Line {
-    let rejected: HashSet<u32> = rejected.iter().flat_map(|(_, rejections)| rejections).map(|rejection| rejection.record).collect();
-    Lineup::default().line_up(parked, records, &rejected)
+    let rejected = rejected.iter().flat_map(|(_, rejections)| rejections).map(|rejection| rejection.record).collect();
+    Lineup::default().line_up(parked, records, Known { rejected, ..Known::default() })
 }
 
 /// Leaves those that wait out: whether they are rejected shows when it is their turn.
