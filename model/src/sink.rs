@@ -82,7 +82,7 @@ pub trait Sink: Send {
 
     /// The parked keys of partitions that were claimed.
     ///
-    /// Only a pipeline that parks keys asks for them. A sink whose target keeps none need not answer to it.
+    /// Only a pipeline that parks keys asks for them, after each claim that gives it partitions. A sink whose target keeps none need not answer to it.
     async fn parked(&mut self, _partitions: &[TopicPartition]) -> Result<ParkedHeads> {
         Err(Fault::fatal(Code::Internal, "this target keeps no parked keys"))
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use reqwest::Url;
 use sqlx::postgres::{PgConnectOptions, PgPool};
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
 use tempfile::TempDir;
 
 use crate::{Project, Servers};
@@ -39,6 +39,14 @@ impl Warehouse {
     /// Runs a statement.
     pub async fn execute(&self, sql: &str) {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.pool).await.expect("the statement runs");
+    }
+
+    /// Keeps everybody else out of the table until it is dropped.
+    pub async fn lock(&self, table: &str) -> Transaction<'static, Postgres> {
+        let mut transaction = self.pool.begin().await.expect("a transaction");
+        let sql = format!("LOCK TABLE {}.{table} IN ACCESS EXCLUSIVE MODE", self.schema);
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.expect("the table is locked");
+        transaction
     }
 
     /// How many rows the table has; 0 while there is none.

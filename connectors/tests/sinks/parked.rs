@@ -61,6 +61,7 @@ async fn change_or_do_not(warehouse: &dyn Warehouse, table: &TableConfig) {
 
 pub(crate) async fn a_truncation_and_what_waits_behind_it_are_one_transaction(warehouse: &dyn Warehouse) {
     let mut sink = warehouse.claimed(&mirror(), None).await;
+    assert_eq!(parked(&mut sink).await, ParkedHeads::new());
     sink.write(&batch(&[(1, Some("a")), (2, Some("b"))])).await.expect("writes");
     assert_eq!(commit(&mut sink, &ParkedChanges::new(), &Offsets::new(), &at(2)).await, Commit::Done);
     let (waits, goes_on) = (ParkedChanges::from([(here(1), Some(2))]), ParkedChanges::from([(here(1), None)]));
@@ -91,7 +92,8 @@ pub(crate) async fn a_round_is_staged_again_without_what_waits_for_a_refused_row
     for table in warehouse.able([upsert(), mirror()]) {
         warehouse.execute("CREATE TABLE notes (id bigint PRIMARY KEY, note text CHECK (note <> 'bad'))").await;
         let mut sink = warehouse.claimed(&table, None).await;
-        sink.write(&batch(&[(1, Some("good")), (1, Some("bad")), (1, Some("late")), (2, Some("other"))])).await.expect("writes");
+        assert_eq!(parked(&mut sink).await, ParkedHeads::new());
+        sink.write(&batch(&[(1, Some("good")), (1, Some("bad")), (3, Some("waits")), (2, Some("other"))])).await.expect("writes");
         let refused = sink.settle().await.expect("settles");
         assert_eq!(refused.iter().map(|one| (one.record().offset, one.code())).collect::<Vec<_>>(), [(1, Code::RowRefused)]);
         assert_eq!(sink.claim(&[partition()]).await.expect("claims again"), Offsets::new());

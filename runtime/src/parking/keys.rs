@@ -35,7 +35,8 @@ impl Waiting {
         Self { timestamp: record.timestamp, value: record.value.map(Into::into), headers: record.headers.into() }
     }
 
-    fn bytes(&self) -> usize {
+    /// How many bytes of value and headers it has.
+    pub fn bytes(&self) -> usize {
         let headers = self.headers.iter().map(|header| header.key.len() + header.value.as_ref().map_or(0, Vec::len));
         self.value.as_ref().map_or(0, |value| value.len()) + headers.sum::<usize>()
     }

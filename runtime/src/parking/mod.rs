@@ -18,6 +18,7 @@
 
 mod behind;
 pub mod books;
+mod elsewhere;
 pub mod entry;
 pub mod keys;
 pub mod rebuild;
@@ -31,15 +32,18 @@ use jiff::Timestamp;
 use millrace_model::{Code, Fault, Offsets, ParkedChanges, Records, Result, TopicPartition};
 
 use self::books::Books;
+use self::elsewhere::Elsewhere;
 use self::keys::{Head, Key, Line, ParkedKeys, Waiting};
 use self::rebuild::{Truth, lost};
 use self::topic::Entering;
 use crate::dead_letters::{Marks, RESOLVED, resolutions};
 use crate::kafka::topics::{self, Declared};
 use crate::kafka::{Cluster, Producer, Tail, record_at};
+use crate::own_topics::PARKED;
 use crate::project::ParkedConfig;
 
 pub use behind::behind;
+pub use elsewhere::Amount;
 pub use topic::{own_topic, read_now};
 
 /// What a pipeline has parked of the partitions that this instance holds.
@@ -48,6 +52,9 @@ pub struct Parking {
     most: ParkedConfig,
     books: Books,
     marks: Tail,
+    /// What other instances hold, and the topic that tells it.
+    elsewhere: Elsewhere,
+    entries: Tail,
 }
 
 impl Parking {
@@ -56,7 +63,9 @@ impl Parking {
         topics::ensure(cluster, &[own_topic(), Declared::compacted(RESOLVED, 1)]).await?;
         // Followed before anything is taken over: no mark comes between what is read then and what is told here.
         let marks = Tail::open(cluster, RESOLVED, 0, true).await?;
-        Ok(Self { pipeline: pipeline.into(), most: most.clone(), books: Books::new(topic), marks })
+        let entries = Tail::open(cluster, PARKED, 0, true).await?;
+        let (books, elsewhere) = (Books::new(topic), Elsewhere::new(pipeline, topic));
+        Ok(Self { pipeline: pipeline.into(), most: most.clone(), books, marks, elsewhere, entries })
     }
 
     /// What is parked.
@@ -72,8 +81,10 @@ impl Parking {
         positions: &Offsets,
         truth: Truth<'_>,
     ) -> Result<Option<Arc<Records>>> {
-        let numbers = partitions.iter().map(|partition| partition.partition).collect();
-        let entries = topic::read(cluster, &self.pipeline, self.books.topic(), numbers).await?;
+        let mut entries = topic::read(cluster, &self.pipeline, self.books.topic()).await?;
+        partitions.iter().for_each(|partition| self.elsewhere.hold(partition.partition));
+        self.elsewhere.is(&entries);
+        entries.retain(|(number, _), _| partitions.iter().any(|partition| partition.partition == *number));
         for (key, offset) in self.books.take_over(entries, positions, truth)? {
             self.restore(cluster, &key, offset).await?;
         }
@@ -96,12 +107,17 @@ impl Parking {
     /// The partition is another instance's.
     pub fn give_up(&mut self, partition: i32) {
         self.books.give_up(partition);
+        self.elsewhere.give_up(partition);
     }
 
-    /// Waits for marks of dead letters; dropping the call loses none.
+    /// Waits for marks of dead letters, and learns meanwhile what other instances hold; dropping the call loses none.
     pub async fn marks(&mut self) -> Result<Marks> {
-        let ended = || Fault::passing(Code::KafkaOther, format!("reading the topic {RESOLVED} ended"));
-        Ok(Marks::in_records(&self.marks.next().await?.ok_or_else(ended)?))
+        loop {
+            tokio::select! {
+                marks = self.marks.next() => return Ok(Marks::in_records(&marks?.ok_or_else(|| ended(RESOLVED))?)),
+                entries = self.entries.next() => self.elsewhere.learn(&entries?.ok_or_else(|| ended(PARKED))?),
+            }
+        }
     }
 
     /// Releases the keys whose heads the marks settle; returns what waited, which goes on before any later record does.
@@ -117,7 +133,7 @@ impl Parking {
     /// what settles those letters settles the heads.
     ///
     /// # Errors
-    /// [`Code::ParkedFull`] when there would be more than may be.
+    /// [`Code::ParkedFull`] when there would be more than may be, of all instances together as far as the topic tells by now.
     pub fn hold_back(&mut self, producer: &mut Producer, records: &Records, line: &Line) -> Result<()> {
         if line.heads.is_empty() && line.waiting.is_empty() && line.clears.is_empty() {
             return Ok(());
@@ -133,10 +149,17 @@ impl Parking {
         heeded.into_iter().try_for_each(|clear| entering.clear(&clear))
     }
 
+    /// What all instances of the pipeline hold, as far as the topic tells by now.
+    pub fn held(&self) -> Amount {
+        let mut held = Amount { records: self.keys().records(), bytes: self.keys().bytes() };
+        held += self.elsewhere.amount();
+        held
+    }
+
     fn room(&self) -> Result<()> {
-        let (records, bytes) = (self.keys().records(), self.keys().bytes());
-        let is_over = records > self.most.max_records.get() as usize || bytes as u64 > self.most.max_bytes.bytes();
-        if is_over { Err(full(records, bytes)) } else { Ok(()) }
+        let held = self.held();
+        let is_over = held.records > self.most.max_records.get() as usize || held.bytes as u64 > self.most.max_bytes.bytes();
+        if is_over { Err(full(held)) } else { Ok(()) }
     }
 
     /// Takes entries out that nothing waits for any more: in the transaction that takes the records on, or after it where that is a
@@ -156,7 +179,11 @@ impl Parking {
     }
 }
 
-fn full(records: usize, bytes: usize) -> Fault {
+fn ended(topic: &str) -> Fault {
+    Fault::passing(Code::KafkaOther, format!("reading the topic {topic} ended"))
+}
+
+fn full(Amount { records, bytes }: Amount) -> Fault {
     let message = format!(
         "{records} records of {bytes} bytes would wait behind rejected ones of their keys, more than `parked` allows; {}",
         Code::ParkedFull.help()

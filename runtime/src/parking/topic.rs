@@ -18,13 +18,13 @@ pub fn own_topic() -> Declared {
     declared
 }
 
-/// What is kept of the records of `pipeline` in the partitions of `topic`, transactions that are open now included once they are committed.
-pub(super) async fn read(cluster: &Cluster, pipeline: &str, topic: &str, partitions: Vec<i32>) -> Result<Entries> {
+/// What is kept of the records of `topic` by `pipeline`, transactions that are open now included once they are committed.
+pub(super) async fn read(cluster: &Cluster, pipeline: &str, topic: &str) -> Result<Entries> {
     let (sender, receiver) = channel();
     let (pipeline, topic) = (pipeline.to_owned(), topic.to_owned());
     compacted::read_to_end(cluster, PARKED, move |record| {
         let Some(parked) = record.key.and_then(Parked::of_key) else { return };
-        if parked.pipeline == pipeline && parked.topic == topic && partitions.contains(&parked.partition) {
+        if parked.pipeline == pipeline && parked.topic == topic {
             // The receiver outlives the reading.
             sender.send(((parked.partition, parked.offset), Entry::of(record))).unwrap_or_default();
         }

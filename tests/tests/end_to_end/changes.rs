@@ -20,15 +20,16 @@ load:
     dead_letters: "{name}.dead"
 "#;
 
-const CHANGE: &str = r#"{ "type": "record", "name": "Envelope", "namespace": "shop", "fields": [
+pub(crate) const CHANGE: &str = r#"{ "type": "record", "name": "Envelope", "namespace": "shop", "fields": [
     { "name": "before", "type": ["null", { "type": "record", "name": "Value", "fields": [
         { "name": "id", "type": "string" }, { "name": "note", "type": ["null", "string"] } ] }] },
     { "name": "after", "type": ["null", "Value"] },
     { "name": "op", "type": "string" } ] }"#;
-const KEY: &str = r#"{ "type": "record", "name": "Key", "namespace": "shop", "fields": [ { "name": "id", "type": "string" } ] }"#;
+pub(crate) const KEY: &str =
+    r#"{ "type": "record", "name": "Key", "namespace": "shop", "fields": [ { "name": "id", "type": "string" } ] }"#;
 
 /// A change as Debezium writes it.
-fn change(schema: u32, op: &str, before: Option<(&str, &str)>, after: Option<(&str, &str)>) -> Vec<u8> {
+pub(crate) fn change(schema: u32, op: &str, before: Option<(&str, &str)>, after: Option<(&str, &str)>) -> Vec<u8> {
     let mut value = [&[0], &schema.to_be_bytes()[..]].concat();
     for row in [before, after] {
         integer(&mut value, i64::from(row.is_some()));
@@ -42,13 +43,13 @@ fn change(schema: u32, op: &str, before: Option<(&str, &str)>, after: Option<(&s
     value
 }
 
-fn key(schema: u32, id: &str) -> Vec<u8> {
+pub(crate) fn key(schema: u32, id: &str) -> Vec<u8> {
     let mut key = [&[0], &schema.to_be_bytes()[..]].concat();
     text(&mut key, id);
     key
 }
 
-async fn rows_are(warehouse: &Warehouse, table: &str, columns: &[&str], expected: &[&str]) {
+pub(crate) async fn rows_are(warehouse: &Warehouse, table: &str, columns: &[&str], expected: &[&str]) {
     until(&format!("the rows are {expected:?}"), Duration::from_mins(1), async || {
         let there = warehouse.count(table).await == expected.len() as i64;
         (there && warehouse.rows(table, columns).await == expected).then_some(())

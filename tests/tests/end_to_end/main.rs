@@ -17,6 +17,7 @@ mod mysql;
 mod once;
 mod outages;
 mod parking;
+mod parking_mirror;
 mod peers;
 mod redis;
 mod replicas;

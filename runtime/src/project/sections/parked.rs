@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ByteSize;
 
-/// How much may wait behind rejected records where `on_error` is `park_key`. An instance that would hold more halts until letters are
-/// replayed or discarded: nothing is lost, and nothing of the records that are too many is written. Each instance counts what it holds.
+/// How much may wait behind rejected records where `on_error` is `park_key`, in all instances of the pipeline together. One that would make
+/// it more halts until letters are replayed or discarded: nothing is lost, and nothing of the records that are too many is written. What the
+/// others hold an instance learns from the topic `millrace.parked`, a moment later: those that park at the same instant may go over by that.
 ///
 /// ```yaml
 /// parked: { max_records: 50000, max_bytes: 256MiB }
@@ -19,7 +20,7 @@ use super::ByteSize;
 pub struct ParkedConfig {
     /// How many records, those that the others wait for included.
     pub max_records: NonZeroU32,
-    /// How many bytes of them: they wait in memory as well as in Kafka.
+    /// How many bytes of them: they wait in memory as well as in Kafka, those of a partition in the instance that reads it.
     pub max_bytes: ByteSize,
 }
 
