@@ -102,8 +102,9 @@ async fn a_mirror_that_parks_keys_is_exact_when_it_dies_before_its_commit_and_ov
     assert_eq!(warehouse.rows("customers", COLUMNS).await, ["ann|a"], "it died before its commit");
     lock.rollback().await.expect("lets go");
     loader.restart();
-    customers.write(&[("ann", "u", "c"), ("ann", "d", ""), ("ann", "", "")]).await;
     rows_are(&warehouse, "customers", COLUMNS, &["ann|a", "ben|b"]).await;
+    // Not before: in one round the last change of a key counts, and a row that would be refused is never tried.
+    customers.write(&[("ann", "u", "c"), ("ann", "d", ""), ("ann", "", "")]).await;
     until_waiting(&project, 1, 3).await;
     until("the load has passed the letter", PATIENCE, async || (run(&project, REPLAY).code == Some(0)).then_some(())).await;
     rows_are(&warehouse, "customers", COLUMNS, &["ben|b"]).await;
