@@ -30,6 +30,9 @@ load:
     commit_interval: 200ms
 "#;
 
+/// A record's key and value.
+type Written = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// The topic that is mirrored, with the ids of its schemas.
 struct Customers<'a> {
     servers: &'a Servers,
@@ -49,12 +52,12 @@ impl<'a> Customers<'a> {
 
     /// Writes changes of rows (`id`, op, note): a deletion has no note, a tombstone no op, and a truncation no id.
     async fn write(&self, changes: &[(&str, &str, &str)]) {
-        let values: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> = changes.iter().map(|change| self.record(*change)).collect();
+        let values: Vec<Written> = changes.iter().map(|change| self.record(*change)).collect();
         let records: Vec<KeyAndValue<'_>> = values.iter().map(|(key, value)| (key.as_deref(), value.as_deref())).collect();
         kafka::write(&self.servers.kafka, &self.topic, &records).await;
     }
 
-    fn record(&self, (id, op, note): (&str, &str, &str)) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    fn record(&self, (id, op, note): (&str, &str, &str)) -> Written {
         let (row, key) = (Some((id, note)), Some(key(self.key, id)));
         match op {
             "" => (key, None),
