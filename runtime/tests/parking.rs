@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use millrace_devkit::broker;
 use millrace_model::{Code, Offsets, Record, Records, RecordsBuilder, Result, TopicPartition};
 use millrace_runtime::kafka::{Cluster, Producer};
 use millrace_runtime::parking::keys::{Known, Lineup};
@@ -55,16 +56,19 @@ fn records(partition: i32, count: i64) -> Records {
     records.finish()
 }
 
+/// The broker to use, and the development broker where it is that.
+async fn broker() -> (String, Option<broker::Running>) {
+    if let Ok(brokers) = std::env::var("MILLRACE_TEST_KAFKA") {
+        return (brokers, None);
+    }
+    let development = broker::start(broker::Config::default()).await.expect("a broker");
+    (development.addr.to_string(), Some(development))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_wait_is_for_all_instances_of_a_pipeline_together() {
-    let development = match std::env::var("MILLRACE_TEST_KAFKA") {
-        Ok(brokers) => (brokers, None),
-        Err(_) => {
-            let broker = millrace_devkit::broker::start(millrace_devkit::broker::Config::default()).await.expect("a broker");
-            (broker.addr.to_string(), Some(broker))
-        }
-    };
-    let cluster = Cluster::new(&KafkaConfig { brokers: development.0.clone(), ..KafkaConfig::default() }, "test");
+    let (brokers, _development) = broker().await;
+    let cluster = Cluster::new(&KafkaConfig { brokers, ..KafkaConfig::default() }, "test");
     let pipeline = format!("shop.{}", Uuid::new_v4().simple());
     let mut one = Instance::start(&cluster, &pipeline, 0).await;
     let mut two = Instance::start(&cluster, &pipeline, 1).await;
