@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use millrace_connectors::{Advice, Definition, Examined, Misfit};
 use millrace_model::Schema;
 use millrace_runtime::kafka::topics::{Declared, Described, Operation, Operations, TopicFacts};
+use millrace_runtime::registry::Level;
 
 use crate::facts::{Facts, KafkaFacts, SubjectFacts};
 use crate::wanted::{Path, Wanted, WantedGroup, WantedSubject, WantedTable, WantedTopic, WantedTransactions};
@@ -91,7 +92,9 @@ pub enum What {
         subject: String,
         /// The latest version.
         latest: u32,
-        /// Why, field by field.
+        /// The rule by which it does.
+        level: Level,
+        /// Why, version by version and field by field.
         reasons: Vec<String>,
     },
     /// A target lacks what a load needs.
@@ -216,7 +219,9 @@ fn of_subject(wanted: &WantedSubject, facts: &BTreeMap<String, SubjectFacts>) ->
         SubjectFacts::Registered => return None,
         SubjectFacts::Missing => unregistered(None),
         SubjectFacts::Behind { latest } => unregistered(Some(*latest)),
-        SubjectFacts::Refuses { latest, reasons } => What::Refused { subject, latest: *latest, reasons: reasons.clone() },
+        SubjectFacts::Refuses { latest, level, reasons } => {
+            What::Refused { subject, latest: *latest, level: *level, reasons: reasons.clone() }
+        }
     };
     Some(Difference { what, path: wanted.path.clone() })
 }

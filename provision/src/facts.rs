@@ -6,7 +6,7 @@ use millrace_connectors::Examined;
 use millrace_model::{Fault, Result};
 use millrace_runtime::kafka::topics::{self, Described, Operations};
 use millrace_runtime::kafka::{Cluster, rights};
-use millrace_runtime::registry::Registry;
+use millrace_runtime::registry::{Level, Registry, SubjectVersion};
 
 use crate::compare;
 use crate::wanted::{Wanted, WantedSubject, WantedTable, WantedTransactions};
@@ -53,7 +53,9 @@ pub enum SubjectFacts {
     Refuses {
         /// The latest version.
         latest: u32,
-        /// Why, field by field.
+        /// The rule by which it does.
+        level: Level,
+        /// Why, version by version and field by field.
         reasons: Vec<String>,
     },
 }
@@ -115,6 +117,17 @@ async fn subject_facts(wanted: &WantedSubject, registry: &Registry) -> Result<Su
     if registry.takes(&wanted.name, &wanted.schema).await? {
         return Ok(SubjectFacts::Behind { latest: latest.version });
     }
-    let reasons = compare::reasons(&latest.schema, wanted.schema.text());
-    Ok(SubjectFacts::Refuses { latest: latest.version, reasons })
+    let (version, name) = (latest.version, &wanted.name);
+    let level = registry.level(name).await?;
+    let earlier = if level.is_transitive() { all_versions(registry, name).await? } else { vec![latest] };
+    let reasons = compare::reasons(level, &earlier, wanted.schema.text());
+    Ok(SubjectFacts::Refuses { latest: version, level, reasons })
+}
+
+async fn all_versions(registry: &Registry, subject: &str) -> Result<Vec<SubjectVersion>> {
+    let mut found = Vec::new();
+    for version in registry.versions(subject).await? {
+        found.extend(registry.version(subject, Some(version)).await?);
+    }
+    Ok(found)
 }

@@ -39,6 +39,8 @@ pub enum DriftKind {
     New,
     /// It has changed where it is decided, or the file has since it was pulled.
     Changed(Box<Comparison>),
+    /// It has changed, and can't be compared: why.
+    Unlike(String),
     /// Only what the lock file says has: another version or text of the same schema.
     Renewed,
 }
@@ -116,18 +118,21 @@ impl SchemaFolder {
     }
 
     /// How what was pulled differs from what is in the folder; none when it does not.
-    pub fn drift(&self, pulled: &Pulled) -> Result<Option<Drift>> {
+    pub fn drift(&self, pulled: &Pulled) -> Option<Drift> {
         let name = pulled.name.clone();
         let known = fs::read_to_string(PulledSchema::file(&self.folder, &name)).ok().and_then(|text| serde_json::from_str(&text).ok());
         let (Some(known), Some(locked)) = (known, self.lock.schemas.get(&name)) else {
-            return Ok(Some(Drift { name, kind: DriftKind::New }));
+            return Some(Drift { name, kind: DriftKind::New });
         };
-        let comparison = compare(&known, &pulled.avro)?;
-        Ok(match comparison.is_same() {
-            false => Some(Drift { name, kind: DriftKind::Changed(Box::new(comparison)) }),
-            true if *locked != pulled.locked || known != pulled.avro => Some(Drift { name, kind: DriftKind::Renewed }),
-            true => None,
-        })
+        if known == pulled.avro {
+            return (*locked != pulled.locked).then_some(Drift { name, kind: DriftKind::Renewed });
+        }
+        let kind = match compare(&known, &pulled.avro) {
+            Ok(comparison) if comparison.is_same() => DriftKind::Renewed,
+            Ok(comparison) => DriftKind::Changed(Box::new(comparison)),
+            Err(fault) => DriftKind::Unlike(fault.to_string()),
+        };
+        Some(Drift { name, kind })
     }
 
     /// Writes what was pulled, each file at once. Of the lock file only what is still `declared` is kept.
@@ -161,6 +166,7 @@ impl Drift {
         match &self.kind {
             DriftKind::New => format!("the schema `{name}` is not in the project yet"),
             DriftKind::Renewed => format!("the schema `{name}` is of another version, and the same to readers and writers"),
+            DriftKind::Unlike(why) => format!("the schema `{name}` has changed, and can't be compared: {why}"),
             DriftKind::Changed(comparison) => {
                 let changes: Vec<String> = comparison.changes.iter().map(ToString::to_string).collect();
                 format!("the schema `{name}` has changed: {}", changes.join("; "))

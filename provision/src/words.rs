@@ -35,9 +35,11 @@ impl What {
             Self::Unregistered { subject, latest: Some(latest), .. } => {
                 format!("the subject `{subject}` is at version {latest}, which is not the project's schema")
             }
-            Self::Refused { subject, latest, reasons } => {
+            Self::Refused { subject, latest, level, reasons } => {
                 let why = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
-                format!("the subject `{subject}` refuses the project's schema as the successor of version {latest}{why}")
+                format!(
+                    "the subject `{subject}` refuses the project's schema as the successor of version {latest}, by its rule {level}{why}"
+                )
             }
             Self::Undefined { connection, definition } => {
                 format!("`{connection}` has no {} {}", definition.kind, definition.name)

@@ -108,7 +108,7 @@ impl Keys {
         match (self, KeyFormat::of(schema, names)?) {
             (Self::Text(_), KeyFormat::Text(column)) => Ok(vec![column]),
             (Self::Framed { schema: before, .. }, KeyFormat::Framed(columns, key))
-                if codec::differences(before.text(), key.text()).is_empty() =>
+                if codec::are_written_alike(before.text(), key.text()) =>
             {
                 Ok(columns)
             }

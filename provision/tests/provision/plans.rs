@@ -10,6 +10,7 @@ use millrace_provision::plan::Sign;
 use millrace_provision::{Doomed, Facts, Options, Plan, Wanted, differences, finding, plan};
 use millrace_runtime::kafka::topics::{Described, Operation, TopicFacts};
 use millrace_runtime::project::Severity;
+use millrace_runtime::registry::Level;
 
 use crate::project::{note, orders, shop, subject};
 
@@ -183,7 +184,8 @@ fn a_schema_that_the_subject_takes_becomes_its_next_version() {
 fn a_schema_that_the_subject_refuses_is_an_error_with_the_reason() {
     let mut facts = facts();
     let reasons = vec!["field x has no default".to_owned()];
-    facts.subjects = Ok(BTreeMap::from([("orders-value".to_owned(), SubjectFacts::Refuses { latest: 2, reasons })]));
+    facts.subjects =
+        Ok(BTreeMap::from([("orders-value".to_owned(), SubjectFacts::Refuses { latest: 2, level: Level::Backward, reasons })]));
     let told = planned(&facts, &Options::default());
     assert!(told[0].starts_with("! ") && told[0].contains("field x has no default"), "{told:?}");
     assert_eq!(findings(&facts), [(Severity::Error, Code::RegistryRefused)]);

@@ -15,7 +15,7 @@ use millrace_provision::{Doomed, Options, Plan, Wanted, differences, plan};
 use millrace_runtime::kafka::Cluster;
 use millrace_runtime::kafka::topics::{self, Described, TopicFacts};
 use millrace_runtime::project::{KafkaConfig, ProjectPath, RegistryConfig, Resilience, Secret};
-use millrace_runtime::registry::Registry;
+use millrace_runtime::registry::{Level, Registry};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -162,8 +162,9 @@ async fn a_schema_that_does_not_follow_is_refused_with_the_field(place: &Place) 
     wanted.subjects = vec![subject(&format!("{}-value", place.name), demanding)];
     let facts = facts::read(&wanted, &place.cluster, &place.registry).await;
     let subject = facts.subjects.expect("the registry answers").into_values().next().expect("one subject");
-    let SubjectFacts::Refuses { latest: 1, reasons } = subject else { panic!("{subject:?}") };
-    assert!(reasons.iter().any(|reason| reason.contains("note")), "{reasons:?}");
+    let SubjectFacts::Refuses { latest: 1, reasons, level } = subject else { panic!("{subject:?}") };
+    assert_eq!(level, Level::Backward);
+    assert!(reasons.len() == 1 && reasons[0].contains("`note`"), "{reasons:?}");
 }
 
 async fn what_was_named_is_destroyed_and_then_gone(place: &Place) {

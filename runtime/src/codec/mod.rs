@@ -41,9 +41,9 @@ mod writer;
 use millrace_model::{Code, Fault, Result, Schema};
 use serde_json::{Value, json};
 
-pub use compatibility::{are_same, reads_all};
+pub use compatibility::{Reading, are_same, reading, reads_all};
 pub use decoder::{Decoded, Decoder};
-pub use difference::differences;
+pub use difference::{Change, Difference, are_written_alike, differences, told_differences};
 pub use encoder::{Encoded, Encoder};
 pub(crate) use fit::misfits;
 

@@ -260,6 +260,11 @@ impl Path {
         result
     }
 
+    /// The place, empty for the whole.
+    pub(super) fn place(&self) -> &str {
+        &self.0
+    }
+
     /// The place as text, for a message.
     pub(super) fn text(&self) -> String {
         if self.0.is_empty() { "the record".to_owned() } else { format!("field `{}`", self.0) }

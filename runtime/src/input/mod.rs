@@ -114,7 +114,7 @@ impl Input {
     /// Reads by the changed schema from here on.
     pub fn follow(&mut self, change: Change) -> Result<()> {
         let version = change.registered.version;
-        let differences = codec::differences(self.schema.text(), change.schema.text()).join("; ");
+        let differences = codec::told_differences(self.schema.text(), change.schema.text());
         tracing::info!(topic = self.topic, version, differences, "the topic's schema has changed, and is followed");
         self.decoder = Decoder::new(&change.schema)?;
         self.schema = change.schema;
@@ -216,9 +216,9 @@ impl Input {
 
     fn unfit(&mut self, registered: &SubjectVersion, reason: &str) -> Result<()> {
         let SubjectVersion { id, version, schema: text } = registered;
-        let differences = match codec::differences(self.schema.text(), text) {
+        let differences = match codec::told_differences(self.schema.text(), text) {
             none if none.is_empty() => "its fields are the same".to_owned(),
-            some => some.join("; "),
+            some => some,
         };
         let what = format!(
             "version {version} of the schema of {} (id {id}) can't be worked with: {reason}. Beside the schema that the pipeline reads by: {differences}",

@@ -1,12 +1,15 @@
 //! The addresses of the registry, how it is told who asks, and the turn to the next address when one does not answer.
 
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use millrace_model::{Code, Fault, Result};
-use reqwest::{Certificate, ClientBuilder, Identity, Url};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Url};
 use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_schema_by_id};
 use schema_registry_converter::error::SRCError;
+use schema_registry_converter::schema_registry_common::RawError;
+use serde::de::DeserializeOwned;
 
 use super::fault::{self, Failure};
 use crate::project::RegistryConfig;
@@ -21,16 +24,34 @@ static REGISTRY: System = System {
     request: Duration::from_secs(10),
 };
 
+const NO_CLIENT: &str = "the registry's client can't be set up";
+
 /// The registry's addresses, each with a client.
 #[derive(Debug)]
 pub(super) struct Endpoints {
-    each: Vec<SrSettings>,
+    each: Vec<Endpoint>,
     pub(super) link: Link,
     /// The addresses without user and password, for messages.
     pub(super) address: String,
 }
 
+/// One address, with the client for what its library knows, and one for the rest.
+struct Endpoint {
+    settings: SrSettings,
+    client: Client,
+    address: String,
+    credentials: Credentials,
+}
+
+/// Nothing of who asks.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 /// Who asks.
+#[derive(Clone)]
 enum Credentials {
     None,
     Basic(String, Option<String>),
@@ -50,7 +71,7 @@ impl Endpoints {
             }
             addresses.push(address);
         }
-        let each = addresses.iter().map(|address| settings(address, &credentials, config, &link));
+        let each = addresses.iter().map(|address| Endpoint::new(address, &credentials, config, &link));
         let each = each.collect::<Result<Vec<_>>>()?;
         Ok(Self { each, link, address: addresses.join(", ") })
     }
@@ -59,17 +80,52 @@ impl Endpoints {
     /// address is away, or in trouble, is none.
     pub(super) async fn ask<T>(&self, call: impl AsyncFn(&SrSettings) -> Result<T, SRCError>) -> Result<T, Failure> {
         let call = &call;
-        let asked = self.link.ask(&self.each, |settings| async move { fault::answer_of(call(settings).await) }).await;
+        let asked = self.link.ask(&self.each, |endpoint| async move { fault::answer_of(call(&endpoint.settings).await) }).await;
+        asked.map_err(Failure::Trouble)?.map_err(Failure::Refused)
+    }
+
+    /// The same of what the library has no call for: what stands at `path`, as JSON.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let asked = self.link.ask(&self.each, |endpoint| async move { fault::answer_of(endpoint.get(path).await) }).await;
         asked.map_err(Failure::Trouble)?.map_err(Failure::Refused)
     }
 
     /// Asks for the first schema, which each registry has or says that it has not.
     pub(super) async fn probe(&self) -> Result<(), Failure> {
-        let ask = |settings| async move { fault::answer_of(get_schema_by_id(1, settings).await) };
-        match self.link.ask(&self.each, ask).await.map_err(Failure::Trouble)?.map_err(Failure::Refused) {
+        match self.ask(async |settings| get_schema_by_id(1, settings).await).await {
             Err(failure) if fault::is_unknown(&failure) => Ok(()),
             answer => answer.map(drop),
         }
+    }
+}
+
+impl Endpoint {
+    fn new(address: &str, credentials: &Credentials, config: &RegistryConfig, link: &Link) -> Result<Self> {
+        let client = with_tls(config, link)?.timeout(link.answer_within()).build();
+        let client = client.map_err(|error| Fault::operator(Code::RegistryUnavailable, NO_CLIENT).because(error))?;
+        let settings = settings(address, credentials, config, link)?;
+        Ok(Self { settings, client, address: address.to_owned(), credentials: credentials.clone() })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, SRCError> {
+        let request = self.client.get(format!("{}{path}", self.address));
+        let request = match &self.credentials {
+            Credentials::None => request,
+            Credentials::Basic(user, password) => request.basic_auth(user, password.as_deref()),
+            Credentials::Bearer(token) => request.bearer_auth(token),
+        };
+        let away = |error| SRCError::retryable_with_cause(error, "http call to schema registry failed");
+        let answer = request.send().await.map_err(away)?;
+        let status = answer.status();
+        if status.is_success() {
+            let unread = |error| SRCError::non_retryable_with_cause(error, "the registry's answer can't be read");
+            return answer.json().await.map_err(unread);
+        }
+        let refused = format!("HTTP request to schema registry failed with status {status}");
+        Err(match answer.json::<RawError>().await {
+            Ok(said) => SRCError::non_retryable_with_cause(said, &refused),
+            Err(error) => SRCError::non_retryable_with_cause(error, &refused),
+        })
     }
 }
 
@@ -95,7 +151,7 @@ fn settings(address: &str, credentials: &Credentials, config: &RegistryConfig, l
         }
     }
     let settings = builder.set_timeout(link.answer_within()).build_with(with_tls(config, link)?);
-    settings.map_err(|error| fault::of(Failure::Refused(error), "the registry's client can't be set up"))
+    settings.map_err(|error| fault::of(Failure::Refused(error), NO_CLIENT))
 }
 
 fn with_tls(config: &RegistryConfig, link: &Link) -> Result<ClientBuilder> {

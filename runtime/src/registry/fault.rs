@@ -49,6 +49,11 @@ pub(super) fn is_no_subject(failure: &Failure) -> bool {
     status(error) == Some(404) && answer(error).is_some_and(|answer| NOT_FOUND.contains(&answer.error_code))
 }
 
+/// Whether the registry has nothing at that path.
+pub(super) fn is_not_found(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused(error) if status(error) == Some(404))
+}
+
 /// The fault of a call that failed, which was doing `what`.
 pub(super) fn of(failure: Failure, what: &str) -> Fault {
     match failure {

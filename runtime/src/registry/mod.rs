@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod fault;
+mod level;
 mod naming;
 mod references;
 mod subjects;
@@ -14,6 +15,7 @@ use millrace_model::{Code, Fault, Result, Schema};
 use schema_registry_converter::async_impl::schema_registry::{get_schema_by_id, post_schema};
 use schema_registry_converter::schema_registry_common::{RegisteredSchema, SchemaType, SuppliedSchema};
 
+pub use level::Level;
 pub use naming::{Part, Subjects};
 pub use subjects::SubjectVersion;
 

@@ -96,7 +96,7 @@ impl Registry {
         }
     }
 
-    fn failed(&self, failure: Failure, what: &str) -> Fault {
+    pub(super) fn failed(&self, failure: Failure, what: &str) -> Fault {
         fault::of(failure, &format!("{what} in the registry at {}", self.address()))
     }
 }

@@ -2,6 +2,7 @@
 //! misbehave.
 
 mod addresses;
+mod level;
 mod network;
 mod tls;
 mod versions;

@@ -37,7 +37,7 @@ async fn pull_all(project: &Project, schemas: &SchemaFolder) -> anyhow::Result<(
     for (name, wanted) in &project.schemas {
         let one =
             pull(name, wanted, &registry, &project.connections).await.with_context(|| format!("the schema {name} can't be pulled"))?;
-        drifts.extend(schemas.drift(&one)?);
+        drifts.extend(schemas.drift(&one));
         pulled.push(one);
     }
     Ok((pulled, drifts))
@@ -48,7 +48,7 @@ pub(crate) async fn drift(loaded: &Loaded, registry: &Registry, schemas: &Schema
     let mut found = Vec::new();
     for (name, wanted) in &loaded.project.schemas {
         let pulled = pull(name, wanted, registry, &loaded.project.connections).await;
-        found.push((name.clone(), pulled.and_then(|pulled| schemas.drift(&pulled))));
+        found.push((name.clone(), pulled.map(|pulled| schemas.drift(&pulled))));
     }
     found
 }
