@@ -2,8 +2,10 @@
 
 use millrace_connectors::Connection;
 use millrace_model::{Code, Schema};
+use millrace_runtime::codec;
+use millrace_runtime::formats::JsonReader;
 use millrace_runtime::project::flow::{self, Claim, Context, Problem, Sharing, Types};
-use millrace_runtime::project::{Delivery, OnError, Output};
+use millrace_runtime::project::{Delivery, Kind, OnError, Output};
 
 use super::{Http, Input, Pipeline};
 
@@ -39,10 +41,22 @@ impl flow::Pipeline<Connection> for Pipeline {
     }
 
     fn misfits(&self, context: &Context<'_, Connection>, output: &Schema) -> Vec<Problem> {
-        let Input::Source(source) = &self.from else { return Vec::new() };
-        let fault = source.check(output, context.connections).err();
-        fault.map(|fault| Problem::error(fault.code(), &["from", source.kind()], fault.message())).into_iter().collect()
+        let (kind, checked) = match &self.from {
+            Input::Http(_) => ("http", JsonReader::new(output).map(drop)),
+            Input::Source(source) => (source.kind(), source.check(output, context.connections)),
+        };
+        let misfit = || checked.err().map(|fault| Problem::error(fault.code(), &["from", kind], fault.message()));
+        unfilled(kind, output).or_else(misfit).into_iter().collect()
     }
+}
+
+/// A union of several types: JSON, CSV, rows of a database and the like do not say which of them a value is.
+fn unfilled(kind: &str, output: &Schema) -> Option<Problem> {
+    let union = codec::union_in(output)?;
+    let problem =
+        Problem::error(Code::SchemaUnsupported, &["from", kind], format!("{union}, and ingest can't tell which of them a value is"));
+    let help = "give the field one type, or a record that has a nullable field for each".to_owned();
+    Some(problem.kind(Kind::UnionTouched).expected("a topic whose schema has no such union".to_owned()).help(help))
 }
 
 fn http_key(key: &str) -> Vec<String> {

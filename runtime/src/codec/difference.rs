@@ -9,7 +9,7 @@ use apache_avro::Schema as Avro;
 use millrace_model::{Code, Fault, Result};
 use serde_json::{Value, json};
 
-use super::types::{Field, Fixed, Names, Path, Type, Unsupported};
+use super::types::{Field, Names, Path, Type, Unsupported};
 
 /// One thing in which a schema differs from an earlier one.
 #[derive(Debug, Clone, PartialEq)]

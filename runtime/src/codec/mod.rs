@@ -100,6 +100,11 @@ pub fn record(whole: &Schema, name: &str) -> Result<Schema> {
     schema(record)
 }
 
+/// The first union of several types in `schema`, with its place, in words: what no text format has a form for.
+pub fn union_in(schema: &Schema) -> Option<String> {
+    support::union_in(&kind_of(schema).ok()?, &mut types::Path::default())
+}
+
 /// The type of a schema that [`schema`] has made.
 fn kind_of(schema: &Schema) -> Result<Type> {
     parse(schema.avro())

@@ -45,6 +45,19 @@ fn walk(kind: &Type, path: &mut Path) -> Result<(), Unsupported> {
     }
 }
 
+/// The first union of several types in a type, with its place.
+pub(super) fn union_in(kind: &Type, path: &mut Path) -> Option<String> {
+    if kind.branches().is_some() {
+        return Some(format!("{} is a {}", path.text(), kind.title()));
+    }
+    match kind.value() {
+        Type::Array(items) => path.at("[]", |path| union_in(items, path)),
+        Type::Map(values) => path.at("{}", |path| union_in(values, path)),
+        Type::Record { fields, .. } => fields.iter().find_map(|field| path.field(&field.name, |path| union_in(&field.kind, path))),
+        _ => None,
+    }
+}
+
 /// The path of the first field without which an invalid schema would be valid, where there is one: apache-avro says
 /// what is wrong, but not where.
 pub(super) fn culprit(avro: &Value) -> Option<String> {

@@ -60,7 +60,7 @@ kinds! {
     SchemaMismatch = "schema-mismatch", "What a pipeline makes does not fit the schema that is declared";
     BadKey = "bad-key", "The columns can't be a key";
     NullableKey = "nullable-key", "A key column may be null";
-    UnionTouched = "union-touched", "A step, key or target needs the value of a union of several types";
+    UnionTouched = "union-touched", "A source, step, key or target would have to look into a union of several types";
     UnknownSymbol = "unknown-symbol", "An enum is compared with a symbol that it does not have";
     Precision = "precision", "Digits would be lost on the way";
     // Pipelines.

@@ -155,7 +155,7 @@ fn settings(address: &str, credentials: &Credentials, config: &RegistryConfig, l
 }
 
 fn with_tls(config: &RegistryConfig, link: &Link) -> Result<ClientBuilder> {
-    let mut builder = reqwest::Client::builder().connect_timeout(link.connect_within());
+    let mut builder = Client::builder().connect_timeout(link.connect_within());
     if let Some(ca) = &config.ca {
         let certificates = Certificate::from_pem_bundle(&read(ca, "registry.ca")?).map_err(|error| no_pem(ca, "registry.ca", error))?;
         builder = certificates.into_iter().fold(builder, ClientBuilder::add_root_certificate);

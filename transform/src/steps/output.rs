@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use millrace_model::Schema;
+use millrace_runtime::project::Kind;
 use serde_json::{Value, json};
 
 use super::error::{Compiled, StepError};
@@ -114,7 +115,8 @@ fn avro_type(data_type: &DataType, name: &str) -> Compiled<Value> {
         DataType::Struct(fields) => record(fields.iter().map(AsRef::as_ref), name)?,
         DataType::Map(entries, _) => map(entries, name)?,
         DataType::Union(..) => {
-            return Err(StepError::invalid("a union of several types can pass unchanged only; select the column as it is"));
+            let message = "a union of several types can pass unchanged only; select the column as it is";
+            return Err(StepError::invalid(message).kind(Kind::UnionTouched));
         }
         DataType::Null => return Err(StepError::invalid("null alone has no type; write CAST(NULL AS type)")),
         other => {

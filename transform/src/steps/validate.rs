@@ -145,7 +145,7 @@ fn index(column: &str, scope: &Scope) -> Compiled<usize> {
     let known = scope.names().position(|name| name == column);
     let number = known.ok_or_else(|| unknown_column(column, scope.names()))?;
     match scope.column_type(number) {
-        DataType::Union(..) => Err(StepError::invalid(of_union(column))),
+        DataType::Union(..) => Err(of_union(column)),
         _ => Ok(number),
     }
 }

@@ -92,29 +92,37 @@ impl Scope {
         let names: Vec<&str> = self.names().collect();
         refuse::names(&sql, &names, qualifier)?;
         let span = sql.span();
-        self.typed(sql, qualifier).map_err(|error| StepError::planning(&error).at(span))
+        self.typed(sql, qualifier).map_err(|error| error.at(span))
     }
 
-    fn typed(&self, sql: SqlExpr, qualifier: &str) -> Result<Expr, DataFusionError> {
+    fn typed(&self, sql: SqlExpr, qualifier: &str) -> Compiled<Expr> {
+        let plain = self.untyped(sql, qualifier).map_err(|error| StepError::planning(&error))?;
+        self.refuse_unions(&plain)?;
+        self.coerced(plain)
+    }
+
+    fn untyped(&self, sql: SqlExpr, qualifier: &str) -> Result<Expr, DataFusionError> {
         let qualified = DFSchema::try_from_qualified_schema(TableReference::bare(qualifier), &self.arrow)?;
         let planner = SqlToRel::new_with_options(&*PROVIDER, parser_options());
         let expr = planner.sql_to_expr(sql, &qualified, &mut PlannerContext::new())?;
-        let plain = expr.transform_up(plain)?.data;
-        self.refuse_unions(&plain)?;
-        self.coerce(plain)
+        Ok(expr.transform_up(plain)?.data)
     }
 
     /// A union of several branches passes as the column that it is, and takes part in nothing that is computed.
-    fn refuse_unions(&self, expr: &Expr) -> Result<(), DataFusionError> {
+    fn refuse_unions(&self, expr: &Expr) -> Compiled<()> {
         if matches!(expr, Expr::Column(_)) {
             return Ok(());
         }
-        let is_union = |part: &Expr| matches!(part.get_type(self.schema.as_ref()), Ok(DataType::Union(..)));
-        expr.apply(|part| match is_union(part).then(|| part.column_refs().into_iter().next()) {
-            None => Ok(TreeNodeRecursion::Continue),
-            Some(column) => plan_err!("{}", refuse::union(column.map_or("", |column| &column.name))),
-        })
-        .map(drop)
+        let mut touched = None;
+        let looked = expr.apply(|part| {
+            if !matches!(part.get_type(self.schema.as_ref()), Ok(DataType::Union(..))) {
+                return Ok(TreeNodeRecursion::Continue);
+            }
+            touched = Some(part.column_refs().into_iter().next().map_or_else(String::new, |column| column.name.clone()));
+            Ok(TreeNodeRecursion::Stop)
+        });
+        looked.map_err(|error| StepError::planning(&error))?;
+        touched.map_or(Ok(()), |column| Err(refuse::union(&column)))
     }
 
     /// The expression with the types of its operands made equal where they have to be.

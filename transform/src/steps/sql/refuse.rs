@@ -86,8 +86,9 @@ fn has_foreign_clause(select: &Select) -> bool {
 }
 
 /// What is said of a column that is a union of several branches, or has one in it, where a step needs its value.
-pub(in crate::steps) fn union(column: &str) -> String {
-    format!("{column} is, or holds, a union of several types: it can pass unchanged, and no step can look into it")
+pub(in crate::steps) fn union(column: &str) -> StepError {
+    let message = format!("{column} is, or holds, a union of several types: it can pass unchanged, and no step can look into it");
+    StepError::invalid(message).kind(Kind::UnionTouched)
 }
 
 /// Refuses joins.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use millrace_model::{Batch, Record, RecordsBuilder, Schema};
 use millrace_runtime::codec::{Decoder, Encoder};
+use millrace_runtime::project::Kind;
 use serde_json::{from_value, json};
 
 use crate::config::StepConfig;
@@ -75,6 +76,7 @@ fn a_step_that_looks_into_a_union_is_refused_by_its_name() {
         json!({ "validate": { "rules": [{ "expression": "payload > 3" }] } }),
     ] {
         let Err(error) = compile(&[from_value(step.clone()).expect("is a step")], &schema()) else { panic!("{step} compiles") };
+        assert_eq!(error.kind, Kind::UnionTouched, "{step}: {error}");
         let named = error.message.contains("payload") || error.message.contains("held");
         assert!(named && error.message.contains("union of several types") && !error.message.contains("Union("), "{step}: {error}");
     }
