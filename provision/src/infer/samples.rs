@@ -66,7 +66,11 @@ pub(super) fn schema(file: &Path, format: Format, sample: &Sample, name: &str) -
 }
 
 fn open(file: &Path) -> Result<BufReader<File>> {
-    File::open(file).map(BufReader::new).map_err(|error| unreadable(file, "the file", error))
+    File::open(file).map(BufReader::new).map_err(|error| unopened(file, error))
+}
+
+fn unopened(file: &Path, error: std::io::Error) -> Fault {
+    Fault::operator(Code::FileUnreadable, format!("{} can't be opened", file.display())).because(error)
 }
 
 fn unreadable(file: &Path, what: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {
@@ -121,7 +125,7 @@ fn container(file: &Path) -> Result<Value> {
 }
 
 fn parquet(file: &Path) -> Result<Value> {
-    let input = File::open(file).map_err(|error| unreadable(file, "the file", error))?;
+    let input = File::open(file).map_err(|error| unopened(file, error))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(input).map_err(|error| unreadable(file, "Parquet", error))?;
     let avro = AvroSchema::try_from(reader.schema().as_ref());
     let avro = avro.map_err(|error| {

@@ -44,11 +44,17 @@ impl Document {
     pub(super) fn read(location: Location<'_>, environment: &Environment<'_>, findings: &mut Findings) -> Option<Self> {
         let files = Files::at(location.path).map_err(|error| findings.push(unreadable(location.path, &error))).ok()?;
         let Some(first) = files.main.first() else {
-            let message = format!("there is no project file in {}: millrace.yaml, or any .yaml files", location.path.display());
-            findings.push(Finding::error(Code::ProjectRead, message));
+            let message = format!("there is no project file in {}: neither millrace.yaml nor another .yaml file", location.path.display());
+            let help = "name the project's folder or file, such as `millrace check FOLDER`, or set MILLRACE_PROJECT".to_owned();
+            findings.push(Finding::error(Code::ProjectRead, message).help(help));
             return None;
         };
         let mut root = assemble(&files, first, findings);
+        if is_empty(&root) && !findings.has_errors() {
+            let finding = Finding::error(Code::ProjectSyntax, "there is nothing in the project file").kind(Kind::MissingKey);
+            findings.push(finding.at(root.place).help("begin it with `version: 1`, a `name:` and a pipeline".to_owned()));
+            return None;
+        }
         profile::apply(&mut root, &files, location.profile, findings);
         if findings.has_errors() {
             return None;
@@ -88,6 +94,14 @@ impl Document {
             Value::Text(text) => Some(text),
             _ => None,
         }
+    }
+}
+
+fn is_empty(root: &Node) -> bool {
+    match &root.value {
+        Value::Null => true,
+        Value::Map(entries) => entries.is_empty(),
+        _ => false,
     }
 }
 

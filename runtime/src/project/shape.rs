@@ -10,6 +10,7 @@ use serde::forward_to_deserialize_any;
 
 use super::sections::{PathOrUrl, ProjectPath, is_url};
 use super::shape_error::ShapeError;
+use super::suggest;
 use super::tree::{Entry, Node, Text, Value};
 
 /// The value at `node` as a `V`; `folder` is the project's.
@@ -154,13 +155,24 @@ impl<'de> Deserializer<'de> for Shape<'_> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ShapeError> {
         match &self.node.value {
-            Value::Null => self.blame(visitor.visit_map(Entries::new(&[], self))),
+            Value::Null => {
+                let empty = visitor.visit_map(Entries::new(&[], self));
+                self.blame(empty.map_err(|error| error.advised(|| "nothing stands below it: indent its keys deeper than it".to_owned())))
+            }
             _ => self.deserialize_any(visitor),
         }
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, ShapeError> {
-        self.keys(visitor)
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, ShapeError> {
+        match &self.node.value {
+            Value::Null | Value::Map(_) => self.keys(visitor),
+            _ => self.keys(visitor).map_err(|error| error.advised(|| format!("its keys are {}", suggest::quoted(fields)))),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

@@ -80,6 +80,14 @@ impl ShapeError {
         self
     }
 
+    /// The same with an advice, unless it has one.
+    pub(super) fn advised(mut self, advice: impl FnOnce() -> String) -> Self {
+        if self.what.help.is_none() && self.what.suggestion.is_none() {
+            self.what.help = Some(advice());
+        }
+        self
+    }
+
     /// What is wrong, as a finding.
     pub(super) fn finding(&self) -> Finding {
         let What { kind, expected, suggestion, help, .. } = &*self.what;
@@ -110,11 +118,7 @@ impl Error for ShapeError {
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
         let mut error = Self::invalid_value(unexpected, expected);
-        let wants_text = matches!(expected.to_string().as_str(), "a string" | "path string");
-        if wants_text && matches!(unexpected, Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_))
-        {
-            error.what.help = Some("put it in quotes".into());
-        }
+        error.what.help = mend(unexpected, &expected.to_string()).map(str::to_owned);
         error
     }
 
@@ -143,12 +147,33 @@ impl Error for ShapeError {
 
     fn missing_field(field: &'static str) -> Self {
         let (message, expected) = (Some(format!("the key `{field}` is missing here")), Some(format!("the key `{field}`")));
-        What { kind: Kind::MissingKey, message, expected, found: None, suggestion: None, help: None }.into()
+        // The one key that has one value.
+        let help = (field == "version").then(|| "begin the file with `version: 1`".to_owned());
+        What { kind: Kind::MissingKey, message, expected, found: None, suggestion: None, help }.into()
     }
 
     fn duplicate_field(field: &'static str) -> Self {
         Self::new(Kind::DeclaredTwice, format!("the key `{field}` is there twice"))
     }
+}
+
+/// What makes a value of the wrong type one of the right type.
+fn mend(unexpected: Unexpected<'_>, expected: &str) -> Option<&'static str> {
+    match (unexpected, expected) {
+        (Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_), "a string" | "path string") => {
+            Some("put it in quotes")
+        }
+        (Unexpected::Str("true" | "false"), "a boolean") => Some("leave the quotes out"),
+        (Unexpected::Str(text), number) if is_number(number) && text.parse::<f64>().is_ok() => Some("leave the quotes out"),
+        (Unexpected::Seq, keys) if expectation(keys) == KEYS => {
+            Some("leave the dashes out: each entry is a name, and below it what it has")
+        }
+        _ => None,
+    }
+}
+
+fn is_number(expected: &str) -> bool {
+    expectation(expected).contains("number")
 }
 
 fn one_of(names: &[&str]) -> String {
@@ -177,6 +202,9 @@ fn shortened(text: &str) -> String {
     format!("{shown:?}")
 }
 
+/// What has parts by name.
+const KEYS: &str = "keys with values";
+
 /// Serde's word for what it expected, as a user of the file would say it.
 fn expectation(serde: &str) -> String {
     match serde {
@@ -185,14 +213,14 @@ fn expectation(serde: &str) -> String {
         "a boolean" => "true or false".into(),
         "a character" => "one character".into(),
         "a sequence" => "a list".into(),
-        "a map" => "keys with values".into(),
+        "a map" => KEYS.into(),
         "u8" => "a whole number from 0 to 255".into(),
         "u16" => "a whole number from 0 to 65535".into(),
         "u32" | "u64" | "usize" => "a whole number, not negative".into(),
         "i8" | "i16" | "i32" | "i64" => "a whole number".into(),
         "f32" | "f64" => "a number".into(),
         "socket address" => "an address such as 127.0.0.1:8080".into(),
-        other if other.starts_with("struct ") => "keys with values".into(),
+        other if other.starts_with("struct ") => KEYS.into(),
         other => other.to_owned(),
     }
 }

@@ -111,17 +111,26 @@ fn syntax_error(file: &Arc<Path>, error: &serde_saphyr::Error) -> SyntaxError {
     let place = error.location().map_or_else(|| Place::start(file), |location| place(file, location));
     let text = error.to_string();
     let message = text.split(" at line ").next().unwrap_or_default().split(", set DuplicateKeyPolicy").next().unwrap_or_default();
-    SyntaxError { message: plainly(message).to_owned(), place }
+    SyntaxError { message: plainly(message), place }
 }
 
 /// What the parser says, for those who have not read the YAML specification.
-fn plainly(message: &str) -> &str {
-    match message {
+fn plainly(message: &str) -> String {
+    if let Some(key) = message.strip_prefix("duplicate mapping key: ") {
+        return format!("the key `{key}` is there twice");
+    }
+    let plain = match message {
         "while parsing a block mapping, did not find expected key" => "this line is indented like no key above it",
+        "while parsing a flow mapping, did not find expected ',' or '}'" => "a `{` before this is not closed, or a `,` is missing",
+        "while parsing a flow sequence, expected ',' or ']'" => "a `[` before this is not closed, or a `,` is missing",
         "tabs disallowed within this context (block indentation)" => "a line is indented by blanks, not by tabs",
         "mapping values are not allowed in this context" => "a second `:` in one value: put the value in quotes",
+        several if several.starts_with("multiple YAML documents") => {
+            "a second YAML document begins here: put it in a file of its own, and name that under `include:`"
+        }
         other => other,
-    }
+    };
+    plain.to_owned()
 }
 
 fn place(file: &Arc<Path>, location: Location) -> Place {
@@ -277,7 +286,7 @@ mod tests {
 
     #[test]
     fn what_is_not_yaml_is_refused_with_its_place() {
-        assert_eq!(error("a: 1\na: 2\n"), "a.yaml:2:1: duplicate mapping key: a");
+        assert_eq!(error("a: 1\na: 2\n"), "a.yaml:2:1: the key `a` is there twice");
         assert_eq!(error("a:\n\tb: 1\n"), "a.yaml:2:2: a line is indented by blanks, not by tabs");
         assert_eq!(error("a: b: c\n"), "a.yaml:1:5: a second `:` in one value: put the value in quotes");
     }
