@@ -92,8 +92,8 @@ pub enum What {
         subject: String,
         /// The latest version.
         latest: u32,
-        /// The rule by which it does.
-        level: Level,
+        /// The rule by which it does, if the registry tells.
+        level: Option<Level>,
         /// Why, version by version and field by field.
         reasons: Vec<String>,
     },

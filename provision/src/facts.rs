@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_connectors::Examined;
-use millrace_model::{Fault, Result};
+use millrace_model::{Fault, Result, Retry};
 use millrace_runtime::kafka::topics::{self, Described, Operations};
 use millrace_runtime::kafka::{Cluster, rights};
 use millrace_runtime::registry::{Level, Registry, SubjectVersion};
@@ -53,8 +53,8 @@ pub enum SubjectFacts {
     Refuses {
         /// The latest version.
         latest: u32,
-        /// The rule by which it does.
-        level: Level,
+        /// The rule by which it does, if the registry tells.
+        level: Option<Level>,
         /// Why, version by version and field by field.
         reasons: Vec<String>,
     },
@@ -118,10 +118,19 @@ async fn subject_facts(wanted: &WantedSubject, registry: &Registry) -> Result<Su
         return Ok(SubjectFacts::Behind { latest: latest.version });
     }
     let (version, name) = (latest.version, &wanted.name);
-    let level = registry.level(name).await?;
-    let earlier = if level.is_transitive() { all_versions(registry, name).await? } else { vec![latest] };
-    let reasons = compare::reasons(level, &earlier, wanted.schema.text());
+    let level = level(registry, name).await?;
+    let rule = level.unwrap_or(Level::Full);
+    let earlier = if rule.is_transitive() { all_versions(registry, name).await? } else { vec![latest] };
+    let reasons = compare::reasons(rule, &earlier, wanted.schema.text());
     Ok(SubjectFacts::Refuses { latest: version, level, reasons })
+}
+
+/// The subject's rule; none where the registry does not let the user know it, so that both directions are looked at.
+async fn level(registry: &Registry, subject: &str) -> Result<Option<Level>> {
+    match registry.level(subject).await {
+        Err(fault) if fault.retry() == Retry::Operator => Ok(None),
+        told => told.map(Some),
+    }
 }
 
 async fn all_versions(registry: &Registry, subject: &str) -> Result<Vec<SubjectVersion>> {

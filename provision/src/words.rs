@@ -37,9 +37,8 @@ impl What {
             }
             Self::Refused { subject, latest, level, reasons } => {
                 let why = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
-                format!(
-                    "the subject `{subject}` refuses the project's schema as the successor of version {latest}, by its rule {level}{why}"
-                )
+                let rule = level.map_or_else(String::new, |level| format!(", by its rule {level}"));
+                format!("the subject `{subject}` refuses the project's schema as the successor of version {latest}{rule}{why}")
             }
             Self::Undefined { connection, definition } => {
                 format!("`{connection}` has no {} {}", definition.kind, definition.name)

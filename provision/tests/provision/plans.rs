@@ -185,7 +185,7 @@ fn a_schema_that_the_subject_refuses_is_an_error_with_the_reason() {
     let mut facts = facts();
     let reasons = vec!["field x has no default".to_owned()];
     facts.subjects =
-        Ok(BTreeMap::from([("orders-value".to_owned(), SubjectFacts::Refuses { latest: 2, level: Level::Backward, reasons })]));
+        Ok(BTreeMap::from([("orders-value".to_owned(), SubjectFacts::Refuses { latest: 2, level: Some(Level::Backward), reasons })]));
     let told = planned(&facts, &Options::default());
     assert!(told[0].starts_with("! ") && told[0].contains("field x has no default"), "{told:?}");
     assert_eq!(findings(&facts), [(Severity::Error, Code::RegistryRefused)]);
