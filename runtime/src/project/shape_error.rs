@@ -173,7 +173,7 @@ fn mend(unexpected: Unexpected<'_>, expected: &str) -> Option<&'static str> {
 }
 
 fn is_number(expected: &str) -> bool {
-    expectation(expected).contains("number")
+    matches!(expected, "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "f32" | "f64")
 }
 
 fn one_of(names: &[&str]) -> String {

@@ -101,9 +101,9 @@ impl Endpoints {
 
 impl Endpoint {
     fn new(address: &str, credentials: &Credentials, config: &RegistryConfig, link: &Link) -> Result<Self> {
+        let settings = settings(address, credentials, config, link)?;
         let client = with_tls(config, link)?.timeout(link.answer_within()).build();
         let client = client.map_err(|error| Fault::operator(Code::RegistryUnavailable, NO_CLIENT).because(error))?;
-        let settings = settings(address, credentials, config, link)?;
         Ok(Self { settings, client, address: address.to_owned(), credentials: credentials.clone() })
     }
 

@@ -88,7 +88,7 @@ fn each_wrong_entry_is_found_and_none_hides_another() {
         ),
         [
             "millrace.yaml:3:20: error[MR0102]: expected a whole number, found the text \"many\"",
-            "millrace.yaml:4:3: error[MR0102]: expected keys with values, found a list",
+            "millrace.yaml:4:3: error[MR0102]: expected keys with values, found a list (leave the dashes out: each entry is a name, and below it what it has)",
             "millrace.yaml:6:14: error[MR0102]: expected text, found the number 7 (put it in quotes)",
             "millrace.yaml:7:18: error[MR0102]: expected one of `dead_letter`, `park_key`, `halt`, found `stop`",
             "millrace.yaml:9:3: error[MR0102]: the key `host` is missing here",
@@ -102,10 +102,15 @@ fn each_wrong_entry_is_found_and_none_hides_another() {
 
 #[test]
 fn the_version_is_there_and_is_one() {
-    assert_eq!(lines("name: x\n"), ["millrace.yaml:1:1: error[MR0102]: the key `version` is missing here"]);
+    assert_eq!(
+        lines("name: x\n"),
+        ["millrace.yaml:1:1: error[MR0102]: the key `version` is missing here (begin the file with `version: 1`)"]
+    );
     let expected = "millrace.yaml:1:10: error[MR0102]: expected 1, the version that this program reads, found the number 2";
     assert_eq!(lines("version: 2\n"), [expected]);
-    assert_eq!(lines(""), ["millrace.yaml:1:1: error[MR0102]: the key `version` is missing here"]);
+    let nothing =
+        "millrace.yaml:1:1: error[MR0102]: there is nothing in the project file (begin it with `version: 1`, a `name:` and a pipeline)";
+    assert_eq!(lines(""), [nothing]);
     assert_eq!(lines("- x\n"), ["millrace.yaml:1:1: error[MR0102]: expected the keys of a project, such as `version: 1`"]);
 }
 
