@@ -13,12 +13,11 @@ async fn set(url: &str, path: &str, level: &str) {
 
 #[tokio::test]
 async fn a_subject_has_the_registrys_rule_until_it_has_its_own() {
-    let (url, _running) = match std::env::var("MILLRACE_TEST_REGISTRY") {
-        Ok(url) => (url, None),
-        Err(_) => {
-            let running = registry().await;
-            (running.url(), Some(running))
-        }
+    let (url, _running) = if let Ok(url) = std::env::var("MILLRACE_TEST_REGISTRY") {
+        (url, None)
+    } else {
+        let running = registry().await;
+        (running.url(), Some(running))
     };
     let (registry, subject) = (client(&url), unused_subject("level"));
     let schema = schema("Level", &json!([{ "name": "x", "type": "int" }]));
