@@ -8,9 +8,9 @@ use millrace_model::{LoadBound, Result};
 use sqlx::mysql::MySqlConnection;
 
 use super::server::Server;
-use super::target::{Loaded, OPTIONS, ensure};
+use super::target::{ColumnType, Loaded, OPTIONS, change_columns, columns, ensure, hold, keep, let_go};
 use super::types::{Form, Limit};
-use crate::table::{Quotes, Replacing, Target, unfit};
+use crate::table::{Alignment, Quotes, Replacing, Target};
 use crate::table_config::Mode;
 
 const ENDS: &str = "millrace_loads";
@@ -27,20 +27,53 @@ pub(super) async fn open(
     if target.table.mode != Mode::Replace {
         return Ok(None);
     }
-    if let Some(taken) = Replacing::taken(&target.schema) {
-        return Err(unfit(format!("a column can't be named {taken:?} in mode: replace: rename it")));
-    }
+    Replacing::check(&target.schema)?;
     let replacing = Replacing::of(target, |table| Quotes::Back.name(table));
     let name = format!("varchar({NAME}) COLLATE {}", server.exact_collation);
     ensure(connection, ENDS, &(replacing.ends_definition(&name).1 + OPTIONS)).await?;
     let loading = definition(&replacing, columns);
-    ensure(connection, &loading_table(target), &loading).await?;
+    ensure(connection, &Replacing::loading_table(target), &loading).await?;
+    align(connection, &replacing, target).await?;
     Ok(Some(replacing))
 }
 
-/// The table of loading rows.
-pub(super) fn loading_table(target: &Target) -> String {
-    format!("{}__loading", target.table.table)
+/// Makes loading rows take what the target takes of the schema: at once, for definitions commit by themselves.
+pub(super) async fn align(connection: &mut MySqlConnection, replacing: &Replacing, target: &Target) -> Result<()> {
+    let mut tried = None;
+    while let Some(sql) = alignment(connection, replacing, target).await?.filter(|sql| tried.as_ref() != Some(sql)) {
+        if !change_columns(connection, &replacing.loading, &sql).await? {
+            tried = Some(sql);
+        }
+    }
+    Ok(())
+}
+
+/// The names of the columns that loading rows bring into the target, in the transaction at hand.
+pub(super) async fn carried(connection: &mut MySqlConnection, target: &Target) -> Result<Vec<String>> {
+    keep(connection, &target.name).await?;
+    let now = columns(connection, &target.table.table).await?;
+    let loading = columns(connection, &Replacing::loading_table(target)).await?;
+    Ok(Replacing::carried(&target.schema, &now, &loading))
+}
+
+/// The statement that aligns the columns of loading rows with the target's.
+async fn alignment(connection: &mut MySqlConnection, replacing: &Replacing, target: &Target) -> Result<Option<String>> {
+    hold(connection, &target.name).await?;
+    keep(connection, &replacing.loading).await?;
+    let now = columns(connection, &target.table.table).await?;
+    let loading = columns(connection, &Replacing::loading_table(target)).await?;
+    let_go(connection).await?;
+    let same = |one: &ColumnType, other: &ColumnType| one.in_full() == other.in_full();
+    let actions: Vec<String> = Replacing::alignment(&target.schema, &now, &loading, same).iter().map(action).collect();
+    Ok((!actions.is_empty()).then(|| format!("ALTER TABLE {} {}", replacing.loading, actions.join(", "))))
+}
+
+fn action(needed: &Alignment<'_, ColumnType>) -> String {
+    let (verb, column) = match needed {
+        Alignment::Add(column) => ("ADD", column),
+        Alignment::Retype(column) | Alignment::TakeNull(column) => ("MODIFY", column),
+    };
+    format!("{verb} COLUMN {} {} NULL", Quotes::Back.name(&column.name), column.declared.in_full())
 }
 
 fn definition(replacing: &Replacing, columns: &[Loaded]) -> String {

@@ -11,14 +11,14 @@ use sqlx::mysql::MySqlConnection;
 
 use super::config::Config;
 use super::connect::connect_to_load;
-use super::fault::{fault, number, refusal};
+use super::fault::{fault, refusal};
 use super::growth::Growth;
 use super::lease::Lease;
 use super::positions::{self, Claim};
 use super::server::Server;
 use super::shape::Shape;
 use super::statements::Columns;
-use super::target::{self, Loaded, compare, compare_held, ensure};
+use super::target::{self, Loaded, change_columns, compare, compare_held, ensure};
 use super::work::Work;
 use super::{checks, parked, replacing};
 use crate::table::{
@@ -27,8 +27,6 @@ use crate::table::{
 use crate::table_config::TableConfig;
 
 const SAVEPOINT: &str = "SAVEPOINT millrace";
-/// Another session has added the column.
-const COLUMN_IS_THERE: u16 = 1060;
 
 /// A connection, what was read from the catalogue through it, and whether a round is open.
 pub(super) struct Session {
@@ -67,18 +65,16 @@ impl RoundSession for Session {
             return Err(unsettled());
         }
         if self.replacing.is_some() {
-            return Err(unfit(
-                "a table that is replaced load by load keeps its columns while a load is under way: `millrace apply` adds them",
-            ));
+            Replacing::check(&target.schema)?;
         }
         let mut tried = None;
         while let Some(sql) = self.growth(target).await?.filter(|sql| tried.as_ref() != Some(sql)) {
-            let done = sqlx::raw_sql(AssertSqlSafe(sql.as_str())).execute(&mut self.connection).await;
-            match done {
-                // Another loader was quicker: what it has not done is still to be done.
-                Err(error) if number(&error) == Some(COLUMN_IS_THERE) => tried = Some(sql),
-                done => done.map(drop).map_err(|error| fault(&format!("changing the columns of {}", target.name), error))?,
+            if !change_columns(&mut self.connection, &target.name, &sql).await? {
+                tried = Some(sql);
             }
+        }
+        if let Some(replacing) = &self.replacing {
+            replacing::align(&mut self.connection, replacing, target).await?;
         }
         let columns = compare_held(&mut self.connection, target).await?;
         self.fit(target, columns);
@@ -184,7 +180,7 @@ impl Session {
     /// The statement that makes the table take the rows of `target`, if there is anything to do. A table that would not take them even so is
     /// left as it is.
     async fn growth(&mut self, target: &Target) -> Result<Option<String>> {
-        target::hold(&mut self.connection, target).await?;
+        target::hold(&mut self.connection, &target.name).await?;
         let (existing, unique) = target::read(&mut self.connection, target).await?;
         target::let_go(&mut self.connection).await?;
         let growth = Growth::of(&self.target, target, &existing);
@@ -194,7 +190,7 @@ impl Session {
 
     /// Makes ready to load the target by these columns.
     fn fit(&mut self, target: &Target, columns: Vec<Loaded>) {
-        let into = self.replacing.as_ref().map_or_else(|| target.table.table.clone(), |_| replacing::loading_table(target));
+        let into = self.replacing.as_ref().map_or_else(|| target.table.table.clone(), |_| Replacing::loading_table(target));
         let columns = if self.replacing.is_some() { replacing::with_marks(columns) } else { columns };
         self.shape = Shape::of(&into, &columns);
         self.columns = columns;
@@ -277,6 +273,10 @@ impl Replaced for Session {
         self.set_savepoint().await?;
         let done = self.run_all(statements).await;
         self.settle_savepoint(done).await
+    }
+
+    async fn carried(&mut self) -> Result<Vec<String>> {
+        replacing::carried(&mut self.connection, &self.target).await
     }
 
     async fn number(&mut self, query: String) -> Result<i64> {

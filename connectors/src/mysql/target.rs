@@ -97,7 +97,7 @@ const COLUMNS: &str = "SELECT CAST(column_name AS CHAR) AS name, CAST(data_type 
      CAST(datetime_precision AS SIGNED) AS fractions, \
      CAST(character_set_name AS CHAR) AS charset, CAST(collation_name AS CHAR) AS collation_of, \
      CAST(is_nullable = 'NO' AS SIGNED) AS required, \
-     CAST(column_default IS NOT NULL OR extra LIKE '%auto_increment%' OR extra LIKE '%DEFAULT_GENERATED%' AS SIGNED) AS has_default, \
+     CAST((column_default IS NOT NULL AND NOT (is_nullable = 'YES' AND column_default = 'NULL')) OR extra LIKE '%auto_increment%' OR extra LIKE '%DEFAULT_GENERATED%' AS SIGNED) AS has_default, \
      CAST(COALESCE(generation_expression, '') <> '' AS SIGNED) AS generated, \
      CAST(COALESCE(column_default, 'NULL') = 'NULL' AND extra = '' AND column_comment = '' AS SIGNED) AS is_plain \
      FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? ORDER BY ordinal_position";
@@ -134,14 +134,21 @@ pub(super) fn definition(target: &Target, server: &Server) -> Result<String> {
 /// The user has no right to that.
 const DENIED: &[u16] = &[1142, 1143];
 
-/// Keeps the table's definition as it is until [`let_go`]: what the catalogue says of a table that is being changed is true of neither before nor
+/// Keeps a table's definition as it is until [`let_go`]: what the catalogue says of a table that is being changed is true of neither before nor
 /// after. A user who may not read the table goes without.
-pub(super) async fn hold(connection: &mut MySqlConnection, target: &Target) -> Result<()> {
-    let sql = format!("START TRANSACTION READ ONLY; SELECT 1 FROM {} LIMIT 0", target.name);
+pub(super) async fn hold(connection: &mut MySqlConnection, name: &str) -> Result<()> {
+    look(connection, name, "START TRANSACTION READ ONLY; ").await
+}
+
+/// The same until the end of the transaction at hand.
+pub(super) async fn keep(connection: &mut MySqlConnection, name: &str) -> Result<()> {
+    look(connection, name, "").await
+}
+
+async fn look(connection: &mut MySqlConnection, name: &str, before: &str) -> Result<()> {
+    let sql = format!("{before}SELECT 1 FROM {name} LIMIT 0");
     match sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await {
-        Err(error) if !number(&error).is_some_and(|number| DENIED.contains(&number)) => {
-            Err(fault(&format!("looking at {}", target.name), error))
-        }
+        Err(error) if !number(&error).is_some_and(|number| DENIED.contains(&number)) => Err(fault(&format!("looking at {name}"), error)),
         _ => Ok(()),
     }
 }
@@ -160,7 +167,7 @@ pub(super) async fn compare(connection: &mut MySqlConnection, target: &Target) -
 
 /// The same between rounds.
 pub(super) async fn compare_held(connection: &mut MySqlConnection, target: &Target) -> Result<Vec<Loaded>> {
-    hold(connection, target).await?;
+    hold(connection, &target.name).await?;
     let columns = compare(connection, target).await;
     let_go(connection).await?;
     columns
@@ -168,22 +175,22 @@ pub(super) async fn compare_held(connection: &mut MySqlConnection, target: &Targ
 
 /// All that does not fit.
 pub(super) async fn misfits(connection: &mut MySqlConnection, target: &Target) -> Result<Vec<Misfit>> {
-    hold(connection, target).await?;
+    hold(connection, &target.name).await?;
     check_engine(connection, target).await?;
     let (existing, unique) = read(connection, target).await?;
     let_go(connection).await?;
     target.misfits(&existing, &unique, loaded)
 }
 
-/// The columns of the table.
-async fn columns(connection: &mut MySqlConnection, target: &Target) -> Result<Vec<Existing<ColumnType>>> {
-    let columns = sqlx::query_as(COLUMNS).bind(&target.table.table).fetch_all(connection).await;
-    columns.map_err(|error| fault(&format!("reading the columns of {}", target.name), error))
+/// The columns of the table of that name.
+pub(super) async fn columns(connection: &mut MySqlConnection, table: &str) -> Result<Vec<Existing<ColumnType>>> {
+    let columns = sqlx::query_as(COLUMNS).bind(table).fetch_all(connection).await;
+    columns.map_err(|error| fault(&format!("reading the columns of {}", Quotes::Back.name(table)), error))
 }
 
 /// The columns of the table, and the columns of its unique indexes.
 pub(super) async fn read(connection: &mut MySqlConnection, target: &Target) -> Result<(Vec<Existing<ColumnType>>, Vec<BTreeSet<String>>)> {
-    let existing = columns(connection, target).await?;
+    let existing = columns(connection, &target.table.table).await?;
     let indexed: Vec<(String, Option<String>, bool)> = sqlx::query_as(UNIQUE)
         .bind(&target.table.table)
         .fetch_all(connection)
@@ -234,6 +241,18 @@ pub(super) async fn ensure(connection: &mut MySqlConnection, table: &str, defini
     }
     let made = sqlx::raw_sql(AssertSqlSafe(definition)).execute(connection).await;
     made.map(drop).map_err(|error| fault(&format!("making table {}", Quotes::Back.name(table)), error))
+}
+
+/// Another session has added the column.
+const COLUMN_IS_THERE: u16 = 1060;
+
+/// Runs a statement that changes columns of the table of that quoted name. `false` says that another session was quicker with some of it, and that
+/// nothing was done: what it has not done is still to be done.
+pub(super) async fn change_columns(connection: &mut MySqlConnection, table: &str, sql: &str) -> Result<bool> {
+    match sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await {
+        Err(error) if number(&error) == Some(COLUMN_IS_THERE) => Ok(false),
+        done => done.map(|_| true).map_err(|error| fault(&format!("changing the columns of {table}"), error)),
+    }
 }
 
 /// Whether there is such a table.

@@ -1,12 +1,14 @@
 //! The tables of a replacement beside its target.
 
 use millrace_model::Result;
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
 use super::config::Config;
-use super::target::{Loaded, ensure};
+use super::fault::fault;
+use super::target::{ColumnType, LOCK, Loaded, columns, ensure};
 use super::types::{Form, Limit};
-use crate::table::{Replacing, Target, unfit};
+use crate::table::{Alignment, Replacing, Target, quoted};
 use crate::table_config::Mode;
 
 /// Makes what a replacement needs, where the target is replaced. What the target's columns require, those of loading rows do as well: a row
@@ -15,9 +17,7 @@ pub(super) async fn open(connection: &mut PgConnection, config: &Config, target:
     if target.table.mode != Mode::Replace {
         return Ok(None);
     }
-    if let Some(taken) = Replacing::taken(&target.schema) {
-        return Err(unfit(format!("a column can't be named {taken:?} in mode: replace: rename it")));
-    }
+    Replacing::check(&target.schema)?;
     let replacing = Replacing::of(target, |table| config.qualified(table));
     let (ends, definition) = replacing.ends_definition("text");
     ensure(connection, &ends, &definition).await?;
@@ -28,7 +28,48 @@ pub(super) async fn open(connection: &mut PgConnection, config: &Config, target:
         Replacing::marks()
     );
     ensure(connection, &replacing.loading, &loading).await?;
+    if let Some(sql) = alignment(connection, &replacing, target).await? {
+        run(connection, &replacing, format!("BEGIN; {LOCK}; {sql}; COMMIT")).await?;
+    }
     Ok(Some(replacing))
+}
+
+/// Makes loading rows take what the target takes of the schema, in the transaction at hand.
+pub(super) async fn align(connection: &mut PgConnection, replacing: &Replacing, target: &Target) -> Result<()> {
+    match alignment(connection, replacing, target).await? {
+        Some(sql) => run(connection, replacing, sql).await,
+        None => Ok(()),
+    }
+}
+
+/// The names of the columns that loading rows bring into the target.
+pub(super) async fn carried(connection: &mut PgConnection, replacing: &Replacing, target: &Target) -> Result<Vec<String>> {
+    let (now, loading) = (columns(connection, &target.name).await?, columns(connection, &replacing.loading).await?);
+    Ok(Replacing::carried(&target.schema, &now, &loading))
+}
+
+async fn alignment(connection: &mut PgConnection, replacing: &Replacing, target: &Target) -> Result<Option<String>> {
+    let (now, loading) = (columns(connection, &target.name).await?, columns(connection, &replacing.loading).await?);
+    let same = |one: &ColumnType, other: &ColumnType| one.shown == other.shown;
+    let needed = Replacing::alignment(&target.schema, &now, &loading, same);
+    let actions: Vec<String> = needed.iter().map(action).collect();
+    Ok((!actions.is_empty()).then(|| format!("ALTER TABLE {} {}", replacing.loading, actions.join(", "))))
+}
+
+fn action(needed: &Alignment<'_, ColumnType>) -> String {
+    match needed {
+        Alignment::Add(column) => format!("ADD COLUMN IF NOT EXISTS {} {}", quoted(&column.name), column.declared.shown),
+        Alignment::Retype(column) => {
+            let (name, declared) = (quoted(&column.name), &column.declared.shown);
+            format!("ALTER COLUMN {name} TYPE {declared} USING {name}::{declared}, ALTER COLUMN {name} DROP NOT NULL")
+        }
+        Alignment::TakeNull(column) => format!("ALTER COLUMN {} DROP NOT NULL", quoted(&column.name)),
+    }
+}
+
+async fn run(connection: &mut PgConnection, replacing: &Replacing, sql: String) -> Result<()> {
+    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
+    done.map(drop).map_err(|error| fault(&format!("changing the columns of {}", replacing.loading), error))
 }
 
 /// The columns of loading rows.

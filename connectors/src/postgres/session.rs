@@ -25,7 +25,7 @@ use super::shape::{Shape, TableLock};
 use super::stage::{self, Contents, Stage};
 use super::staged::{self, Change, Segment, Staged};
 use super::target::{compare, ensure, growth};
-use crate::table::{Answered, Attempt, Outcome, Replaced, Replacing, Target, land, land_refused, quoted_list, unfit};
+use crate::table::{Answered, Attempt, Outcome, Replaced, Replacing, Target, land, land_refused, quoted_list};
 
 /// Takes the stage away, to make it anew.
 const DROP_STAGE: &str = "DROP TABLE IF EXISTS pg_temp.millrace_stage";
@@ -94,12 +94,10 @@ impl Session {
     /// other, and never in a circle.
     pub(super) async fn reshape(&mut self, target: &Target) -> Result<()> {
         if self.replacing.is_some() {
-            return Err(unfit(
-                "a table that is replaced load by load keeps its columns while a load is under way: `millrace apply` adds them",
-            ));
+            Replacing::check(&target.schema)?;
         }
         let statements = growth(&mut self.connection, &self.catalogue.target, target).await?;
-        self.begin_with(if statements.is_empty() { self.usual_lock() } else { TableLock::Columns }).await?;
+        self.begin_with(&self.growth_locks(target, !statements.is_empty())).await?;
         let grown = self.grow(target, statements).await;
         if grown.is_err() {
             self.roll_back().await?;
@@ -123,6 +121,9 @@ impl Session {
         for sql in statements {
             let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await;
             done.map_err(|error| fault(&format!("changing the columns of {}", target.name), error))?;
+        }
+        if let Some(replacing) = &self.replacing {
+            replacing::align(&mut self.connection, replacing, target).await?;
         }
         self.shape = Shape::read(&mut self.connection, target).await?;
         self.refit(target).await
@@ -290,17 +291,33 @@ impl Session {
     }
 
     async fn begin(&mut self) -> Result<()> {
-        if self.open { Ok(()) } else { self.begin_with(self.usual_lock()).await }
+        if self.open { Ok(()) } else { self.begin_with(&self.usual_locks()).await }
     }
 
-    /// A round that makes partitions, or swaps tables, takes a stronger lock later: it may not have the weaker one before.
-    fn usual_lock(&self) -> TableLock {
-        if self.partitions.is_some() || self.replacing.is_some() { TableLock::None } else { TableLock::Rows }
+    /// A round that makes partitions, or swaps tables, takes a stronger lock of the target later: it may not have the weaker one before. Where
+    /// tables are swapped, the lock of the loading rows keeps the columns of both as they are, for whoever changes them takes it first.
+    fn usual_locks(&self) -> String {
+        match &self.replacing {
+            Some(replacing) => TableLock::Rows.statement(&replacing.loading),
+            None if self.partitions.is_some() => String::new(),
+            None => TableLock::Rows.statement(&self.catalogue.target.name),
+        }
     }
 
-    async fn begin_with(&mut self, lock: TableLock) -> Result<()> {
+    /// Those of a round that changes the columns of the target, or of the loading rows alone.
+    fn growth_locks(&self, target: &Target, changes_target: bool) -> String {
+        let of_target = || TableLock::Columns.statement(&target.name);
+        match &self.replacing {
+            Some(replacing) if changes_target => TableLock::Columns.statement(&replacing.loading) + &of_target(),
+            Some(replacing) => TableLock::Columns.statement(&replacing.loading),
+            None if changes_target => of_target(),
+            None => self.usual_locks(),
+        }
+    }
+
+    async fn begin_with(&mut self, locks: &str) -> Result<()> {
         self.open = true;
-        if self.shape.changed(&mut self.connection, &self.catalogue.target, lock).await? {
+        if self.shape.changed(&mut self.connection, &self.catalogue.target, locks).await? {
             let target = self.catalogue.target.clone();
             self.refit(&target).await?;
         }
@@ -360,6 +377,15 @@ impl Replaced for Session {
         Session::run(self, SAVEPOINT).await?;
         let done = sqlx::raw_sql(AssertSqlSafe(statements.join("; "))).execute(&mut self.connection).await;
         self.settle_savepoint(done.map(drop)).await
+    }
+
+    async fn carried(&mut self) -> Result<Vec<String>> {
+        let (link, catalogue) = (self.link(), self.catalogue());
+        let Self { connection, replacing, .. } = self;
+        match replacing {
+            Some(replacing) => link.step(replacing::carried(connection, replacing, &catalogue.target)).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn number(&mut self, query: String) -> Result<i64> {

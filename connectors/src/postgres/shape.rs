@@ -16,11 +16,9 @@ pub(super) struct Shape {
     columns: String,
 }
 
-/// What a round does to the table.
+/// What a round does to a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TableLock {
-    /// It takes what it needs by itself.
-    None,
     /// It writes rows, beside other rounds.
     Rows,
     /// It changes the columns first. The lock for that is taken at once: two rounds that both had the other one would wait for each other.
@@ -28,9 +26,9 @@ pub(super) enum TableLock {
 }
 
 impl TableLock {
-    fn statement(self, table: &str) -> String {
+    /// The statement that takes it, to stand before others.
+    pub(super) fn statement(self, table: &str) -> String {
         match self {
-            Self::None => String::new(),
             Self::Rows => format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE; "),
             Self::Columns => format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE; "),
         }
@@ -48,11 +46,11 @@ impl Shape {
         self.columns.clear();
     }
 
-    /// Begins a transaction that holds the table's lock; returns whether the columns are others than they were.
-    pub(super) async fn changed(&mut self, connection: &mut PgConnection, target: &Target, lock: TableLock) -> Result<bool> {
+    /// Begins a transaction that takes locks first; returns whether the columns are others than they were.
+    pub(super) async fn changed(&mut self, connection: &mut PgConnection, target: &Target, locks: &str) -> Result<bool> {
         // Constraints that are deferred to the commit would refuse rows when nobody can be told which.
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET CONSTRAINTS ALL IMMEDIATE";
-        let sql = format!("{begin}; {}{}", lock.statement(&target.name), columns_of(target));
+        let sql = format!("{begin}; {locks}{}", columns_of(target));
         let columns = ask(connection, &sql, target).await?;
         let changed = columns != self.columns;
         self.columns = columns;

@@ -113,11 +113,16 @@ pub(super) async fn misfits(connection: &mut PgConnection, target: &Target) -> R
 
 /// The columns of the table, and the columns of its unique indexes.
 async fn read(connection: &mut PgConnection, target: &Target) -> Result<(Vec<Existing<ColumnType>>, Vec<BTreeSet<String>>)> {
-    let failed = |error| fault(&format!("reading the columns of {}", target.name), error);
-    let existing: Vec<Existing<ColumnType>> =
-        sqlx::query_as(COLUMNS).bind(&target.name).fetch_all(&mut *connection).await.map_err(failed)?;
+    let failed = |error| fault(&format!("reading the indexes of {}", target.name), error);
+    let existing = columns(connection, &target.name).await?;
     let unique: Vec<(Vec<String>,)> = sqlx::query_as(UNIQUE).bind(&target.name).fetch_all(connection).await.map_err(failed)?;
     Ok((existing, unique.into_iter().map(|(columns,)| columns.into_iter().collect()).collect()))
+}
+
+/// The columns of the table of that quoted name.
+pub(super) async fn columns(connection: &mut PgConnection, name: &str) -> Result<Vec<Existing<ColumnType>>> {
+    let columns = sqlx::query_as(COLUMNS).bind(name).fetch_all(connection).await;
+    columns.map_err(|error| fault(&format!("reading the columns of {name}"), error))
 }
 
 fn loaded(kind: Kind, column: &Existing<ColumnType>) -> Option<Loaded> {

@@ -30,6 +30,7 @@ mod fault;
 mod parked;
 mod positions;
 mod query;
+mod replacing;
 mod session;
 mod source;
 mod statements;

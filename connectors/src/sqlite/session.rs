@@ -17,12 +17,11 @@ use super::connect::connect;
 use super::fault::{fault, refusal};
 use super::statements::Statements;
 use super::target::{compare, compare_grown, ensure, grow, target};
-use super::{parked, positions, values};
+use super::{parked, positions, replacing, values};
 use crate::table::{
-    Answered, Attempt, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, quoted, unfit,
-    unsettled,
+    Answered, Attempt, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, unsettled,
 };
-use crate::table_config::{Mode, TableConfig};
+use crate::table_config::TableConfig;
 
 const SAVEPOINT: &str = "SAVEPOINT millrace";
 
@@ -33,7 +32,8 @@ pub(super) struct Session {
     target: Target,
     required: BTreeSet<String>,
     replacing: Option<Replacing>,
-    /// Whether the next transaction adds columns before anything else.
+    /// Whether the next transaction adds columns before anything else: those of a changed schema, or those that loading rows lack since the table
+    /// has them.
     grows: bool,
     open: bool,
 }
@@ -56,8 +56,9 @@ impl RoundSession for Session {
         positions::ensure(&mut connection).await?;
         ensure(&mut connection, target).await?;
         let required = compare(&mut connection, target).await?;
-        let replacing = replacing(&mut connection, target).await?;
-        Ok(Self { connection, link: config.link().clone(), target: target.clone(), required, replacing, grows: false, open: false })
+        let replacing = replacing::open(&mut connection, target).await?;
+        let (link, target, grows) = (config.link().clone(), target.clone(), replacing.is_some());
+        Ok(Self { connection, link, target, required, replacing, grows, open: false })
     }
 
     /// In the transaction of the next round.
@@ -66,9 +67,7 @@ impl RoundSession for Session {
             return Err(unsettled());
         }
         if self.replacing.is_some() {
-            return Err(unfit(
-                "a table that is replaced load by load keeps its columns while a load is under way: `millrace apply` adds them",
-            ));
+            Replacing::check(&target.schema)?;
         }
         self.required = compare_grown(&mut self.connection, target).await?;
         self.target = target.clone();
@@ -166,6 +165,9 @@ impl Session {
             self.open = true;
             if self.grows {
                 grow(&mut self.connection, &self.target).await?;
+                if let Some(replacing) = &self.replacing {
+                    replacing::align(&mut self.connection, replacing, &self.target).await?;
+                }
             }
         }
         Ok(())
@@ -212,27 +214,14 @@ impl Replaced for Session {
         self.settle_savepoint(done.map(drop)).await
     }
 
+    async fn carried(&mut self) -> Result<Vec<String>> {
+        replacing::carried(&mut self.connection, &self.target).await
+    }
+
     async fn number(&mut self, query: String) -> Result<i64> {
         let number = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.connection).await;
         number.map_err(|error| fault(&format!("loading {}", self.target.name), error))
     }
-}
-
-/// Makes the tables of a replacement beside its target.
-async fn replacing(connection: &mut SqliteConnection, target: &Target) -> Result<Option<Replacing>> {
-    if target.table.mode != Mode::Replace {
-        return Ok(None);
-    }
-    if let Some(taken) = Replacing::taken(&target.schema) {
-        return Err(unfit(format!("a column can't be named {taken:?} in mode: replace: rename it")));
-    }
-    let replacing = Replacing::of(target, quoted);
-    let columns: Vec<String> = target.columns()?.iter().map(|column| format!("{} {}", quoted(&column.name), column.sql_type)).collect();
-    let loading = format!("CREATE TABLE IF NOT EXISTS {} ({}, {})", replacing.loading, columns.join(", "), Replacing::marks());
-    let sql = format!("{}; {loading}", replacing.ends_definition("text").1);
-    let made = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
-    made.map_err(|error| fault(&format!("making table {}", replacing.loading), error))?;
-    Ok(Some(replacing))
 }
 
 /// Rows of a batch on their way into the table, or keys on their way out of it.

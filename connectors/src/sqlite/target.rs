@@ -15,7 +15,7 @@ use crate::table_config::TableConfig;
 
 /// A column's declared type.
 #[derive(Debug)]
-struct ColumnType(String);
+pub(super) struct ColumnType(pub(super) String);
 
 impl FromRow<'_, SqliteRow> for ColumnType {
     fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
@@ -79,11 +79,16 @@ pub(super) async fn compare_grown(connection: &mut SqliteConnection, target: &Ta
 pub(super) async fn grow(connection: &mut SqliteConnection, target: &Target) -> Result<()> {
     let (existing, _) = read(connection, target).await?;
     for Column { name, sql_type, .. } in target.additions(&existing)? {
-        let sql = format!("ALTER TABLE {} ADD COLUMN {} {sql_type}", target.name, quoted(&name));
-        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await;
-        done.map_err(|error| fault(&format!("adding a column to {}", target.name), error))?;
+        add(connection, &target.name, &name, &sql_type).await?;
     }
     Ok(())
+}
+
+/// Adds a column to the table of that quoted name.
+pub(super) async fn add(connection: &mut SqliteConnection, table: &str, name: &str, sql_type: &str) -> Result<()> {
+    let sql = format!("ALTER TABLE {table} ADD COLUMN {} {sql_type}", quoted(name));
+    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
+    done.map(drop).map_err(|error| fault(&format!("adding a column to {table}"), error))
 }
 
 /// All that does not fit.
@@ -98,10 +103,16 @@ fn fit(kind: Kind, column: &Existing<ColumnType>) -> Option<()> {
 
 /// The columns of the table, and the columns of its unique indexes.
 async fn read(connection: &mut SqliteConnection, target: &Target) -> Result<(Vec<Existing<ColumnType>>, Vec<BTreeSet<String>>)> {
-    let (table, failed) = (&target.table.table, |error| fault(&format!("reading the columns of {}", target.name), error));
-    let existing: Vec<Existing<ColumnType>> = sqlx::query_as(COLUMNS).bind(table).fetch_all(&mut *connection).await.map_err(failed)?;
+    let (table, failed) = (&target.table.table, |error| fault(&format!("reading the indexes of {}", target.name), error));
+    let existing = columns(connection, table).await?;
     let unique: Vec<(Option<String>,)> = sqlx::query_as(UNIQUE).bind(table).fetch_all(connection).await.map_err(failed)?;
     Ok((existing, unique.into_iter().filter_map(|(columns,)| columns.as_deref().map(names)).collect()))
+}
+
+/// The columns of the table of that name.
+pub(super) async fn columns(connection: &mut SqliteConnection, table: &str) -> Result<Vec<Existing<ColumnType>>> {
+    let columns = sqlx::query_as(COLUMNS).bind(table).fetch_all(connection).await;
+    columns.map_err(|error| fault(&format!("reading the columns of {}", quoted(table)), error))
 }
 
 fn names(joined: &str) -> BTreeSet<String> {

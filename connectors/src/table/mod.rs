@@ -32,7 +32,7 @@ pub(crate) use land::{Attempt, Outcome, land, land_refused};
 pub(crate) use limits::{Limits, timestamps};
 pub(crate) use partitioned::{method, misfit as partition_misfit};
 pub(crate) use refused::Refused;
-pub(crate) use replacing::{LOADING_MARKS, Replaced, Replacing};
+pub(crate) use replacing::{Alignment, LOADING_MARKS, Replaced, Replacing};
 pub(crate) use shown::iso_8601;
 pub(crate) use target::{Existing, Role, Target};
 pub(crate) use values::{Value, Values};

@@ -4,6 +4,10 @@
 //! positions as any others: a load may be larger than a round, and a crash loses nothing of it. The ends of loads are kept in
 //! `millrace_loads`. When a load has ended in all partitions, its rows take the place of the target's, in the transaction of the round that
 //! has the last end; what is older goes.
+//!
+//! Where the schema changes while a load is under way, target and loading rows grow together. Loaders follow it at different times, so that
+//! the one that has the last end may know fewer columns than others have filled, or more: what it brings over goes by the tables, not by its
+//! schema.
 
 use std::sync::Arc;
 
@@ -13,7 +17,7 @@ use arrow::error::ArrowError;
 use async_trait::async_trait;
 use millrace_model::{Batch, Code, Edge, LoadBound, Rejected, Rejection, Result, Schema, Stage};
 
-use super::{Outcome, Quotes, Target, literal};
+use super::{Existing, Outcome, Quotes, Target, literal, unfit};
 
 const PARTITION: &str = "millrace_partition";
 const OFFSET: &str = "millrace_offset";
@@ -31,8 +35,18 @@ pub(crate) struct Replacing {
     /// The table of ends, quoted.
     loads: String,
     pipeline: String,
-    columns: String,
     keys: Option<String>,
+}
+
+/// What the table of loading rows needs to take the rows of its target.
+#[derive(Debug)]
+pub(crate) enum Alignment<'a, T> {
+    /// The target's column, empty.
+    Add(&'a Existing<T>),
+    /// The type of the target's column.
+    Retype(&'a Existing<T>),
+    /// Null in the column.
+    TakeNull(&'a Existing<T>),
 }
 
 /// A target whose rows are replaced.
@@ -47,6 +61,9 @@ pub(crate) trait Replaced: Send {
     /// Runs statements, all of them or none when the target refuses rows.
     async fn attempt(&mut self, statements: Vec<String>) -> Result<Outcome>;
 
+    /// The names of the columns that loading rows bring into the target.
+    async fn carried(&mut self) -> Result<Vec<String>>;
+
     /// The number that a query answers.
     async fn number(&mut self, query: String) -> Result<i64>;
 }
@@ -54,16 +71,19 @@ pub(crate) trait Replaced: Send {
 impl Replacing {
     /// For a target whose tables are named by `qualified`.
     pub(crate) fn of(target: &Target, qualified: impl Fn(&str) -> String) -> Self {
-        let names = target.schema.arrow().fields().iter().map(|field| field.name().as_str());
         Self {
             quotes: target.quotes,
             target: target.name.clone(),
-            loading: qualified(&format!("{}__loading", target.table.table)),
+            loading: qualified(&Self::loading_table(target)),
             loads: qualified("millrace_loads"),
             pipeline: literal(&target.table.pipeline),
-            columns: target.quotes.list(names),
             keys: (!target.table.keys.is_empty()).then(|| target.keys()),
         }
+    }
+
+    /// The name of the table of loading rows, as it is.
+    pub(crate) fn loading_table(target: &Target) -> String {
+        format!("{}__loading", target.table.table)
     }
 
     /// The name of the table of ends, and the statement that makes it; `text` is the type of texts that can be a key.
@@ -91,9 +111,48 @@ impl Replacing {
         [PARTITION, OFFSET]
     }
 
-    /// The first of the schema's columns that has a name which is not free.
-    pub(crate) fn taken(schema: &Schema) -> Option<&str> {
-        schema.arrow().fields().iter().map(|field| field.name().as_str()).find(|name| [PARTITION, OFFSET].contains(name))
+    /// That no column of the schema has the name of a mark.
+    pub(crate) fn check(schema: &Schema) -> Result<()> {
+        let names = schema.arrow().fields().iter().map(|field| field.name());
+        let mut taken = names.filter(|name| Self::mark_names().contains(&name.as_str()));
+        taken.next().map_or(Ok(()), |name| Err(unfit(format!("a column can't be named {name:?} in mode: replace: rename it"))))
+    }
+
+    /// What the table of loading rows needs to take rows of the schema as the target does; `same` compares types. Rows that are there have nothing
+    /// for what is added.
+    pub(crate) fn alignment<'a, T>(
+        schema: &Schema,
+        target: &'a [Existing<T>],
+        loading: &'a [Existing<T>],
+        same: impl Fn(&T, &T) -> bool,
+    ) -> Vec<Alignment<'a, T>> {
+        let of = |columns: &'a [Existing<T>], name: &str| columns.iter().find(|column| column.name == *name);
+        let fields = schema.arrow().fields();
+        let wanted = fields.iter().filter_map(|field| of(target, field.name()));
+        let needed = wanted.filter_map(|column| match of(loading, &column.name) {
+            None => Some(Alignment::Add(column)),
+            Some(found) if !same(&found.declared, &column.declared) => Some(Alignment::Retype(column)),
+            Some(found) => (found.required && !column.required).then_some(Alignment::TakeNull(found)),
+        });
+        let is_left = |column: &&Existing<T>| {
+            fields.find(&column.name).is_none()
+                && !Self::mark_names().contains(&column.name.as_str())
+                && column.required
+                && !column.has_default
+        };
+        needed.chain(loading.iter().filter(is_left).map(Alignment::TakeNull)).collect()
+    }
+
+    /// The columns that loading rows bring into the target: those of the schema, and those that loaders of another schema have filled. What fills
+    /// itself in the target is left to it.
+    pub(crate) fn carried<T>(schema: &Schema, target: &[Existing<T>], loading: &[Existing<T>]) -> Vec<String> {
+        let fills_itself = |column: &Existing<T>| column.required || column.has_default;
+        let known = |column: &Existing<T>| schema.arrow().fields().find(&column.name).is_some();
+        let brought = |column: &&Existing<T>| {
+            let is_loaded = loading.iter().any(|loaded| loaded.name == column.name);
+            is_loaded && !column.generated && (known(column) || !fills_itself(column))
+        };
+        target.iter().filter(brought).map(|column| column.name.clone()).collect()
     }
 
     /// Rows with the place of their records.
@@ -120,7 +179,9 @@ impl Replacing {
         if target.number(self.ends(&at)).await? < i64::from(bound.partitions) {
             return Ok(None);
         }
-        let outcome = target.attempt(vec![format!("DELETE FROM {}", self.target), self.fill(&at)]).await?;
+        let columns = target.carried().await?;
+        let columns = self.quotes.list(columns.iter().map(String::as_str));
+        let outcome = target.attempt(vec![format!("DELETE FROM {}", self.target), self.fill(&at, &columns)]).await?;
         target.run(self.forget(&at)).await?;
         Ok(match outcome {
             Outcome::Landed => None,
@@ -172,8 +233,8 @@ impl Replacing {
     }
 
     /// Brings the load's rows into the target; the last one of each key where there are keys.
-    fn fill(&self, at: &At) -> String {
-        let (target, loading, loads, columns, [of, _, end]) = (&self.target, &self.loading, &self.loads, &self.columns, self.names());
+    fn fill(&self, at: &At, columns: &str) -> String {
+        let (target, loading, loads, [of, _, end]) = (&self.target, &self.loading, &self.loads, self.names());
         let before = self.end_before(at, &format!("e.{of}"), &format!("e.{end}"));
         let (rank, last) = match &self.keys {
             Some(keys) => (
@@ -223,4 +284,60 @@ fn refused(bound: &LoadBound, reason: &str) -> Rejected {
     let reason = format!("the load {:?} can't take the table's place, which keeps its rows: {reason}", bound.load);
     let rejection = Rejection::new(bound.origin.rows()[0], Code::LoadRefused, reason);
     Rejected::new(bound.origin.records(), Stage::Write, rejection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A column named and declared as `name type`; `!` stands for one that takes no null, `=` for one with a default.
+    fn columns(texts: &[&str]) -> Vec<Existing<String>> {
+        let column = |text: &&str| {
+            let (name, declared) = text.trim_end_matches(['!', '=']).split_once(' ').expect("name and type");
+            Existing {
+                name: name.into(),
+                declared: declared.into(),
+                required: text.contains('!'),
+                has_default: text.contains('='),
+                generated: declared == "generated",
+            }
+        };
+        texts.iter().map(column).collect()
+    }
+
+    fn schema(names: &[&str]) -> Schema {
+        let fields: Vec<Field> = names.iter().map(|name| Field::new(*name, DataType::Int64, true)).collect();
+        Schema::new(json!({ "type": "record", "name": "r", "fields": [] }), Arc::new(ArrowSchema::new(fields)))
+    }
+
+    #[test]
+    fn loading_rows_get_what_the_schema_has_in_the_target() {
+        let target = columns(&["id long!", "n long", "author text", "made time="]);
+        let loading = columns(&["id long!", "n int!", "gone text!", "millrace_offset long!"]);
+        let needed = Replacing::alignment(&schema(&["id", "n", "author"]), &target, &loading, String::eq);
+        let shown: Vec<String> = needed
+            .iter()
+            .map(|one| match one {
+                Alignment::Add(column) => format!("add {} {}", column.name, column.declared),
+                Alignment::Retype(column) => format!("retype {} {}", column.name, column.declared),
+                Alignment::TakeNull(column) => format!("null {}", column.name),
+            })
+            .collect();
+        assert_eq!(shown, ["retype n long", "add author text", "null gone"]);
+    }
+
+    #[test]
+    fn what_others_have_filled_comes_over_and_what_fills_itself_does_not() {
+        let target = columns(&["id long!", "author text", "made time=", "number long!=", "sum generated", "only_here text"]);
+        let loading = columns(&["id long!", "author text", "made time=", "number long", "sum long", "millrace_offset long!"]);
+        assert_eq!(Replacing::carried(&schema(&["id"]), &target, &loading), ["id", "author"]);
+        assert_eq!(Replacing::carried(&schema(&["id", "made"]), &target, &loading), ["id", "author", "made"]);
+    }
+
+    #[test]
+    fn no_column_has_the_name_of_a_mark() {
+        assert!(Replacing::check(&schema(&["id", OFFSET])).is_err());
+        assert!(Replacing::check(&schema(&["id"])).is_ok());
+    }
 }

@@ -13,6 +13,7 @@ mod partitions;
 mod postgres;
 mod redis;
 mod redshift;
+mod replaced;
 mod rows;
 mod sqlite;
 mod suite;
@@ -105,6 +106,12 @@ macro_rules! every_table {
             the_last_row_of_a_key_counts_in_a_load_with_keys
             a_load_that_the_target_refuses_leaves_the_table_as_it_is
             a_crash_before_the_commit_of_the_last_end_leaves_the_table_and_the_load
+            a_column_comes_with_a_load_that_is_under_way
+            a_loader_that_does_not_know_a_column_brings_it_into_the_table
+            a_column_that_left_the_schema_keeps_the_values_of_the_load
+            a_column_that_the_owner_has_added_is_loaded
+            a_claim_undoes_the_growth_of_a_load
+            a_type_is_widened_while_a_load_is_under_way
             a_schema_that_the_table_can_not_take_is_refused_and_the_former_goes_on
         }
     };

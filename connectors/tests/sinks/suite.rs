@@ -2,6 +2,7 @@
 
 pub(crate) use crate::growth::*;
 pub(crate) use crate::parked::*;
+pub(crate) use crate::replaced::*;
 
 use futures::future::join_all;
 use futures::poll;
