@@ -154,6 +154,8 @@ pub struct Capabilities {
     pub columns_of_stage: usize,
     /// How many of them it needs for itself where whole loads replace the table.
     pub columns_of_loading: usize,
+    /// Whether loads add the columns that a table lacks.
+    pub grows: bool,
 }
 
 impl Capabilities {

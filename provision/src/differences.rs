@@ -110,6 +110,8 @@ pub enum What {
         connection: String,
         /// How it does not.
         misfit: Misfit,
+        /// Whether the load mends it with the first rows.
+        grows: bool,
     },
     /// The connection's user lacks a right.
     TargetDenied {
@@ -232,7 +234,9 @@ fn of_table(wanted: &WantedTable, examined: &Examined, made: &mut BTreeSet<(Stri
     let missing = examined.missing.iter().filter(|one| made.insert((connection(), one.name.clone())));
     let mut whats: Vec<What> =
         missing.map(|definition| What::Undefined { connection: connection(), definition: definition.clone() }).collect();
-    whats.extend(examined.misfits.iter().map(|misfit| What::Unfit { connection: connection(), misfit: misfit.clone() }));
+    let grows = |misfit: &Misfit| wanted.target.capabilities().grows && misfit.is_addition(&wanted.table.keys);
+    let unfit = |misfit: &Misfit| What::Unfit { connection: connection(), misfit: misfit.clone(), grows: grows(misfit) };
+    whats.extend(examined.misfits.iter().map(unfit));
     whats.extend(examined.denied.iter().map(|right| What::TargetDenied { connection: connection(), right: right.clone() }));
     whats.extend(examined.advice.iter().map(|advice| What::TargetAdvice { connection: connection(), advice: advice.clone() }));
     whats.into_iter().map(|what| Difference { what, path: wanted.path.clone() }).collect()

@@ -24,7 +24,7 @@ fn weight(what: &What) -> Option<(bool, Code)> {
         What::Unregistered { .. } => return None,
         What::Refused { .. } => (true, Code::RegistryRefused),
         What::Undefined { definition, .. } => (definition.kind != "table", Code::TargetSchema),
-        What::Unfit { .. } => (true, Code::TargetSchema),
+        What::Unfit { grows, .. } => (!grows, Code::TargetSchema),
         What::TargetDenied { .. } => (true, Code::TargetDenied),
         What::TargetAdvice { .. } => (false, Code::ProjectAdvice),
     })

@@ -120,7 +120,7 @@ fn change(what: &What, options: &Options) -> Option<Change> {
             let effect = Effect::Define(connection.clone(), definition.sql.clone());
             Change::new(Sign::Add, definition.kind, &definition.name, format!("in {connection}: {}", definition.sql), effect)
         }
-        What::Unfit { connection, misfit } => {
+        What::Unfit { connection, misfit, .. } => {
             let sql = misfit.mending()?;
             let effect = Effect::Define(connection.clone(), sql.clone());
             Change::new(Sign::Alter, "table", &misfit.table, format!("in {connection}: {sql}"), effect)

@@ -43,7 +43,7 @@ impl What {
             Self::Undefined { connection, definition } => {
                 format!("`{connection}` has no {} {}", definition.kind, definition.name)
             }
-            Self::Unfit { connection, misfit } => format!("{} (in `{connection}`)", misfit.what()),
+            Self::Unfit { connection, misfit, .. } => format!("{} (in `{connection}`)", misfit.what()),
             Self::TargetDenied { connection, right } => format!("the user of `{connection}` lacks {right}"),
             Self::TargetAdvice { connection, advice } => format!("`{connection}` {}", advice.what),
         }
@@ -72,7 +72,8 @@ impl What {
                 "`millrace apply` creates it, or else the loader when it starts".into()
             }
             Self::Undefined { .. } => "`millrace apply` creates it".into(),
-            Self::Unfit { misfit, .. } => match misfit.mending() {
+            Self::Unfit { misfit, grows, .. } => match misfit.mending() {
+                Some(sql) if *grows => format!("`millrace apply` does it, or else the load with its first rows: {sql}"),
                 Some(sql) => format!("`millrace apply` does it: {sql}"),
                 None => misfit.remedy(),
             },

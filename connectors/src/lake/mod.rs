@@ -36,6 +36,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     columns: 5000,
     columns_of_stage: 0,
     columns_of_loading: 0,
+    grows: true,
 };
 
 /// Why it keeps no parked keys. A name of `txn` could be one; but no writer of a Delta log may take one out again that others have
@@ -52,7 +53,7 @@ impl Config {
 
     /// A sink into the table, which is made from the schema when it does not exist.
     pub async fn open(&self, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(sink::LakeSink::open(self, table, schema).await?))
+        sink::LakeSink::open(self, table, schema).await
     }
 
     /// Asks whether the store is there. A folder that does not exist yet is none that is away: the load makes it.

@@ -11,7 +11,7 @@ use super::layout::{Layout, Target};
 use super::log::{self, Add, Appended, Contents, Entry, Snapshot};
 use super::place::Place;
 use super::{clean, positions};
-use crate::table::{check_columns, no_deletions, unfit, unsettled};
+use crate::table::{behind, check_columns, no_deletions, part_of, unfit, unsettled};
 use crate::table_config::TableConfig;
 
 /// Loads a table of a lake.
@@ -34,14 +34,19 @@ pub(super) struct LakeSink {
 }
 
 impl LakeSink {
-    pub(super) async fn open(config: &Config, table: &TableConfig, schema: &Schema) -> Result<Self> {
+    /// A sink into the table, which is made where there is none. Columns that it lacks come with the first rows.
+    pub(super) async fn open(config: &Config, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
         let place = Place::make(config, &table.table)?;
         let target = Target::new(table, schema, place.name().to_owned());
         target.columns()?;
         let snapshot = made(&place, &target).await?;
+        let (_, missing) = target.compare(&snapshot)?.fitting()?;
+        let present = part_of(schema, |name| missing.iter().all(|field| field.name() != name));
+        let target = Target::new(table, &present, place.name().to_owned());
         let layout = fitting(&target, &snapshot)?;
         let round = Some(Files::new(config));
-        Ok(Self { config: config.clone(), place, target, snapshot, layout, reshaped: None, round })
+        let sink = Self { config: config.clone(), place, target, snapshot, layout, reshaped: None, round };
+        Ok(behind(sink, &present, schema))
     }
 
     fn take(&mut self) -> Result<Files> {

@@ -47,6 +47,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     columns: 1017,
     columns_of_stage: 0,
     columns_of_loading: LOADING_MARKS,
+    grows: true,
 };
 
 impl Config {
@@ -70,7 +71,7 @@ impl Config {
 
     /// A sink into the table, which is made from the schema when it does not exist.
     pub async fn open(&self, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(BufferedSink::<session::Session>::open(self, table, schema).await?))
+        BufferedSink::<session::Session>::open(self, table, schema).await
     }
 
     /// Compares the database with what the pipeline of `table` needs. Changes nothing.

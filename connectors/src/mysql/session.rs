@@ -59,6 +59,10 @@ impl RoundSession for Session {
         config.link().step(Self::prepare(connection, config, target)).await
     }
 
+    fn present(&self) -> &Target {
+        &self.target
+    }
+
     /// At once, for definitions commit by themselves: an added column is there before the rows that need it, empty.
     async fn reshape(&mut self, target: &Target) -> Result<()> {
         if self.open {
@@ -160,6 +164,7 @@ impl Session {
         let lease = Lease::take(&mut connection).await?;
         positions::ensure_table(&mut connection).await?;
         ensure(&mut connection, &target.table.table, &target::definition(target, &server)?).await?;
+        let target = &target::present(&mut connection, target).await?;
         let columns = compare_held(&mut connection, target).await?;
         let replacing = replacing::open(&mut connection, &server, target, &columns).await?;
         let mut session = Self {

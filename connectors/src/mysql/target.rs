@@ -173,6 +173,14 @@ pub(super) async fn compare_held(connection: &mut MySqlConnection, target: &Targ
     columns
 }
 
+/// The target for rows of the columns alone that the table has.
+pub(super) async fn present(connection: &mut MySqlConnection, target: &Target) -> Result<Target> {
+    hold(connection, &target.name).await?;
+    let existing = columns(connection, &target.table.table).await;
+    let_go(connection).await?;
+    Ok(target.present(&existing?))
+}
+
 /// All that does not fit.
 pub(super) async fn misfits(connection: &mut MySqlConnection, target: &Target) -> Result<Vec<Misfit>> {
     hold(connection, &target.name).await?;

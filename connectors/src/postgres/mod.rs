@@ -42,7 +42,7 @@ pub(crate) use fault::{classify, refusal};
 pub(crate) use staged::{Change, Staged, rejected, within};
 
 use crate::described::{DescribedColumn, Relation};
-use crate::table::{Column, Examined, LOADING_MARKS, QueryResult};
+use crate::table::{Column, Examined, LOADING_MARKS, QueryResult, behind};
 use crate::table_config::{Capabilities, Mode, Partitioning, TableConfig};
 
 /// What PostgreSQL can do. Its limits: <https://www.postgresql.org/docs/current/limits.html>; the stage of a load with keys has
@@ -54,6 +54,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     columns: 1600,
     columns_of_stage: stage::MARKS,
     columns_of_loading: LOADING_MARKS,
+    grows: true,
 };
 
 impl Config {
@@ -65,7 +66,8 @@ impl Config {
     /// A sink into the table, which is made from the schema when it does not exist.
     pub async fn open(&self, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
         let sink = sink::PostgresSink::open(self, self.target(table, schema)).await?;
-        Ok(Box::new(sink))
+        let present = sink.present().clone();
+        Ok(behind(sink, &present, schema))
     }
 
     /// Asks whether the server is there.

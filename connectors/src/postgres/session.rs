@@ -24,7 +24,7 @@ use super::replacing;
 use super::shape::{Shape, TableLock};
 use super::stage::{self, Contents, Stage};
 use super::staged::{self, Change, Segment, Staged};
-use super::target::{compare, ensure, growth};
+use super::target::{compare, ensure, growth, present};
 use crate::table::{Answered, Attempt, Outcome, Replaced, Replacing, Target, land, land_refused, quoted_list};
 
 /// Takes the stage away, to make it anew.
@@ -47,7 +47,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects, makes the tables that do not exist, and compares the target with the schema.
+    /// Connects, makes the tables that do not exist, and compares the target with the schema, as far as it has the columns: what it lacks is
+    /// added with the first rows.
     pub(super) async fn open(config: &Config, target: &Target) -> Result<Self> {
         let connection = connect(config, &target.table.pipeline, Access::Write).await?;
         config.link().step(Self::prepare(connection, config, target)).await
@@ -60,6 +61,7 @@ impl Session {
         positions.ensure(&mut connection).await?;
         let definition = target.definition()? + &partitions::of_hash(target, &config.schema);
         ensure(&mut connection, &target.name, &definition).await?;
+        let target = &present(&mut connection, target).await?;
         partitions::compare(&mut connection, target).await?;
         let shape = Shape::read(&mut connection, target).await?;
         compare(&mut connection, target).await?;

@@ -49,8 +49,13 @@ impl PostgresSink {
         target.columns()?;
         let session = Session::open(config, &target).await?;
         let catalogue = session.catalogue();
-        let state = State::Idle(session);
+        let (state, target) = (State::Idle(session), catalogue.target.clone());
         Ok(Self { config: config.clone(), target, reshaped: None, catalogue, state, staged: Vec::new(), bounds: Vec::new() })
+    }
+
+    /// The schema of the rows that the table takes as it is.
+    pub(super) fn present(&self) -> &Schema {
+        &self.target.schema
     }
 
     fn take(&mut self) -> State {

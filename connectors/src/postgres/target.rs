@@ -99,6 +99,11 @@ pub(super) async fn compare(connection: &mut PgConnection, target: &Target) -> R
     Ok(columns)
 }
 
+/// The target for rows of the columns alone that the table has.
+pub(super) async fn present(connection: &mut PgConnection, target: &Target) -> Result<Target> {
+    Ok(target.present(&columns(connection, &target.name).await?))
+}
+
 /// The statements that make the table take rows of `after` where it took those of `before`.
 pub(super) async fn growth(connection: &mut PgConnection, before: &Target, after: &Target) -> Result<Vec<String>> {
     let (existing, _) = read(connection, after).await?;

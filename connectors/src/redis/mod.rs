@@ -50,6 +50,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     columns: 4096,
     columns_of_stage: 0,
     columns_of_loading: 0,
+    grows: true,
 };
 
 impl Config {

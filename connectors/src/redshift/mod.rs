@@ -35,6 +35,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     columns: 1600 - merge::MARKS,
     columns_of_stage: 0,
     columns_of_loading: 0,
+    grows: false,
 };
 
 /// A text as Redshift's SQL has it: a backslash is one only when there are two.

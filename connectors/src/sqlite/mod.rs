@@ -54,6 +54,7 @@ pub const CAPABILITIES: Capabilities = Capabilities {
     columns: 2000,
     columns_of_stage: 0,
     columns_of_loading: LOADING_MARKS,
+    grows: true,
 };
 
 impl Config {
@@ -64,7 +65,7 @@ impl Config {
 
     /// A sink into the table; database and table are made when they do not exist.
     pub async fn open(&self, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
-        Ok(Box::new(BufferedSink::<session::Session>::open(self, table, schema).await?))
+        BufferedSink::<session::Session>::open(self, table, schema).await
     }
 
     /// Asks whether the database is there.

@@ -16,7 +16,7 @@ use super::config::Config;
 use super::connect::connect;
 use super::fault::{fault, refusal};
 use super::statements::Statements;
-use super::target::{compare, compare_grown, ensure, grow, target};
+use super::target::{compare, compare_grown, ensure, grow, present, target};
 use super::{parked, positions, replacing, values};
 use crate::table::{
     Answered, Attempt, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, unsettled,
@@ -55,10 +55,15 @@ impl RoundSession for Session {
         let mut connection = connect(config).await?;
         positions::ensure(&mut connection).await?;
         ensure(&mut connection, target).await?;
+        let target = &present(&mut connection, target).await?;
         let required = compare(&mut connection, target).await?;
         let replacing = replacing::open(&mut connection, target).await?;
         let (link, target, grows) = (config.link().clone(), target.clone(), replacing.is_some());
         Ok(Self { connection, link, target, required, replacing, grows, open: false })
+    }
+
+    fn present(&self) -> &Target {
+        &self.target
     }
 
     /// In the transaction of the next round.

@@ -56,6 +56,11 @@ pub(super) async fn ensure(connection: &mut SqliteConnection, target: &Target) -
     made.map(drop).map_err(|error| fault(&format!("making table {}", target.name), error))
 }
 
+/// The target for rows of the columns alone that the table has.
+pub(super) async fn present(connection: &mut SqliteConnection, target: &Target) -> Result<Target> {
+    Ok(target.present(&columns(connection, &target.table.table).await?))
+}
+
 /// Compares the table in the database with the schema; returns the names of the columns that take no null.
 pub(super) async fn compare(connection: &mut SqliteConnection, target: &Target) -> Result<BTreeSet<String>> {
     let (existing, unique) = read(connection, target).await?;

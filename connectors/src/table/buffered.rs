@@ -9,7 +9,7 @@ use millrace_model::{
 };
 use millrace_runtime::resilience::Link;
 
-use super::{Replacing, Target, no_clearing, no_deletions, no_loads, unsettled};
+use super::{Replacing, Target, behind, no_clearing, no_deletions, no_loads, unsettled};
 use crate::table_config::{Mode, TableConfig};
 
 /// What a batch does to the table.
@@ -35,8 +35,11 @@ pub(crate) trait RoundSession: Send + Sized {
     /// The table for rows of a schema.
     fn target(config: &Self::Config, table: &TableConfig, schema: &Schema) -> Target;
 
-    /// Connects, makes the tables that do not exist, and compares the target with the schema.
+    /// Connects, makes the tables that do not exist, and compares the target with the schema, as far as it has the columns.
     async fn open(config: &Self::Config, target: &Target) -> Result<Self>;
+
+    /// The target for rows of the columns that it has.
+    fn present(&self) -> &Target;
 
     async fn reshape(&mut self, target: &Target) -> Result<()>;
 
@@ -86,12 +89,18 @@ enum Staged {
 }
 
 impl<S: RoundSession> BufferedSink<S> {
-    /// A sink into the table; what does not exist is made.
-    pub(crate) async fn open(config: &S::Config, table: &TableConfig, schema: &Schema) -> Result<Self> {
+    /// A sink into the table; what does not exist is made. Columns that the table lacks come with the first rows.
+    pub(crate) async fn open(config: &S::Config, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>>
+    where
+        S: 'static,
+    {
         let target = S::target(config, table, schema);
         target.columns()?;
-        let session = Some(S::open(config, &target).await?);
-        Ok(Self { config: config.clone(), target, reshaped: None, session, staged: Vec::new() })
+        let session = S::open(config, &target).await?;
+        let target = session.present().clone();
+        let present = target.schema.clone();
+        let sink = Self { config: config.clone(), target, reshaped: None, session: Some(session), staged: Vec::new() };
+        Ok(behind(sink, &present, schema))
     }
 
     fn take(&mut self) -> Result<S> {

@@ -71,6 +71,11 @@ impl Misfit {
         }
     }
 
+    /// Whether it is a column that can be added to rows which are there: a key tells them apart.
+    pub fn is_addition(&self, keys: &[String]) -> bool {
+        matches!(&self.kind, MisfitKind::Missing { column, .. } if !keys.contains(column))
+    }
+
     /// What is wrong, without what to do.
     pub fn what(&self) -> String {
         let table = &self.table;

@@ -2,6 +2,7 @@
 //! values before they are sent, and the search for the rows that a target refuses.
 
 mod answered;
+mod behind;
 mod buffered;
 mod examined;
 mod json;
@@ -17,7 +18,10 @@ mod shown;
 mod target;
 mod values;
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
+use arrow::datatypes::{FieldRef, Schema as ArrowSchema};
 use millrace_model::{Batch, Code, Fault, Rejection, Result, Schema};
 
 pub use examined::{Advice, Definition, Examined};
@@ -25,6 +29,7 @@ pub use misfit::{Misfit, MisfitKind};
 pub use quotes::Quotes;
 
 pub(crate) use answered::Answered;
+pub(crate) use behind::behind;
 pub(crate) use buffered::{BufferedSink, Change, RoundSession, defect};
 pub(crate) use json::{JsonText, write_uuid};
 pub(crate) use kind::{Kind, Unit};
@@ -57,6 +62,12 @@ pub struct QueryResult {
     pub columns: Vec<String>,
     /// The rows; `None` is null.
     pub rows: Vec<Vec<Option<String>>>,
+}
+
+/// The schema with those of its columns alone of which `keeps` says so by their names.
+pub(crate) fn part_of(schema: &Schema, keeps: impl Fn(&str) -> bool) -> Schema {
+    let fields: Vec<FieldRef> = schema.arrow().fields().iter().filter(|field| keeps(field.name())).cloned().collect();
+    Schema::new(schema.avro().clone(), Arc::new(ArrowSchema::new(fields)))
 }
 
 /// Finds what makes a schema unfit for its table without looking at any target, and types its columns by `sql_type`.
@@ -202,6 +213,7 @@ mod tests {
         columns: 4,
         columns_of_stage: 1,
         columns_of_loading: 2,
+        grows: true,
     };
 
     fn upsert(keys: &[&str]) -> TableConfig {

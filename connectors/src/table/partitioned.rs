@@ -77,6 +77,7 @@ mod tests {
             columns: 9,
             columns_of_stage: 0,
             columns_of_loading: 2,
+            grows: true,
         };
         misfit(&table, &schema, &target)
     }

@@ -7,7 +7,7 @@ use arrow::datatypes::Field;
 use millrace_model::{Result, Schema};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
-use super::{Column, Kind, Misfit, MisfitKind, Quotes, check, partitioned, quoted, unfit};
+use super::{Column, Kind, Misfit, MisfitKind, Quotes, check, part_of, partitioned, quoted, unfit};
 use crate::table_config::{Capabilities, Mode, TableConfig};
 
 /// A table, and the schema of the rows that it is to take.
@@ -95,6 +95,12 @@ impl Target {
         let mut columns = self.columns()?;
         columns.retain(|column| !self.is_key(&column.name) && existing.iter().all(|found| found.name != column.name));
         Ok(columns)
+    }
+
+    /// The same for rows of the columns alone that a table which exists has. Keys are never left out.
+    pub(crate) fn present<T>(&self, existing: &[Existing<T>]) -> Self {
+        let keeps = |name: &str| self.is_key(name) || existing.iter().any(|column| column.name == name);
+        Self { schema: part_of(&self.schema, keeps), ..self.clone() }
     }
 
     /// The statement that makes the table.
@@ -220,6 +226,7 @@ mod tests {
             columns: 2,
             columns_of_stage: 0,
             columns_of_loading: 2,
+            grows: true,
         };
         Target { table, schema, name: quoted("notes"), quotes: Quotes::Double, sql_type, capabilities }
     }

@@ -59,6 +59,30 @@ pub(crate) async fn a_column_comes_with_the_first_row_that_has_it(warehouse: &dy
     }
 }
 
+/// The project was deployed with a new column in its schema: nobody but the load adds it.
+pub(crate) async fn a_column_that_was_deployed_comes_with_the_first_row_too(warehouse: &dyn Warehouse) {
+    for table in warehouse.able([append(), upsert()]) {
+        let mut sink = warehouse.claimed(&table, None).await;
+        assert_eq!(load(&mut sink, &batch(&[(1, Some("old"))]), &Offsets::new(), &at(1)).await, Commit::Done);
+        drop(sink);
+        let mut sink = warehouse.open(&table, &authored()).await.expect("opens");
+        assert_eq!(sink.claim(&[partition()]).await.expect("claims"), at(1));
+        assert!(sink.settle().await.expect("settles").is_empty());
+        assert_eq!(sink.commit(&at(1), &at(2)).await.expect("commits"), Commit::Done);
+        assert_eq!(warehouse.columns().await, ["id", "note"], "no row has needed it");
+        assert_eq!(sink.write(&authored_batch(2)).await.expect("writes"), []);
+        assert_eq!(sink.claim(&[partition()]).await.expect("claims"), at(2));
+        assert_eq!(warehouse.columns().await, void(warehouse), "the round is void");
+        assert_eq!(load(&mut sink, &authored_batch(2), &at(2), &at(3)).await, Commit::Done);
+        assert_eq!(load(&mut sink, &authored_batch(3), &at(3), &at(4)).await, Commit::Done);
+        let shown = warehouse.values(&["id", "author"]).await;
+        let shown: Vec<Vec<Option<&str>>> = shown.iter().map(|row| row.iter().map(Option::as_deref).collect()).collect();
+        assert_eq!(shown, [[Some("1"), None], [Some("2"), Some("me")], [Some("3"), Some("me")]]);
+        drop(sink);
+        warehouse.clean().await;
+    }
+}
+
 pub(crate) async fn a_crash_at_any_point_before_the_commit_leaves_the_table_as_it_was(warehouse: &dyn Warehouse) {
     for table in warehouse.able([append(), upsert()]) {
         let mut sink = warehouse.claimed(&table, None).await;

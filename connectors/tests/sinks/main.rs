@@ -71,6 +71,7 @@ macro_rules! grows_in_transactions {
         run! { $new;
             a_crash_at_any_point_before_the_commit_leaves_the_table_as_it_was
             a_claim_undoes_a_growth_that_was_not_committed
+            a_column_that_was_deployed_comes_with_the_first_row_too
         }
     };
 }

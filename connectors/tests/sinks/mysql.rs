@@ -138,10 +138,6 @@ impl Warehouse for Mysql {
         ]
     }
 
-    fn quoted(&self, name: &str) -> String {
-        format!("`{name}`")
-    }
-
     fn takes_nul(&self) -> bool {
         true
     }

@@ -63,11 +63,6 @@ pub(crate) trait Warehouse: Send + Sync {
     /// [`everything::avro`]: crate::everything::avro
     fn types_of_avro(&self) -> Vec<&'static str>;
 
-    /// A name as its SQL has it.
-    fn quoted(&self, name: &str) -> String {
-        format!("\"{name}\"")
-    }
-
     /// Whether its texts hold the character U+0000.
     fn takes_nul(&self) -> bool {
         false

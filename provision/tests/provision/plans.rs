@@ -211,6 +211,11 @@ fn a_table_gets_columns_and_keeps_the_types_that_it_has() {
             "! the user of `warehouse` lacks DELETE ON orders",
         ]
     );
+    assert_eq!(
+        findings(&facts),
+        [(Severity::Warning, Code::TargetSchema), (Severity::Error, Code::TargetSchema), (Severity::Error, Code::TargetDenied)],
+        "a load adds a column by itself"
+    );
 }
 
 #[test]

@@ -165,7 +165,6 @@ async fn a_table_that_does_not_fit_is_refused_with_what_to_do() {
     assert!(refused(&append(), &number).await.contains("is string, and the schema's values need bigint"));
     let fewer = schema(vec![Field::new("note", DataType::Utf8, true)]);
     assert!(refused(&append(), &fewer).await.contains("\"id\""));
-    assert!(refused(&append(), &events()).await.contains("\"kind\" (string)"));
     assert!(refused(&by("note", Partitioning::List), &notes()).await.contains("is partitioned by no column"));
 }
 
