@@ -4,7 +4,7 @@
 use std::io::{Read, Seek};
 use std::sync::Arc;
 
-use millrace_model::{Batch, Rejection, Result};
+use millrace_model::{Batch, Fault, Rejection, Result};
 
 /// The bytes of one whole file, decompressed: the file itself, or a copy of what was fetched.
 pub trait Bytes: Read + Seek + Send {}
@@ -44,4 +44,24 @@ pub struct Block {
 pub trait Blocks: Send {
     /// The next records, at most `rows`; `None` at the file's end.
     fn next(&mut self, rows: usize) -> Result<Option<Block>>;
+}
+
+/// Brings records one by one, at most `rows`: `one` brings the next and tells whether there was one. Returns how many came. A fault
+/// behind some of them waits in `later` for the next call: what came before it is brought first.
+pub(super) fn bring(rows: usize, later: &mut Option<Fault>, mut one: impl FnMut() -> Result<bool>) -> Result<usize> {
+    if let Some(fault) = later.take() {
+        return Err(fault);
+    }
+    for brought in 0..rows {
+        match one() {
+            Ok(true) => {}
+            Ok(false) => return Ok(brought),
+            Err(fault) if brought == 0 => return Err(fault),
+            Err(fault) => {
+                *later = Some(fault);
+                return Ok(brought);
+            }
+        }
+    }
+    Ok(rows)
 }

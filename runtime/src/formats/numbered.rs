@@ -30,9 +30,14 @@ impl<'a> Numbered<'a> {
 
     /// Adds a record's original, of which the beginning is kept when it is too long.
     pub(super) fn push(&mut self, text: &[u8]) {
+        self.push_cut(text, text.len());
+    }
+
+    /// The same of a record of `length` bytes, of which `text` is the beginning where it is too long.
+    pub(super) fn push_cut(&mut self, text: &[u8], length: usize) {
         let number = self.builder.len();
-        let kept = if text.len() > self.opening.limit {
-            self.overlong.push((number as u32, text.len()));
+        let kept = if length > self.opening.limit {
+            self.overlong.push((number as u32, length));
             &text[..text.len().min(KEPT).min(self.opening.limit)]
         } else {
             text
