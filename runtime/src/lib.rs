@@ -4,6 +4,7 @@
 pub mod codec;
 pub mod dead_letters;
 pub mod formats;
+pub mod inflate;
 pub mod input;
 pub mod inspect;
 pub mod kafka;

@@ -1,6 +1,6 @@
 //! Block formats: files that other implementations wrote (`scripts/fixtures/format_fixtures.py`), whole and damaged.
 
-use std::io::Cursor;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use millrace_model::{Code, Result, Schema};
 use millrace_runtime::codec;
@@ -201,4 +201,37 @@ fn a_sheet_is_chosen_by_its_name_or_its_number() {
     assert!(open("2").is_ok());
     let fault = open("Order").expect_err("no such sheet");
     assert!(fault.message().contains("no sheet Order; it has: Other, Orders"), "{fault}");
+}
+
+/// A file on a disk that can't be read from some byte on.
+struct Failing {
+    file: Cursor<&'static [u8]>,
+    from: u64,
+}
+
+impl Read for Failing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = (self.from - self.file.position().min(self.from)) as usize;
+        if left == 0 { Err(io::Error::other("the disk is broken")) } else { self.file.by_ref().take(left as u64).read(buffer) }
+    }
+}
+
+impl Seek for Failing {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+#[test]
+fn a_container_that_can_not_be_read_is_not_taken_for_a_damaged_one() {
+    for file in AVRO {
+        for from in (0..file.len() as u64).step_by(9) {
+            let failing = Failing { file: Cursor::new(file), from };
+            let fault = match AvroFile::open(Box::new(failing), &schema(), opening(0)) {
+                Ok(mut opened) => std::iter::from_fn(|| opened.next(2).transpose()).find_map(Result::err),
+                Err(fault) => Some(fault),
+            };
+            assert_eq!(fault.map(|fault| fault.code()), Some(Code::FileUnreadable), "from byte {from} on");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millrace_model::{Batch, Code, Fault, Header, Record, Records, RecordsBuilder, Result, Schema};
 use millrace_runtime::codec::Decoder;
-use millrace_runtime::codec::container::{Container, is_container};
+use millrace_runtime::codec::container::{Broken, Container, is_container};
 use millrace_runtime::formats::{JsonReader, Parsed, Refusal};
 use millrace_runtime::input;
 use millrace_runtime::registry::Registry;
@@ -123,8 +123,9 @@ impl Sorted {
 
     /// The one value of a container, framed with that id, by which its schema is learnt.
     fn contained(&mut self, container: &[u8], id: u32) -> Result<Vec<u8>, String> {
-        let container = Container::open(container)?;
-        let blocks = container.blocks(LARGEST)?;
+        let said = |why: Broken| why.to_string();
+        let mut container = Container::open(container).map_err(said)?;
+        let blocks = container.blocks(LARGEST).map_err(said)?;
         let [block] = &blocks[..] else { return Err("the container does not have one value".to_owned()) };
         self.decoder.learn(id, Some(container.schema()));
         Ok(avro::framed(id, &block.bytes))

@@ -117,7 +117,7 @@ mod tests {
     fn a_rejected_value_of_a_container_is_kept_in_one() {
         let rejections = vec![Rejection::new(0, Code::AvroInvalid, "cut")];
         let (kept, _) = Originals::Contained("\"long\"".into()).of(&records(&[&avro::framed(9, &[2])]), rejections);
-        let container = container::Container::open(kept.value(0).expect("has a value")).expect("is a container");
+        let mut container = container::Container::open(kept.value(0).expect("has a value")).expect("is a container");
         assert_eq!(container.blocks(9).expect("has blocks")[0].bytes, [2]);
     }
 }

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, request};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use millrace_model::{Code, Fault, Result as Faultless};
+use millrace_runtime::inflate::NotInflated;
 use millrace_runtime::pipeline::Pipeline;
 use millrace_runtime::registry::Registry;
 use millrace_runtime::telemetry::{Entry, Outcome, TRACEPARENT};
@@ -17,7 +18,7 @@ use tracing::Instrument as _;
 
 use super::admission::{Admission, content_length};
 use super::answer::{Answer, Refused};
-use super::body::encoding::{self, Encoding, NotInflated};
+use super::body::encoding::{self, Encoding};
 use super::body::text;
 use super::keyed::{Entrance, Hop, Key, Way, handed_over, is_elsewhere};
 use super::openapi::Described;

@@ -3,50 +3,38 @@
 //! The readers of apache-avro and arrow-avro give a file's rows and let a block grow to any size. Here a file comes from
 //! outside: what it may inflate to is bounded, and each value is had by itself, so that a bad one is rejected alone.
 
-use std::io::Read;
+use std::fmt;
+use std::io::{self, BufRead, ErrorKind, Read as _};
 
 use flate2::Crc;
-use flate2::read::DeflateDecoder;
 use serde_json::Value;
+
+use super::number;
+use crate::inflate::{self, NotInflated};
 
 /// What a container begins with.
 const MAGIC: &[u8] = b"Obj\x01";
 /// How many bytes mark the end of a block.
 const SYNC: usize = 16;
-/// The largest window that a zstd block may ask for, as a power of two: that of RFC 9659.
-const ZSTD_WINDOW: u32 = 23;
+/// How long a header may be, in bytes.
+const HEADER: u64 = 16 << 20;
+/// How much memory is asked for before it is known that there are as many bytes.
+const RESERVED: usize = 1 << 20;
 
 /// Whether `bytes` begin as a container does.
 pub fn is_container(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
 }
 
-/// A container whose header has been read.
+/// A container whose header has been read from `R`, which is at the next block.
 #[derive(Debug)]
-pub struct Container<'a> {
+pub struct Container<R> {
     schema: String,
     codec: Codec,
     sync: [u8; SYNC],
-    blocks: &'a [u8],
-}
-
-/// What a container's header says, for whoever reads the blocks by himself.
-#[derive(Debug, Clone)]
-pub(crate) struct Header {
-    /// The schema that the values were written with.
-    pub(crate) schema: String,
-    /// What each block ends with.
-    pub(crate) sync: [u8; SYNC],
-    /// How many bytes the header takes.
-    pub(crate) length: usize,
-    codec: Codec,
-}
-
-impl Header {
-    /// The values of a block, which may be `limit` bytes.
-    pub(crate) fn inflate(&self, block: &[u8], limit: usize) -> Result<Vec<u8>, Broken> {
-        self.codec.inflate(block, limit)
-    }
+    from: R,
+    /// The number of the next block.
+    block: usize,
 }
 
 /// How blocks are compressed.
@@ -56,6 +44,15 @@ enum Codec {
     Deflate,
     Snappy,
     Zstandard,
+}
+
+/// A block as it stands in the file.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    /// How many values it says to have.
+    pub(crate) count: u64,
+    number: usize,
+    bytes: Vec<u8>,
 }
 
 /// A block's values, still one after the other.
@@ -68,27 +65,46 @@ pub struct Block {
 }
 
 /// Why a container can't be read.
-pub type Broken = String;
+#[derive(Debug)]
+pub enum Broken {
+    /// It is not what the format wants.
+    Damaged(String),
+    /// Its bytes can't be had.
+    Unreadable(io::Error),
+}
 
-impl<'a> Container<'a> {
-    /// Reads the header of the container that `bytes` are.
-    pub fn open(bytes: &'a [u8]) -> Result<Self, Broken> {
-        let mut cursor = Cursor(bytes.strip_prefix(MAGIC).ok_or("it does not begin with `Obj` and 1")?);
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(why) => f.write_str(why),
+            Self::Unreadable(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == ErrorKind::UnexpectedEof { truncated() } else { Self::Unreadable(error) }
+    }
+}
+
+impl<R: BufRead> Container<R> {
+    /// Reads the header of the container that `from` has.
+    pub fn open(mut from: R) -> Result<Self, Broken> {
+        let mut header = from.by_ref().take(HEADER);
+        if header.by_ref().take(MAGIC.len() as u64).bytes().collect::<io::Result<Vec<u8>>>()? != MAGIC {
+            return Err(damaged("it does not begin with `Obj` and 1"));
+        }
         let (mut schema, mut codec) = (None, Codec::Null);
-        for (key, value) in cursor.metadata()? {
-            match key {
-                b"avro.schema" => schema = Some(text(value)?),
-                b"avro.codec" => codec = Codec::of(value)?,
+        for (key, value) in metadata(&mut header)? {
+            match &key[..] {
+                b"avro.schema" => schema = Some(text(&value)?),
+                b"avro.codec" => codec = Codec::of(&value)?,
                 _ => {}
             }
         }
-        let sync = cursor.sync()?;
-        Ok(Self { schema: schema.ok_or("its header has no avro.schema")?, codec, sync, blocks: cursor.0 })
-    }
-
-    /// The header of this container, which is of so many bytes, or of their beginning.
-    pub(crate) fn header(&self, bytes: usize) -> Header {
-        Header { schema: self.schema.clone(), sync: self.sync, length: bytes - self.blocks.len(), codec: self.codec }
+        let sync = sync(&mut header)?;
+        Ok(Self { schema: schema.ok_or_else(|| damaged("its header has no avro.schema"))?, codec, sync, from, block: 0 })
     }
 
     /// The schema that its values were written with.
@@ -96,19 +112,44 @@ impl<'a> Container<'a> {
         &self.schema
     }
 
-    /// Its blocks, which together inflate to at most `limit` bytes.
-    pub fn blocks(&self, limit: usize) -> Result<Vec<Block>, Broken> {
-        let (mut cursor, mut blocks, mut left) = (Cursor(self.blocks), Vec::new(), limit);
-        while !cursor.0.is_empty() {
-            let (count, size) = (cursor.size()?, cursor.size()?);
-            let bytes = self.codec.inflate(cursor.take(size)?, left).map_err(|why| format!("block {}: {why}", blocks.len()))?;
-            if cursor.sync()? != self.sync {
-                return Err(format!("block {} does not end with the file's marker", blocks.len()));
-            }
+    /// Its blocks from here on, which together inflate to at most `limit` bytes.
+    pub fn blocks(&mut self, limit: usize) -> Result<Vec<Block>, Broken> {
+        let (mut blocks, mut left) = (Vec::new(), limit);
+        while let Some(packed) = self.packed(usize::MAX)? {
+            let count = usize::try_from(packed.count).map_err(|_| damaged("a count is beyond what memory can have"))?;
+            let bytes = self.inflate(packed, left)?;
             left -= bytes.len();
             blocks.push(Block { count, bytes });
         }
         Ok(blocks)
+    }
+
+    /// The next block, which may be `most` bytes; `None` at the end.
+    pub(crate) fn packed(&mut self, most: usize) -> Result<Option<Packed>, Broken> {
+        if self.from.fill_buf()?.is_empty() {
+            return Ok(None);
+        }
+        let number = self.block;
+        let count = u64::try_from(long(&mut self.from)?).map_err(|_| negative())?;
+        let size = size(&mut self.from)?;
+        if size > most {
+            return Err(Broken::Damaged(format!("block {number} of {size} bytes is larger than {most}")));
+        }
+        let bytes = take(&mut self.from, size)?;
+        if sync(&mut self.from)? != self.sync {
+            return Err(Broken::Damaged(format!("block {number} does not end with the file's marker")));
+        }
+        self.block += 1;
+        Ok(Some(Packed { count, number, bytes }))
+    }
+
+    /// The values of a block, which may be `limit` bytes.
+    pub(crate) fn inflate(&self, packed: Packed, limit: usize) -> Result<Vec<u8>, Broken> {
+        let number = packed.number;
+        self.codec.inflate(packed.bytes, limit).map_err(|why| match why {
+            NotInflated::TooLarge => Broken::Damaged(format!("block {number}: the container inflates to more than the limit")),
+            NotInflated::Broken(why) => Broken::Damaged(format!("block {number}: it can't be inflated: {why}")),
+        })
     }
 }
 
@@ -134,12 +175,7 @@ fn put_sized(bytes: &mut Vec<u8>, value: &[u8]) {
 }
 
 fn put_long(bytes: &mut Vec<u8>, length: usize) {
-    let mut zigzag = (length as u64) << 1;
-    while zigzag >= 0x80 {
-        bytes.push(zigzag as u8 | 0x80);
-        zigzag >>= 7;
-    }
-    bytes.push(zigzag as u8);
+    number::write(length as i64, bytes);
 }
 
 impl Codec {
@@ -149,111 +185,101 @@ impl Codec {
             b"deflate" => Ok(Self::Deflate),
             b"snappy" => Ok(Self::Snappy),
             b"zstandard" => Ok(Self::Zstandard),
-            other => Err(format!("it is compressed with {}; null, deflate, snappy and zstandard are read", String::from_utf8_lossy(other))),
-        }
-    }
-
-    fn inflate(self, block: &[u8], limit: usize) -> Result<Vec<u8>, Broken> {
-        match self {
-            Self::Null => limited(block, limit),
-            Self::Deflate => limited(DeflateDecoder::new(block), limit),
-            Self::Snappy => snappy(block, limit),
-            Self::Zstandard => {
-                let mut decoder = zstd::stream::read::Decoder::new(block).map_err(|error| error.to_string())?;
-                decoder.window_log_max(ZSTD_WINDOW).map_err(|error| error.to_string())?;
-                limited(decoder, limit)
+            other => {
+                let name = String::from_utf8_lossy(other);
+                Err(Broken::Damaged(format!("it is compressed with {name}; null, deflate, snappy and zstandard are read")))
             }
         }
     }
-}
 
-fn limited(reader: impl Read, limit: usize) -> Result<Vec<u8>, Broken> {
-    let mut bytes = Vec::new();
-    reader.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(|error| format!("it can't be inflated: {error}"))?;
-    if bytes.len() > limit { Err(too_large()) } else { Ok(bytes) }
-}
-
-fn too_large() -> Broken {
-    "the container inflates to more than the limit".to_owned()
+    fn inflate(self, block: Vec<u8>, limit: usize) -> Result<Vec<u8>, NotInflated> {
+        match self {
+            Self::Null if block.len() > limit => Err(NotInflated::TooLarge),
+            Self::Null => Ok(block),
+            Self::Deflate => inflate::deflate(&block, limit),
+            Self::Snappy => snappy(&block, limit),
+            Self::Zstandard => inflate::zstd(&block, limit),
+        }
+    }
 }
 
 /// A snappy block is followed by the checksum of what it inflates to.
-fn snappy(block: &[u8], limit: usize) -> Result<Vec<u8>, Broken> {
-    let (block, sum) = block.split_last_chunk::<4>().ok_or("it has no checksum")?;
-    if snap::raw::decompress_len(block).map_err(|error| error.to_string())? > limit {
-        return Err(too_large());
+fn snappy(block: &[u8], limit: usize) -> Result<Vec<u8>, NotInflated> {
+    let broken = |error: snap::Error| NotInflated::Broken(error.to_string());
+    let (block, sum) = block.split_last_chunk::<4>().ok_or_else(|| NotInflated::Broken("it has no checksum".to_owned()))?;
+    if snap::raw::decompress_len(block).map_err(broken)? > limit {
+        return Err(NotInflated::TooLarge);
     }
-    let bytes = snap::raw::Decoder::new().decompress_vec(block).map_err(|error| error.to_string())?;
+    let bytes = snap::raw::Decoder::new().decompress_vec(block).map_err(broken)?;
     let mut crc = Crc::new();
     crc.update(&bytes);
-    if crc.sum() == u32::from_be_bytes(*sum) { Ok(bytes) } else { Err("its checksum is another".to_owned()) }
+    if crc.sum() == u32::from_be_bytes(*sum) { Ok(bytes) } else { Err(NotInflated::Broken("its checksum is another".to_owned())) }
 }
 
 fn text(bytes: &[u8]) -> Result<String, Broken> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| format!("its schema is not JSON: {error}"))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| Broken::Damaged(format!("its schema is not JSON: {error}")))?;
     Ok(value.to_string())
 }
 
-type Entry<'a> = (&'a [u8], &'a [u8]);
+type Entry = (Vec<u8>, Vec<u8>);
 
-/// The bytes that are not read yet.
-struct Cursor<'a>(&'a [u8]);
-
-impl<'a> Cursor<'a> {
-    /// A map of bytes, in blocks as every Avro map.
-    fn metadata(&mut self) -> Result<Vec<Entry<'a>>, Broken> {
-        let mut entries = Vec::new();
-        loop {
-            let count = self.long()?;
-            if count < 0 {
-                self.size()?;
-            }
-            for _ in 0..count.unsigned_abs() {
-                entries.push((self.sized()?, self.sized()?));
-            }
-            if count == 0 {
-                return Ok(entries);
-            }
+/// A map of bytes, in blocks as every Avro map.
+fn metadata(from: &mut impl BufRead) -> Result<Vec<Entry>, Broken> {
+    let mut entries = Vec::new();
+    loop {
+        let count = long(from)?;
+        if count < 0 {
+            size(from)?;
         }
-    }
-
-    fn sync(&mut self) -> Result<[u8; SYNC], Broken> {
-        let (sync, rest) = self.0.split_first_chunk::<SYNC>().ok_or_else(truncated)?;
-        self.0 = rest;
-        Ok(*sync)
-    }
-
-    fn sized(&mut self) -> Result<&'a [u8], Broken> {
-        let size = self.size()?;
-        self.take(size)
-    }
-
-    fn take(&mut self, size: usize) -> Result<&'a [u8], Broken> {
-        let (taken, rest) = self.0.split_at_checked(size).ok_or_else(truncated)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn size(&mut self) -> Result<usize, Broken> {
-        usize::try_from(self.long()?).map_err(|_| "a size is negative".to_owned())
-    }
-
-    fn long(&mut self) -> Result<i64, Broken> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let (&byte, rest) = self.0.split_first().ok_or_else(truncated)?;
-            self.0 = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok((number >> 1) as i64 ^ -((number & 1) as i64));
-            }
+        for _ in 0..count.unsigned_abs() {
+            entries.push((sized(from)?, sized(from)?));
         }
-        Err("a number has more than 64 bits".to_owned())
+        if count == 0 {
+            return Ok(entries);
+        }
     }
 }
 
+fn sync(from: &mut impl BufRead) -> Result<[u8; SYNC], Broken> {
+    let mut sync = [0; SYNC];
+    from.read_exact(&mut sync)?;
+    Ok(sync)
+}
+
+fn sized(from: &mut impl BufRead) -> Result<Vec<u8>, Broken> {
+    let size = size(from)?;
+    take(from, size)
+}
+
+fn take(from: &mut impl BufRead, size: usize) -> Result<Vec<u8>, Broken> {
+    let mut bytes = Vec::with_capacity(size.min(RESERVED));
+    from.take(size as u64).read_to_end(&mut bytes)?;
+    if bytes.len() < size { Err(truncated()) } else { Ok(bytes) }
+}
+
+fn size(from: &mut impl BufRead) -> Result<usize, Broken> {
+    usize::try_from(long(from)?).map_err(|_| negative())
+}
+
+fn long(from: &mut impl BufRead) -> Result<i64, Broken> {
+    let byte = || {
+        let mut byte = [0];
+        from.read_exact(&mut byte)?;
+        Ok(byte[0])
+    };
+    number::read(byte, || damaged("a number has more than 64 bits"))
+}
+
+fn damaged(why: &str) -> Broken {
+    Broken::Damaged(why.to_owned())
+}
+
+fn negative() -> Broken {
+    damaged("a size is negative")
+}
+
 fn truncated() -> Broken {
-    "it ends too early".to_owned()
+    damaged("it ends too early")
 }
 
 #[cfg(test)]
@@ -296,8 +322,9 @@ mod tests {
         [&block[..], &crc.sum().to_be_bytes()].concat()
     }
 
-    fn inflated(bytes: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, Broken> {
-        Ok(Container::open(bytes)?.blocks(limit)?.into_iter().map(|block| block.bytes).collect())
+    fn inflated(bytes: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, String> {
+        let blocks = Container::open(bytes).and_then(|mut container| container.blocks(limit));
+        blocks.map(|blocks| blocks.into_iter().map(|block| block.bytes).collect()).map_err(|why| why.to_string())
     }
 
     #[test]
@@ -338,9 +365,17 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_more_than_64_bits_is_broken() {
+        let mut container = container("null", &[]);
+        container.extend_from_slice(&[0xff; 9]);
+        container.push(0x7f);
+        assert!(inflated(&container, 100).expect_err("is broken").contains("64 bits"));
+    }
+
+    #[test]
     fn a_value_is_put_into_a_container_of_its_own() {
         let one = of_one(SCHEMA, &[2]);
-        let container = Container::open(&one).expect("opens");
+        let container = Container::open(&one[..]).expect("opens");
         assert_eq!(container.schema(), SCHEMA);
         assert_eq!(inflated(&one, 100), Ok(vec![vec![2]]));
         let read: Vec<_> = apache_avro::Reader::new(&one[..]).expect("is a container").map(|value| value.expect("is a value")).collect();

@@ -31,6 +31,7 @@ mod encoder;
 mod fit;
 mod form;
 mod memory;
+mod number;
 mod resolution;
 mod shape;
 mod support;

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use super::memory;
 use super::types::{Base, Logical, Path, Type, Unsupported};
+use super::{memory, number};
 
 const MILLIS_A_DAY: i64 = 86_400_000;
 
@@ -313,27 +313,9 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// A zigzag number of at most 64 bits in 7-bit groups, lowest first.
     #[inline]
     fn long(&mut self) -> Result<i64, Flaw> {
-        let first = self.byte()?;
-        let number = if first < 0x80 { u64::from(first) } else { self.rest_of_number(first)? };
-        Ok((number >> 1) as i64 ^ -((number & 1) as i64))
-    }
-
-    fn rest_of_number(&mut self, first: u8) -> Result<u64, Flaw> {
-        let mut number = u64::from(first & 0x7f);
-        for shift in (7..64).step_by(7) {
-            let byte = self.byte()?;
-            if shift == 63 && byte > 1 {
-                break;
-            }
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(number);
-            }
-        }
-        Err(flaw("a number has more than 64 bits"))
+        number::read(|| self.byte(), || flaw("a number has more than 64 bits"))
     }
 
     #[inline]

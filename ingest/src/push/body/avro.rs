@@ -72,7 +72,7 @@ impl Values {
     /// Takes a container apart that inflates to no more than `limit` bytes. What is no value of its schema is one value, and
     /// will be found bad, with what follows it in its block.
     pub(crate) fn of(container: &[u8], schema: &Schema, limit: usize) -> Faultless<Self> {
-        let container = Container::open(container).map_err(broken)?;
+        let mut container = Container::open(container).map_err(broken)?;
         let mut decoder = Decoder::new(schema)?;
         decoder.learn(LOCAL, Some(container.schema()));
         let mut values = Self { bytes: Vec::new(), ends: Vec::new(), decoder, schema: container.schema().to_owned() };
