@@ -12,6 +12,7 @@ mod pull;
 mod push;
 pub mod reread;
 pub mod service;
+mod spread;
 
 pub use positions::{ASSIGNMENTS, POSITIONS, ensure_topics, own_topics};
 pub use progress::{Progress, SplitProgress};

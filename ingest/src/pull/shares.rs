@@ -1,9 +1,7 @@
 //! The shares of a pipeline's work that this instance has, and the right to write for them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::Hasher as _;
 
-use fnv::FnvHasher;
 use millrace_connectors::Split;
 use millrace_model::{Code, Fault, Result, TopicPartition};
 use millrace_runtime::kafka::{Cluster, Producer, topics};
@@ -14,6 +12,7 @@ use millrace_runtime::registry::Registry;
 use super::manifest::Manifest;
 use crate::positions::{self, ASSIGNMENTS};
 use crate::service::Ingest;
+use crate::spread::share_of;
 
 /// The writing end of one share.
 pub(super) struct Share {
@@ -73,14 +72,14 @@ impl<'a> Shares<'a> {
 
     /// Whether the split is in one of this instance's shares.
     pub(super) fn has(&self, split: &str) -> bool {
-        self.mine.contains(&share_of(split, self.count))
+        self.mine.contains(&share_of(split.as_bytes(), self.count))
     }
 
     /// Takes the shares of these splits over, and then reads how far each split has been read: in this order, so that
     /// no predecessor can move a position after it has been read.
     pub(super) async fn open(&mut self, splits: &[Split]) -> Result<BTreeMap<String, Vec<u8>>> {
         for split in splits {
-            let share = share_of(&split.name, self.count);
+            let share = share_of(split.name.as_bytes(), self.count);
             if !self.open.contains_key(&share) {
                 let opened = self.open_share(share).await?;
                 self.open.insert(share, opened);
@@ -108,23 +107,6 @@ impl<'a> Shares<'a> {
     /// The writing end of a split.
     pub(super) fn of(&mut self, split: &str) -> Result<&mut Share> {
         let none = || Fault::fatal(Code::Internal, format!("the share of {split} is not open"));
-        self.open.get_mut(&share_of(split, self.count)).ok_or_else(none)
-    }
-}
-
-/// The share that a split belongs to. All instances, of all versions, must agree on it: FNV-1a (RFC 9923) over the name.
-fn share_of(split: &str, count: i32) -> i32 {
-    let mut hasher = FnvHasher::default();
-    hasher.write(split.as_bytes());
-    (hasher.finish() % count.max(1) as u64) as i32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_split_has_the_same_share_in_every_version() {
-        assert_eq!([share_of("/data/a.csv", 12), share_of("/data/b.csv", 12), share_of("", 12)], [0, 5, 5]);
+        self.open.get_mut(&share_of(split.as_bytes(), self.count)).ok_or_else(none)
     }
 }

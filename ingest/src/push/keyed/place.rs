@@ -1,23 +1,15 @@
 //! Which partition a key belongs to, and what this replica has of them.
 
 use std::collections::BTreeMap;
-use std::hash::Hasher as _;
 
-use fnv::FnvHasher;
 use tokio::sync::mpsc;
 
 use super::super::request::Request;
+use crate::spread::share_of;
 
 /// The key of a record in [`super::IDEMPOTENCY`]: pipelines and projects share the topic.
 pub(super) fn record_key(pipeline: &str, key: &str) -> String {
     format!("{pipeline}/{key}")
-}
-
-/// The partition of a record key. All replicas, of all versions, must agree on it: FNV-1a (RFC 9923).
-pub(super) fn partition_of(record_key: &[u8], count: i32) -> i32 {
-    let mut hasher = FnvHasher::default();
-    hasher.write(record_key);
-    (hasher.finish() % count.max(1) as u64) as i32
 }
 
 /// A partition of this replica.
@@ -67,7 +59,7 @@ impl Places {
         if self.count == 0 {
             return Where::Soon;
         }
-        let partition = partition_of(record_key.as_bytes(), self.count);
+        let partition = share_of(record_key.as_bytes(), self.count);
         match self.mine.get(&partition) {
             Some(Place::Open(requests)) => Where::Here(requests.clone()),
             Some(Place::Opening) => Where::Soon,
@@ -82,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_key_has_the_same_partition_in_every_version() {
-        let partition = |key: &str| partition_of(record_key("shop.web", key).as_bytes(), 12);
+        let partition = |key: &str| share_of(record_key("shop.web", key).as_bytes(), 12);
         assert_eq!([partition("order-1"), partition("order-2"), partition("")], [8, 5, 10]);
     }
 

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::super::answer::Answer;
 use super::IDEMPOTENCY;
-use super::place::{partition_of, record_key};
+use super::place::record_key;
 use crate::config::Input;
 use crate::service::Ingest;
+use crate::spread::share_of;
 
 /// The memory that a key takes beside its text and its answer's errors: entries of the map and of the order, with their slack.
 const ENTRY: usize = 224;
@@ -199,7 +200,7 @@ fn rebuilt(limits: Limits, mut entries: Vec<(Arc<str>, Given)>) -> Window {
 /// request would be written again.
 fn entry(pipeline: &str, (partition, count): (i32, i32), key: &[u8], value: &[u8]) -> Result<(Arc<str>, Given)> {
     let key = String::from_utf8_lossy(key);
-    if partition_of(record_key(pipeline, &key).as_bytes(), count) != partition {
+    if share_of(record_key(pipeline, &key).as_bytes(), count) != partition {
         let message = format!(
             "topic {IDEMPOTENCY} has {count} partitions now, and keys that were written when it had another number: requests that \
              are repeated would be written again. Delete the topic when the window of its keys has passed, and it is made anew"
@@ -284,7 +285,7 @@ mod tests {
     #[test]
     fn a_key_that_another_number_of_partitions_put_here_stops_the_owner() {
         let value = serde_json::to_vec(&Given::new(hour(3), 1, &Answer::default())).expect("JSON");
-        let elsewhere = 1 - partition_of(b"p/k", 2);
+        let elsewhere = 1 - share_of(b"p/k", 2);
         let fault = entry("p", (elsewhere, 2), b"k", &value).expect_err("is not where it belongs");
         assert_eq!(fault.code(), Code::KafkaConfiguration);
     }
