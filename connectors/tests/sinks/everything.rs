@@ -31,6 +31,39 @@ pub(crate) fn batch() -> (Schema, Batch) {
     (schema, Batch::new(columns, Origin::all(records(0, 2))))
 }
 
+/// What the rows of [`batch`] look like when a query shows them; `own` are the columns that a store shows in a way of its own.
+pub(crate) fn shown(own: &[(&str, &'static str)]) -> Vec<Vec<Option<&'static str>>> {
+    let usual = [
+        ("flag", "true"),
+        ("id", "1"),
+        ("small", "-7"),
+        ("big", "9007199254740993"),
+        ("single", "1.5"),
+        ("twice", "0.1"),
+        ("text", "żółw"),
+        ("bytes", "\\x00ff"),
+        ("fixed", "\\x01020304"),
+        ("uuid", "11111111-1111-1111-1111-111111111111"),
+        ("price", "-123.45"),
+        ("wide", "123456789012345678901234567890123456789.0001"),
+        ("day", "2013-01-31"),
+        ("time", "05:30:00.001"),
+        ("fine_time", "05:30:00.000001"),
+        ("instant", "2013-01-31T05:30:00.001Z"),
+        ("fine_instant", "2013-01-31T05:30:00.000001Z"),
+        ("local", "2013-01-31T05:30:00.001"),
+        ("duration", "1 mons 2 days 0.003000000 secs"),
+        ("status", "NEW"),
+        ("list", r#"["a",null]"#),
+        ("map", r#"{"k":1}"#),
+        ("record", r#"{"x":1,"y":null}"#),
+    ];
+    let own_of = |name| own.iter().find(|(column, _)| *column == name).map(|(_, text)| *text);
+    let row = usual.iter().map(|&(name, text)| own_of(name).or(Some(text))).collect();
+    let nulls = usual.iter().map(|&(name, _)| (name == "id").then_some("2")).collect();
+    vec![row, nulls]
+}
+
 /// A schema as it is written for a topic, with the types of Avro in the order of the documentation.
 pub(crate) fn avro() -> Schema {
     let logical = |kind: &str, logical: &str| json!({"type": kind, "logicalType": logical});

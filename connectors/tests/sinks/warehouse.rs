@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tempfile::TempDir;
 
-use crate::rows;
+use crate::{everything, rows};
 
 /// Rows as text.
 pub(crate) type Rows = Vec<Vec<Option<String>>>;
@@ -143,32 +143,7 @@ impl Warehouse for Sqlite {
     }
 
     fn everything(&self) -> Vec<Vec<Option<&'static str>>> {
-        let shown = [
-            "1",
-            "1",
-            "-7",
-            "9007199254740993",
-            "1.5",
-            "0.1",
-            "żółw",
-            "\\x00ff",
-            "\\x01020304",
-            "11111111-1111-1111-1111-111111111111",
-            "-123.45",
-            "123456789012345678901234567890123456789.0001",
-            "2013-01-31",
-            "05:30:00.001",
-            "05:30:00.000001",
-            "2013-01-31T05:30:00.001Z",
-            "2013-01-31T05:30:00.000001Z",
-            "2013-01-31T05:30:00.001",
-            "1 mons 2 days 0.003000000 secs",
-            "NEW",
-            r#"["a",null]"#,
-            r#"{"k":1}"#,
-            r#"{"x":1,"y":null}"#,
-        ];
-        vec![shown.map(Some).to_vec(), nulls()]
+        everything::shown(&[("flag", "1")])
     }
 
     fn types_of_avro(&self) -> Vec<&'static str> {
@@ -243,32 +218,16 @@ impl Warehouse for Postgres {
     }
 
     fn everything(&self) -> Vec<Vec<Option<&'static str>>> {
-        let shown = [
-            "t",
-            "1",
-            "-7",
-            "9007199254740993",
-            "1.5",
-            "0.1",
-            "żółw",
-            "\\x00ff",
-            "\\x01020304",
-            "11111111-1111-1111-1111-111111111111",
-            "-123.45",
-            "123456789012345678901234567890123456789.0001",
-            "2013-01-31",
-            "05:30:00.001",
-            "05:30:00.000001",
-            "2013-01-31 05:30:00.001+00",
-            "2013-01-31 05:30:00.000001+00",
-            "2013-01-31 05:30:00.001",
-            "1 mon 2 days 00:00:00.003",
-            "NEW",
-            r#"["a", null]"#,
-            r#"{"k": 1}"#,
-            r#"{"x": 1, "y": null}"#,
-        ];
-        vec![shown.map(Some).to_vec(), nulls()]
+        everything::shown(&[
+            ("flag", "t"),
+            ("instant", "2013-01-31 05:30:00.001+00"),
+            ("fine_instant", "2013-01-31 05:30:00.000001+00"),
+            ("local", "2013-01-31 05:30:00.001"),
+            ("duration", "1 mon 2 days 00:00:00.003"),
+            ("list", r#"["a", null]"#),
+            ("map", r#"{"k": 1}"#),
+            ("record", r#"{"x": 1, "y": null}"#),
+        ])
     }
 
     fn types_of_avro(&self) -> Vec<&'static str> {
@@ -294,13 +253,6 @@ impl Warehouse for Postgres {
             "jsonb",
         ]
     }
-}
-
-/// The row of `everything::batch` in which all but the key is null.
-pub(crate) fn nulls() -> Vec<Option<&'static str>> {
-    let mut row = vec![None; 23];
-    row[1] = Some("2");
-    row
 }
 
 /// Another partition than that of [`rows::partition`].

@@ -11,7 +11,8 @@ use millrace_model::Schema;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::warehouse::{Rows, Warehouse, nulls};
+use crate::everything;
+use crate::warehouse::{Rows, Warehouse};
 pub(crate) use reader::Table;
 
 /// The development account that everybody knows.
@@ -108,32 +109,16 @@ impl Warehouse for Lake {
     }
 
     fn everything(&self) -> Vec<Vec<Option<&'static str>>> {
-        let shown = [
-            "true",
-            "1",
-            "-7",
-            "9007199254740993",
-            "1.5",
-            "0.1",
-            "żółw",
-            "\\x00\\xFF",
-            "\\x01\\x02\\x03\\x04",
-            "11111111-1111-1111-1111-111111111111",
-            "-123.45",
-            "123456789012345678901234567890123456789.0001",
-            "2013-01-31",
-            "05:30:00.001",
-            "05:30:00.000001",
-            "2013-01-31 05:30:00.001+00",
-            "2013-01-31 05:30:00.000001+00",
-            "2013-01-31 05:30:00.001",
-            "1 mons 2 days 0.003000000 secs",
-            "NEW",
-            "[a, NULL]",
-            "{k=1}",
-            "{'x': 1, 'y': NULL}",
-        ];
-        vec![shown.map(Some).to_vec(), nulls()]
+        everything::shown(&[
+            ("bytes", "\\x00\\xFF"),
+            ("fixed", "\\x01\\x02\\x03\\x04"),
+            ("instant", "2013-01-31 05:30:00.001+00"),
+            ("fine_instant", "2013-01-31 05:30:00.000001+00"),
+            ("local", "2013-01-31 05:30:00.001"),
+            ("list", "[a, NULL]"),
+            ("map", "{k=1}"),
+            ("record", "{'x': 1, 'y': NULL}"),
+        ])
     }
 
     fn types_of_avro(&self) -> Vec<&'static str> {
