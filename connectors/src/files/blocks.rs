@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millrace_model::{Code, Fault, Rejected, Result, Schema, Stage};
+use millrace_model::{Rejected, Result, Schema, Stage};
 use millrace_runtime::formats::blocks::{Block, Blocks, Bytes, Opening};
 use millrace_runtime::formats::{AvroFile, JsonDocument, ParquetFile, Sheet, SheetOptions, XmlDocument};
 
@@ -10,6 +10,7 @@ use super::config::Config;
 use super::format::BlockFormat;
 use super::lines::broken_off;
 use super::source::{LIMITS, Step, Taken};
+use super::thread::on_thread;
 
 /// Reads a file's records, on a thread that may block.
 pub(super) struct BlockReader {
@@ -44,11 +45,11 @@ impl BlockReader {
         let Some(mut blocks) = self.blocks.take() else {
             return Err(broken_off(&self.place));
         };
-        let read = tokio::task::spawn_blocking(move || {
+        let read = on_thread(move || {
             let block = blocks.next(LIMITS.rows);
             (blocks, block)
         });
-        let (blocks, block) = read.await.map_err(|error| Fault::fatal(Code::Internal, "reading a file panicked").because(error))?;
+        let (blocks, block) = read.await?;
         self.blocks = Some(blocks);
         match block.map_err(|fault| fault.at(&self.place))? {
             None => Ok(Step::End),

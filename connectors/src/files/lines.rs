@@ -15,7 +15,8 @@ use super::local::Local;
 use super::position::LineAt;
 use super::rows::{Cutter, Row, line_end, line_ends, without_line_end};
 use super::source::{LIMITS, Limits, Step, Taken};
-use super::store::{blocking, unreadable};
+use super::store::unreadable;
+use super::thread::{blocking, on_thread};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -326,11 +327,6 @@ pub(super) fn no_rows(schema: &Schema, records: &Arc<Records>) -> Batch {
 /// A pull was dropped while a thread was reading. Nothing is lost: the file is opened anew where its position is.
 pub(super) fn broken_off(place: &str) -> Fault {
     Fault::passing(Code::Io, format!("{place}: reading broke off; it is begun anew"))
-}
-
-async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Fault::fatal(Code::Internal, "reading a file panicked").because(error))
 }
 
 fn csv_reader(place: &str, schema: &Schema, names: &[String], dialect: &Dialect) -> Result<CsvReader> {

@@ -16,6 +16,7 @@ mod remote;
 mod rows;
 mod source;
 mod store;
+mod thread;
 
 pub use config::{After, Compression, Config, Format, Mode, OnChange};
 pub use source::FileSource;

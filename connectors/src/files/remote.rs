@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::config::After;
 use super::moving;
 use super::store::{Facts, Found, Raw};
+use super::thread::on_thread;
 use crate::objects::{self, ObjectStoreConfig, Scheme, StoreUrl};
 
 /// `*` stays within a name, as on this machine.
@@ -209,12 +210,11 @@ fn silent(doing: &str, silence: Duration) -> Fault {
 }
 
 async fn skipped(body: Raw<Body>, skip: u64, doing: &str) -> Result<Raw<Body>> {
-    let skipping = tokio::task::spawn_blocking(move || {
+    let skipping = on_thread(move || {
         let mut body = body;
         std::io::copy(&mut Read::by_ref(&mut body).take(skip), &mut std::io::sink()).map(|_| body)
     });
-    let skipped = skipping.await.map_err(|error| Fault::fatal(Code::Internal, "reading a file panicked").because(error))?;
-    skipped.map_err(|error| Fault::passing(Code::StoreUnavailable, format!("{doing} failed")).because(error))
+    skipping.await?.map_err(|error| Fault::passing(Code::StoreUnavailable, format!("{doing} failed")).because(error))
 }
 
 fn facts(meta: &ObjectMeta) -> Facts {

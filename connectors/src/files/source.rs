@@ -14,7 +14,8 @@ use super::following::{Following, Traced};
 use super::format::Reading;
 use super::lines::{LineFormat, LineReader, Text, no_rows};
 use super::position::At;
-use super::store::{Facts, Opened, Raw, Store, blocking, unreadable};
+use super::store::{Facts, Opened, Raw, Store, unreadable};
+use super::thread::{blocking, on_thread};
 
 /// How much is read and handed out at once.
 #[derive(Debug, Clone, Copy)]
@@ -354,7 +355,7 @@ impl FileSource {
         };
         let packed = Packed { place: self.place(), compression, bytes: self.store.open_at(&self.split, from, &facts).await? };
         let pass = self.at.lines.offset - from;
-        let stream = on_thread(move || packed.stream(pass)).await?;
+        let stream = on_thread(move || packed.stream(pass)).await??;
         self.read_lines(Text::Stream { stream: Some(stream), compression }, self.topic(None), format)
     }
 
@@ -368,7 +369,7 @@ impl FileSource {
             let Some(name) = archive.names()?.into_iter().nth(part) else { return Ok(None) };
             archive.file(&name).map(|file| Some((name, file)))
         });
-        let Some((name, file)) = entry.await? else {
+        let Some((name, file)) = entry.await?? else {
             self.at.ended = true;
             return Ok(false);
         };
@@ -377,7 +378,7 @@ impl FileSource {
         match self.line_format(reading)? {
             Some(format) => {
                 let packed = Packed { place: self.place(), compression: Compression::None, bytes: Opened::File(Raw(file)) };
-                let stream = on_thread(move || packed.stream(from)).await?;
+                let stream = on_thread(move || packed.stream(from)).await??;
                 self.read_lines(Text::Stream { stream: Some(stream), compression: Compression::None }, topic, format)?;
             }
             None => self.read_blocks(reading, topic, move || Ok(Box::new(file))).await?,
@@ -393,7 +394,7 @@ impl FileSource {
     ) -> Result<()> {
         let Reading::Blocks(format) = reading else { return Ok(()) };
         let (place, schema, from, config) = (self.place(), self.schema.clone(), self.at.record, self.config.clone());
-        let opened = on_thread(move || BlockReader::open(place, file()?, (format, &config), &schema, topic, from)).await?;
+        let opened = on_thread(move || BlockReader::open(place, file()?, (format, &config), &schema, topic, from)).await??;
         self.reader = Some(Reader::Blocks(opened));
         Ok(())
     }
@@ -467,11 +468,6 @@ impl FileSource {
     fn gone(&self) -> Fault {
         unreadable(&self.place(), "it is gone")
     }
-}
-
-async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Fault::fatal(Code::Internal, "reading a file panicked").because(error))?
 }
 
 #[cfg(test)]

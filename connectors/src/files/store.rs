@@ -10,6 +10,7 @@ use super::config::After;
 use super::local::Local;
 use super::moving;
 use super::remote::Remote;
+use super::thread::blocking;
 use crate::objects::ObjectStoreConfig;
 use millrace_runtime::project::PathOrUrl;
 use millrace_runtime::resilience::Probe;
@@ -136,16 +137,6 @@ impl Store {
 pub(super) enum Opened {
     File(Raw<std::fs::File>),
     Stream(Box<dyn Read + Send>),
-}
-
-/// Runs what may block on a thread for that.
-pub(super) async fn blocking<S: Clone + Send + 'static, T: Send + 'static>(
-    on: &S,
-    work: impl FnOnce(&S) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let on = on.clone();
-    let done = tokio::task::spawn_blocking(move || work(&on)).await;
-    done.map_err(|error| Fault::fatal(Code::Internal, "reading files panicked").because(error))?
 }
 
 /// Bytes as they are kept. Its errors are the medium's, and are known again behind a decompressor: see [`is_of_the_medium`].
