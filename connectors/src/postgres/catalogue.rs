@@ -1,11 +1,10 @@
 //! What the server's catalogue says of the target, and what batches can be told by it.
 
-use arrow::error::ArrowError;
-use millrace_model::{Batch, Code, Fault, Rejection, Result};
+use millrace_model::{Batch, Rejection, Result};
 
 use super::target::Loaded;
 use super::types::Form;
-use crate::table::{Refused, Target, check_columns, unfit};
+use crate::table::{Refused, Target, check_columns, defect, unfit};
 
 /// The target as it was when a session was opened.
 pub(super) struct Catalogue {
@@ -37,8 +36,4 @@ impl Catalogue {
         let column = self.columns.iter().find(|column| column.name == name);
         column.ok_or_else(|| unfit(format!("a batch has the column {name:?}, which is not in the schema")))
     }
-}
-
-pub(super) fn defect(error: ArrowError) -> Fault {
-    Fault::fatal(Code::Internal, "a batch can't be read by its columns").because(error)
 }

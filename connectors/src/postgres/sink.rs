@@ -8,12 +8,12 @@ use millrace_model::{
     TopicPartition,
 };
 
-use super::catalogue::{Catalogue, defect};
+use super::catalogue::Catalogue;
 use super::config::Config;
 use super::copying::{Copied, Copying};
 use super::session::Session;
 use super::staged::{Change, Staged};
-use crate::table::{Replacing, Target, no_clearing, no_deletions, no_loads, unsettled};
+use crate::table::{Replacing, Target, defect, no_clearing, no_deletions, no_loads, unsettled};
 use crate::table_config::Mode;
 
 /// Loads a table of PostgreSQL: appends are copied straight into it, loads with keys go by a stage and a merge.

@@ -7,7 +7,7 @@ use arrow::array::{BinaryArray, BinaryBuilder, RecordBatch};
 use arrow::datatypes::FieldRef;
 use arrow::error::ArrowError;
 
-use super::text::Texts;
+use crate::table::{Values, iso_8601};
 
 /// What begins the names of keys that are Millrace's own. No row may have such a key.
 pub(super) const OWN: &str = "millrace:";
@@ -93,7 +93,7 @@ impl KeyTemplate {
                         texts.write(row, &mut value)?;
                         escape(&value, &mut key);
                     }
-                    Writer::Column(texts) => texts.write(row, &mut key)?,
+                    Writer::Column(values) => values.write(row, &mut key)?,
                 }
             }
             keys.append_value(&key);
@@ -105,7 +105,7 @@ impl KeyTemplate {
 /// A part, and what writes it.
 enum Writer<'a> {
     Text(&'a str),
-    Column(Texts<'a>),
+    Column(Values<'a>),
 }
 
 impl<'a> Writer<'a> {
@@ -114,7 +114,8 @@ impl<'a> Writer<'a> {
             Part::Text(text) => Ok(Self::Text(text)),
             Part::Column(name) => {
                 let number = batch.schema().index_of(name)?;
-                Texts::new(&fields[number], batch.column(number)).map(Self::Column)
+                let array = batch.column(number);
+                Values::new(&fields[number], array, &iso_8601(array.data_type())).map(Self::Column)
             }
         }
     }

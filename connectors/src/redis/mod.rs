@@ -29,7 +29,6 @@ mod session;
 mod sink;
 mod staged;
 mod target;
-mod text;
 
 use millrace_model::{Code, Fault, Result, Schema, Sink};
 

@@ -9,10 +9,9 @@ use super::changes::{Change, Place};
 use super::config::Form;
 use super::found::{Fields, Found};
 use super::json::{self, Object};
-use super::staged::{Rows, Staged, defect};
+use super::staged::{Rows, Staged};
 use super::target::Target;
-use super::text::Texts;
-use crate::table::JsonText;
+use crate::table::{JsonText, Values, defect, iso_8601};
 use crate::table_config::Mode;
 
 /// Writes the rows of a round's steps.
@@ -32,7 +31,7 @@ enum Step<'a> {
 struct Column<'a> {
     name: &'a str,
     array: &'a dyn Array,
-    texts: Texts<'a>,
+    values: Values<'a>,
 }
 
 impl<'a> Step<'a> {
@@ -43,7 +42,7 @@ impl<'a> Step<'a> {
             Form::Hash | Form::Json => true,
         });
         let column = |(field, array): (&'a arrow::datatypes::FieldRef, &'a arrow::array::ArrayRef)| {
-            Ok(Column { name: field.name(), array, texts: Texts::new(field, array)? })
+            Ok(Column { name: field.name(), array, values: Values::new(field, array, &iso_8601(array.data_type()))? })
         };
         match form {
             Form::Json => JsonText::new(&rows.field, &rows.values).map(Self::Json),
@@ -85,7 +84,7 @@ impl<'a> Writer<'a> {
         if let (Some(row), true) = (change.row, change.patches.is_empty()) {
             for column in columns(&mut self.steps, row).iter_mut().filter(|column| column.array.is_valid(row.row)) {
                 self.text.clear();
-                column.texts.write(row.row, &mut self.text)?;
+                column.values.write(row.row, &mut self.text)?;
                 set.arg(column.name).arg(&self.text);
             }
         } else {
@@ -114,7 +113,7 @@ impl<'a> Writer<'a> {
                     continue;
                 }
                 let mut value = Vec::new();
-                column.texts.write(place.row, &mut value)?;
+                column.values.write(place.row, &mut value)?;
                 fields.insert(column.name.into(), value);
             }
         }
@@ -156,7 +155,7 @@ impl<'a> Writer<'a> {
         for place in change.places().rev() {
             if let Some(column) = columns(&mut self.steps, place).first_mut() {
                 self.text.clear();
-                column.texts.write(place.row, &mut self.text)?;
+                column.values.write(place.row, &mut self.text)?;
                 return Ok(true);
             }
         }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BinaryArray, StructArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float32Type, Float64Type};
 use arrow::error::ArrowError;
-use millrace_model::{Batch, Code, Fault, Origin, Rejected, Rejection, Result, Stage};
+use millrace_model::{Batch, Code, Origin, Rejected, Rejection, Result, Stage};
 
 use super::config::Form;
 use super::key::OWN;
 use super::target::Target;
-use crate::table::{Refused, check_columns};
+use crate::table::{Refused, check_columns, defect};
 
 /// A step of a round.
 pub(super) enum Staged {
@@ -138,8 +138,4 @@ fn not_in_json(field: &Field, array: &dyn Array, refused: &mut Refused) {
     for row in (0..array.len()).filter(|&row| array.is_valid(row) && !is_finite(row)) {
         refused.row(row, Code::ValueForbidden, || format!("column {:?} is NaN or infinite, which JSON has no number for", field.name()));
     }
-}
-
-pub(super) fn defect(error: ArrowError) -> Fault {
-    Fault::fatal(Code::Internal, "a batch can't be read by its columns").because(error)
 }

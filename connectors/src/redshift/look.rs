@@ -1,13 +1,13 @@
 //! What people ask of a cluster, and the making of tables.
 
 use millrace_model::Result;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Column as _, Row as _};
 
 use super::config::Config;
 use super::connect::connect;
 use super::fault::fault;
-use super::session::{execute, texts};
+use super::session::{as_texts, execute, texts};
 use super::target::misfits;
 use super::{literal, positions};
 use crate::table::{Definition, Examined, QueryResult, Target, quoted};
@@ -18,8 +18,7 @@ pub(super) async fn query(config: &Config, sql: &str) -> Result<QueryResult> {
     execute(&mut connection, doing, "BEGIN READ ONLY").await?;
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.map_err(|error| fault(doing, error))?;
     let columns = rows.first().map(|row| row.columns().iter().map(|column| column.name().to_owned()).collect()).unwrap_or_default();
-    let text = |row: &PgRow| (0..row.len()).map(|column| row.try_get_unchecked(column)).collect::<Result<Vec<_>, _>>();
-    let rows = rows.iter().map(text).collect::<Result<_, sqlx::Error>>().map_err(|error| fault(doing, error))?;
+    let rows = as_texts(&rows).map_err(|error| fault(doing, error))?;
     execute(&mut connection, doing, "ROLLBACK").await?;
     Ok(QueryResult { columns, rows })
 }

@@ -3,78 +3,79 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, AsArray, FixedSizeBinaryArray, RecordBatch};
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use arrow::error::ArrowError;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow::util::display::FormatOptions;
 use millrace_model::Code;
 
 use super::types::Longest;
-use crate::table::{JsonText, Kind, Refused, write_uuid};
+use crate::table::{Kind, Refused, Values};
 
 /// What stands for null. A text that is this is refused: nothing tells the two apart.
 pub(super) const NULL: &str = "\\N";
 
-/// The values of one column.
-enum Values<'a> {
-    Missing,
-    Uuid(&'a FixedSizeBinaryArray),
-    Json(JsonText<'a>),
-    Shown(ArrayFormatter<'a>),
+/// What writes the values of one column.
+struct Column<'a> {
+    array: &'a dyn Array,
+    values: Values<'a>,
+    /// Bytes are written as hexadecimal digits.
+    is_bytes: bool,
 }
 
-impl<'a> Values<'a> {
+impl<'a> Column<'a> {
     fn new(field: &'a FieldRef, array: &'a dyn Array) -> Result<Self, ArrowError> {
-        Ok(match Kind::of(field) {
-            Some(Kind::Uuid) => Self::Uuid(array.as_fixed_size_binary()),
-            Some(Kind::Nested) => Self::Json(JsonText::new(field, array)?),
-            _ => Self::Shown(ArrayFormatter::try_new(array, &format(array.data_type()))?),
-        })
+        let is_bytes = matches!(Kind::of(field), Some(Kind::Bytes | Kind::Fixed));
+        Ok(Self { array, values: Values::new(field, array, &format(array.data_type()))?, is_bytes })
     }
 
-    /// Appends the value of a row, which is not null.
-    fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
-        match self {
-            Self::Missing => out.extend_from_slice(NULL.as_bytes()),
-            Self::Uuid(array) => write_uuid(array.value(row), out),
-            Self::Json(json) => json.write(row, out),
-            Self::Shown(shown) => out.extend_from_slice(shown.value(row).try_to_string()?.as_bytes()),
+    /// Appends the value of a row; `text` is a buffer for it.
+    fn write(&mut self, row: usize, text: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), ArrowError> {
+        if self.array.is_null(row) {
+            out.extend_from_slice(NULL.as_bytes());
+            return Ok(());
+        }
+        text.clear();
+        self.values.write(row, text)?;
+        if self.is_bytes {
+            write_hex(text, out);
+        } else {
+            write_quoted(text, out);
         }
         Ok(())
     }
 }
 
 /// Appends rows of a batch: what `marks` says of each row, then the columns in the order of `fields`. One that the batch does not have is null.
-pub(super) fn write(
-    batch: &RecordBatch,
-    fields: &[FieldRef],
+pub(super) fn write<'a>(
+    batch: &'a RecordBatch,
+    fields: &'a [FieldRef],
     rows: Range<usize>,
     marks: impl Fn(usize) -> String,
     out: &mut Vec<u8>,
 ) -> Result<(), ArrowError> {
-    let mut columns = Vec::with_capacity(fields.len());
-    for field in fields {
-        columns.push(match batch.column_by_name(field.name()) {
-            Some(array) => (Some(array), Values::new(field, array)?),
-            None => (None, Values::Missing),
-        });
-    }
+    let column = |field: &'a FieldRef| batch.column_by_name(field.name()).map(|array| Column::new(field, array)).transpose();
+    let mut columns = fields.iter().map(column).collect::<Result<Vec<_>, _>>()?;
     let mut text = Vec::new();
     for row in rows {
         out.extend_from_slice(marks(row).as_bytes());
-        for (array, values) in &mut columns {
+        for column in &mut columns {
             out.push(b',');
-            if array.is_none_or(|array| array.is_null(row)) {
-                out.extend_from_slice(NULL.as_bytes());
-                continue;
+            match column {
+                Some(column) => column.write(row, &mut text, out)?,
+                None => out.extend_from_slice(NULL.as_bytes()),
             }
-            text.clear();
-            values.write(row, &mut text)?;
-            write_quoted(&text, out);
         }
         out.push(b'\n');
     }
     Ok(())
+}
+
+fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    out.extend(bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]));
+    out.push(b'"');
 }
 
 fn write_quoted(text: &[u8], out: &mut Vec<u8>) {
@@ -93,10 +94,8 @@ pub(super) fn check(field: &FieldRef, array: &dyn Array, longest: Longest, refus
     if longest.is_none() && !array.data_type().is_temporal() {
         return Ok(());
     }
-    let mut values = Values::new(field, array)?;
+    let Column { mut values, is_bytes, .. } = Column::new(field, array)?;
     let mut text = Vec::new();
-    let is_bytes =
-        matches!(array.data_type(), DataType::Binary | DataType::FixedSizeBinary(_)) && !matches!(Kind::of(field), Some(Kind::Uuid));
     for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
         text.clear();
         // The calendar of the library that writes times has fewer years than the numbers.
@@ -104,11 +103,10 @@ pub(super) fn check(field: &FieldRef, array: &dyn Array, longest: Longest, refus
             refused.row(row, Code::ValueOutOfRange, || format!("column {:?} is outside the range of the target's type", field.name()));
             continue;
         }
-        let length = if is_bytes { text.len() / 2 } else { text.len() };
-        if longest.is_some_and(|longest| length > longest as usize) {
+        if longest.is_some_and(|longest| text.len() > longest as usize) {
             let longest = longest.unwrap_or_default();
             refused.row(row, Code::ValueTooLong, || format!("column {:?} is longer than the target's {longest} bytes", field.name()));
-        } else if text == NULL.as_bytes() {
+        } else if !is_bytes && text == NULL.as_bytes() {
             refused
                 .row(row, Code::ValueForbidden, || format!("column {:?} is the text \\N, which Redshift would read as null", field.name()));
         }

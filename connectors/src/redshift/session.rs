@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::datatypes::FieldRef;
 use arrow::error::ArrowError;
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, ParkedChanges, ParkedHeads, Rejection, Result, TopicPartition};
+use millrace_model::{Batch, Commit, Offsets, ParkedChanges, ParkedHeads, Rejection, Result, TopicPartition};
 use millrace_runtime::resilience::Link;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -19,7 +19,7 @@ use super::positions::{self, Positions};
 use super::target::{Loaded, compare};
 use super::{parked, rows};
 use crate::postgres::{Change, Staged, within};
-use crate::table::{Attempt, Outcome, Refused, Target, check_columns, land};
+use crate::table::{Attempt, Outcome, Refused, Target, check_columns, defect, land};
 
 /// A connection, what was read from the catalogue through it, and whether a round is open.
 pub(super) struct Session {
@@ -182,10 +182,10 @@ pub(super) async fn execute(connection: &mut PgConnection, doing: &str, sql: &st
 /// The rows that a query answers, as text.
 pub(super) async fn texts(connection: &mut PgConnection, doing: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(|error| fault(doing, error))?;
-    let text = |row: &PgRow| (0..row.len()).map(|column| row.try_get_unchecked(column)).collect::<Result<Vec<_>, _>>();
-    rows.iter().map(text).collect::<Result<_, _>>().map_err(|error| fault(doing, error))
+    as_texts(&rows).map_err(|error| fault(doing, error))
 }
 
-fn defect(error: ArrowError) -> Fault {
-    Fault::fatal(Code::Internal, "a batch can't be read by its columns").because(error)
+/// The values of rows, as the cluster writes them.
+pub(super) fn as_texts(rows: &[PgRow]) -> Result<Vec<Vec<Option<String>>>, sqlx::Error> {
+    rows.iter().map(|row| (0..row.len()).map(|column| row.try_get_unchecked(column)).collect()).collect()
 }

@@ -1,7 +1,6 @@
 //! The sink of a target that gets a round's rows at its end: until then they wait in memory, so that the target's locks are held from
 //! there to the commit only.
 
-use arrow::error::ArrowError;
 use async_trait::async_trait;
 use millrace_model::{
     Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Sink,
@@ -9,7 +8,7 @@ use millrace_model::{
 };
 use millrace_runtime::resilience::Link;
 
-use super::{Replacing, Target, behind, no_clearing, no_deletions, no_loads, unsettled};
+use super::{Replacing, Target, behind, defect, no_clearing, no_deletions, no_loads, unsettled};
 use crate::table_config::{Mode, TableConfig};
 
 /// What a batch does to the table.
@@ -225,9 +224,4 @@ impl<S: RoundSession> Sink for BufferedSink<S> {
         self.session = Some(session);
         Ok(commit)
     }
-}
-
-/// That a batch is not what its schema says.
-pub(crate) fn defect(error: ArrowError) -> Fault {
-    Fault::fatal(Code::Internal, "a batch can't be read by its columns").because(error)
 }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema as ArrowSchema};
+use arrow::error::ArrowError;
 use millrace_model::{Batch, Code, Fault, Rejection, Result, Schema};
 
 pub use examined::{Advice, Definition, Examined};
@@ -30,7 +31,7 @@ pub use quotes::Quotes;
 
 pub(crate) use answered::Answered;
 pub(crate) use behind::behind;
-pub(crate) use buffered::{BufferedSink, Change, RoundSession, defect};
+pub(crate) use buffered::{BufferedSink, Change, RoundSession};
 pub(crate) use json::{JsonText, write_uuid};
 pub(crate) use kind::{Kind, Unit};
 pub(crate) use land::{Attempt, Outcome, land, land_refused};
@@ -151,6 +152,11 @@ pub(crate) fn check_names(target: &Target, reserved: &[&str]) -> Result<()> {
         Some(taken) => Err(unfit(format!("a column can't be named {taken:?} in mode: {}: rename it", target.table.mode))),
         None => Ok(()),
     }
+}
+
+/// That a batch is not what its schema says.
+pub(crate) fn defect(error: ArrowError) -> Fault {
+    Fault::fatal(Code::Internal, "a batch can't be read by its columns").because(error)
 }
 
 /// That a round was to be committed with rows that were never settled: their positions would pass them by.

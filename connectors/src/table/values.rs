@@ -1,6 +1,8 @@
-//! Values of columns, one at a time, for statements with parameters.
+//! Values of columns, one at a time: for statements with parameters, or as text.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::io::Write as _;
 
 use arrow::array::{
     Array, AsArray, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array, Int64Array, StringArray,
@@ -96,6 +98,37 @@ impl<'a> Values<'a> {
             Read::Shown(shown) => Value::Text(Cow::Owned(shown.value(row).try_to_string()?)),
             Read::Json(json) => text(|out| json.write(row, out))?,
         })
+    }
+
+    /// Appends that of a row, which is not null: as text, but bytes as they are.
+    pub(crate) fn write(&mut self, row: usize, out: &mut Vec<u8>) -> Result<(), ArrowError> {
+        match &mut self.read {
+            Read::Null => {}
+            Read::Boolean(array) => out.extend_from_slice(if array.value(row) { b"true" } else { b"false" }),
+            Read::Int(array) => write!(out, "{}", array.value(row))?,
+            Read::Long(array) => write!(out, "{}", array.value(row))?,
+            // The form with an exponent where the digits would be many.
+            Read::Float(array) => write!(out, "{:?}", array.value(row))?,
+            Read::Double(array) => write!(out, "{:?}", array.value(row))?,
+            Read::Text(array) => out.extend_from_slice(array.value(row).as_bytes()),
+            Read::Symbol(keys, symbols) => out.extend_from_slice(symbols.value(keys.value(row) as usize).as_bytes()),
+            Read::Bytes(array) => out.extend_from_slice(array.value(row)),
+            Read::Fixed(array) => out.extend_from_slice(array.value(row)),
+            Read::Uuid(array) => write_uuid(array.value(row), out),
+            Read::Shown(shown) => shown.value(row).write(&mut Buffer(out))?,
+            Read::Json(json) => json.write(row, out),
+        }
+        Ok(())
+    }
+}
+
+/// A buffer of bytes that text is written to.
+struct Buffer<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Buffer<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 }
 
