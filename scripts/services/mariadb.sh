@@ -41,8 +41,9 @@ CREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY '$MARIADB_PASSWORD';
 GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
 CREATE DATABASE IF NOT EXISTS millrace CHARACTER SET utf8mb4;
 X
-  # Nothing here outlives the tests, so nothing is forced to disk. A zone that is not UTC shows what depends on it.
-  as_mysql setsid mariadbd --no-defaults --datadir="$data" --socket="$socket" --pid-file="$MARIADB_STATE/pid" \
+  # Nothing here outlives the tests, so nothing is forced to disk. A zone that is not UTC shows what depends on it. Another server that starts would
+  # clear a shared folder of temporary tables.
+  as_mysql setsid mariadbd --no-defaults --datadir="$data" --tmpdir="$MARIADB_STATE" --socket="$socket" --pid-file="$MARIADB_STATE/pid" \
     --bind-address=127.0.0.1 --port="$MARIADB_PORT" --init-file="$MARIADB_STATE/users.sql" --default-time-zone=+05:30 \
     --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=64M --max-connections=200 --skip-name-resolve \
     >"$MARIADB_STATE/server.log" 2>&1 &

@@ -39,6 +39,8 @@ impl Server {
         let process = as_this_user("mariadbd")
             .arg(format!("--datadir={}", folder.path().join("data").display()))
             .arg(format!("--socket={}", folder.path().join("socket").display()))
+            // One that starts clears the folder of temporary tables, whosever they are.
+            .arg(format!("--tmpdir={}", folder.path().display()))
             .arg(format!("--port={port}"))
             .arg(format!("--server-id={port}"))
             .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--log-bin", "--innodb-flush-log-at-trx-commit=0"])
