@@ -56,14 +56,7 @@ async fn each_key_keeps_its_order_while_services_are_killed_and_letters_replayed
     let schema = register(&servers.registry, &topic, SCHEMA).await;
 
     let keys: Vec<String> = (0..ORDERS).map(|_| format!("k{}", random.random_range(0..KEYS))).collect();
-    let orders: Vec<(&str, Vec<u8>)> = keys
-        .iter()
-        .enumerate()
-        .map(|(number, key)| {
-            let amount = if random.random_bool(0.12) { -1 } else { 1 } * (1 + number as i32);
-            (key.as_str(), order(schema, &format!("o{number:04}"), amount))
-        })
-        .collect();
+    let orders = orders(&keys, schema, &mut random);
 
     let names = [("transform", "one"), ("transform", "two"), ("loader", "one"), ("loader", "two")];
     let mut services = names.map(|(name, instance)| Service::replica(&project, name, instance));
@@ -102,8 +95,23 @@ async fn each_key_keeps_its_order_while_services_are_killed_and_letters_replayed
     topic_has(&servers, &project, &expected).await;
     table_has(&warehouse, &keys, &expected).await;
     records_had_to_wait(&servers, &project).await;
+    nothing_waits(&project);
+}
+
+/// An order of each of the keys; some have an amount that is refused.
+fn orders<'a>(keys: &'a [String], schema: u32, random: &mut SmallRng) -> Vec<(&'a str, Vec<u8>)> {
+    let mut orders = Vec::with_capacity(keys.len());
+    for (number, key) in keys.iter().enumerate() {
+        let amount = if random.random_bool(0.12) { -1 } else { 1 } * (1 + number as i32);
+        orders.push((key.as_str(), order(schema, &format!("o{number:04}"), amount)));
+    }
+    orders
+}
+
+/// That no letter waits to be settled, and no record for one.
+fn nothing_waits(project: &Project) {
     let stats: Vec<Value> =
-        said(&project, &["dead-letters", "stats", "--json"]).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        said(project, &["dead-letters", "stats", "--json"]).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(!stats.is_empty() && stats.iter().all(|count| count["waiting"] == 0 && count["behind"] == 0), "{stats:?}");
 }
 
