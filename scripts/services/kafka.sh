@@ -48,7 +48,8 @@ make_certificates() {
   chmod 600 "$tls"/*.key "$tls/server.pem"
 }
 
-# Topics are not made by asking for them: a missing topic must be seen as missing.
+# Topics are not made by asking for them: a missing topic must be seen as missing. Retention takes nothing: records of tests have the
+# time of their event, which may be years ago, and the look at it every five minutes would come between a test and its records.
 write_config() {
   local login=org.apache.kafka.common.security
   cat >"$config" <<X
@@ -62,6 +63,7 @@ controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$KAFKA_DATA
 auto.create.topics.enable=false
+log.retention.ms=-1
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS;User:$KAFKA_USER
 offsets.topic.replication.factor=1
