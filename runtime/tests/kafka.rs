@@ -1,6 +1,7 @@
 //! Kafka's clients against a broker: the one that `MILLRACE_TEST_KAFKA` names, else the development broker.
 
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -9,6 +10,9 @@ use millrace_model::{Header, Offsets, Records, TopicPartition};
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Outgoing, Producer, Subscription, compacted, rights};
 use millrace_runtime::project::KafkaConfig;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka_sys as sys;
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -120,6 +124,37 @@ async fn key_value_headers_and_timestamp_survive() {
     assert_eq!((&seen[2].0, &seen[2].1), (&Some(Vec::new()), &Some(Vec::new())));
     assert_eq!(seen[2].3, [Header { key: "traceparent".into(), value: Some(b"00-1".to_vec()) }]);
     consumer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_whose_name_is_no_text_is_read_beside_others() {
+    let bench = Bench::start().await;
+    let topic = bench.topic(1).await;
+    send_with_a_header_named(b"\xff\xfe", &bench.brokers, &topic);
+    let mut consumer = bench.subscribe("c", &topic);
+    assigned(&mut consumer).await.resume();
+    let Event::Records(records) = next(&mut consumer).await else { panic!("there is a record") };
+    assert_eq!(records.headers(0), [Header { key: "\u{fffd}\u{fffd}".into(), value: Some(b"kept".to_vec()) }]);
+    consumer.close().await;
+}
+
+/// Clients in Rust take text as names only; others do not.
+fn send_with_a_header_named(name: &[u8], brokers: &str, topic: &str) {
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", brokers).create().expect("opens");
+    let topic = CString::new(topic).expect("a name");
+    // SAFETY: every pointer is live for its call; the last call takes the headers over, and copies the rest.
+    unsafe {
+        let headers = sys::rd_kafka_headers_new(1);
+        sys::rd_kafka_header_add(headers, name.as_ptr().cast(), name.len() as isize, b"kept".as_ptr().cast(), 4);
+        let mut arguments: [sys::rd_kafka_vu_t; 2] = std::mem::zeroed();
+        arguments[0].vtype = sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_TOPIC;
+        arguments[0].u.cstr = topic.as_ptr();
+        arguments[1].vtype = sys::rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADERS;
+        arguments[1].u.headers = headers;
+        let error = sys::rd_kafka_produceva(producer.client().native_ptr(), arguments.as_ptr(), arguments.len());
+        assert!(error.is_null(), "it is sent");
+    }
+    producer.flush(PATIENCE).expect("delivers");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,8 @@ pub mod groups;
 mod message;
 mod native;
 mod native_admin;
+mod native_message;
+mod native_queue;
 mod place;
 mod producer;
 pub mod rights;

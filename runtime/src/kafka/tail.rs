@@ -8,7 +8,7 @@ use millrace_model::{Code, Fault, Records, RecordsBuilder, Result};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
+use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
 
@@ -126,7 +126,7 @@ impl Reader {
     }
 }
 
-fn push(records: &mut RecordsBuilder, message: &impl Message) {
+fn push(records: &mut RecordsBuilder, message: &BorrowedMessage<'_>) {
     records.push_with_headers(&record("", message, &[]), headers(message));
 }
 

@@ -1,12 +1,11 @@
 //! What librdkafka calls back: rebalances, commits, errors; and the records read so far.
 
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use millrace_model::{Fault, Offsets, Records, RecordsBuilder, Result, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList, config::RDKafkaLogLevel};
@@ -14,7 +13,8 @@ use tokio::sync::mpsc;
 
 use super::super::client::{REQUEST_TIMEOUT, Troubles, log};
 use super::super::fault::fault;
-use super::super::message::{headers, record};
+use super::super::native_message::Message;
+use super::super::native_queue::NativeQueue;
 use super::{Assigned, Event, Revoked, Start};
 
 /// The most records that one batch has.
@@ -28,12 +28,19 @@ pub(super) struct Context {
     /// Weak, so that the loop sees the end of the reader's thread, however that comes.
     sender: mpsc::WeakSender<Result<Event>>,
     pending: Mutex<Option<RecordsBuilder>>,
+    /// What partitions bring their messages by. Weak, for it must go before the client, and this goes after it.
+    inflow: OnceLock<Weak<NativeQueue>>,
     troubles: Troubles,
 }
 
 impl Context {
     pub(super) fn new(sender: mpsc::WeakSender<Result<Event>>) -> Self {
-        Self { sender, pending: Mutex::default(), troubles: Troubles::default() }
+        Self { sender, pending: Mutex::default(), inflow: OnceLock::new(), troubles: Troubles::default() }
+    }
+
+    /// Partitions that are assigned from here on bring their messages by `inflow`. To be told before the first assignment.
+    pub(super) fn receive_by(&self, inflow: &Arc<NativeQueue>) {
+        self.inflow.get_or_init(|| Arc::downgrade(inflow));
     }
 
     /// A trouble that ends the consumer, if one has been met.
@@ -50,17 +57,22 @@ impl Context {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.pending().as_ref().is_some_and(|records| records.len() >= BATCH_RECORDS || records.value_bytes() >= BATCH_BYTES)
+        self.room() == 0
     }
 
-    pub(super) fn push(&self, topic: &Arc<str>, message: &BorrowedMessage<'_>) {
+    /// How many more records of the size of those it has the batch takes.
+    pub(super) fn room(&self) -> usize {
+        self.pending().as_ref().map_or(BATCH_RECORDS, |records| {
+            let left = BATCH_BYTES.saturating_sub(records.value_bytes());
+            let average = (records.value_bytes() / records.len().max(1)).max(1);
+            (left / average).min(BATCH_RECORDS.saturating_sub(records.len()))
+        })
+    }
+
+    pub(super) fn push(&self, topic: &Arc<str>, message: &Message) {
         let mut pending = self.pending();
         let records = pending.get_or_insert_with(|| RecordsBuilder::new(Arc::clone(topic), BATCH_RECORDS));
-        let record = record(topic, message, &[]);
-        match message.headers() {
-            None => records.push(&record),
-            Some(_) => records.push_with_headers(&record, headers(message)),
-        }
+        records.push_with_headers(&message.record(topic), message.headers());
     }
 
     pub(super) fn take(&self) -> Option<Arc<Records>> {
@@ -93,12 +105,20 @@ impl Context {
                 }
             };
             set_starts(list, &offsets)?;
+            self.receive(consumer, list);
         }
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(list)?,
             _ => consumer.assign(list)?,
         }
         if held { consumer.pause(list) } else { Ok(()) }
+    }
+
+    fn receive(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let Some(inflow) = self.inflow.get().and_then(Weak::upgrade) else { return };
+        for element in list.elements() {
+            inflow.receive(consumer.client().native_ptr(), element.topic(), element.partition());
+        }
     }
 
     /// Lets the loop finish with the partitions, then lets them go.

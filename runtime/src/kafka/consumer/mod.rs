@@ -1,7 +1,7 @@
 //! Consuming: one membership of a consumer group, on a thread of its own.
 //!
 //! ```text
-//!  librdkafka ──poll──► thread: RecordsBuilder ──channel of 1──► the pipeline's loop
+//!  librdkafka ─inflow─► thread: RecordsBuilder ──channel of 1──► the pipeline's loop
 //!                          │  rebalance: Assigned / Revoked, in order with the records;
 //!                          └─ waits for the loop's answer before the partitions change hands
 //! ```
@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use self::context::Context;
 use self::reader::Reader;
 use super::client::{Cluster, GroupMetadata};
+use super::native_queue::NativeQueue;
 use super::producer::partition_list;
 
 /// What a consumer reads, and as whom.
@@ -125,9 +126,11 @@ impl Consumer {
             .create_with_context(context)
             .map_err(|error| super::fault::fault("opening a consumer", error))?;
         let topic = subscription.topic.as_str();
+        let inflow = Arc::new(NativeQueue::new(client.client().native_ptr()));
+        client.context().receive_by(&inflow);
         client.subscribe(&[topic]).map_err(|error| super::fault::fault(&format!("subscribing to {topic}"), error))?;
         let client = Arc::new(client);
-        let reader = Reader { client: Arc::clone(&client), sender, topic: topic.into(), runtime: Handle::current() };
+        let reader = Reader { inflow, client: Arc::clone(&client), sender, topic: topic.into(), runtime: Handle::current() };
         let thread = std::thread::Builder::new()
             .name(format!("consumer {topic}"))
             .spawn(move || reader.run())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_model::{Fault, Result};
+use millrace_model::{Code, Fault, Result};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -12,16 +12,20 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::super::fault::{fault, topic_missing};
+use super::super::native_message::Message;
+use super::super::native_queue::NativeQueue;
 use super::Event;
 use super::context::Context;
 
 /// How long the loop may leave a full batch standing before the partitions are paused.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How long one poll waits for a record.
-const POLL: Duration = Duration::from_millis(50);
+/// How long records are waited for before the client is asked for rebalances again: so much later it learns of one.
+const POLL: Duration = Duration::from_millis(10);
 
 /// The thread's side.
 pub(super) struct Reader {
+    // Dropped before the client, whose queue it is.
+    pub(super) inflow: Arc<NativeQueue>,
     pub(super) client: Arc<BaseConsumer<Context>>,
     pub(super) sender: mpsc::Sender<Result<Event>>,
     pub(super) topic: Arc<str>,
@@ -43,18 +47,49 @@ impl Reader {
 
     /// Reads until a batch is full or no record is there, and hands it out.
     fn turn(&self) -> Result<()> {
+        self.serve(Duration::ZERO)?;
         let pending = self.context();
-        let mut wait = if pending.is_empty() { POLL } else { Duration::from_millis(1) };
-        while !pending.is_full() {
-            match self.client.poll(wait) {
-                Some(Ok(message)) => pending.push(&self.topic, &message),
-                Some(Err(error)) => self.tolerate(error)?,
-                None => break,
-            }
-            wait = Duration::ZERO;
-        }
+        self.read(if pending.is_empty() { POLL } else { Duration::from_millis(1) })?;
         pending.trouble().map_or(Ok(()), Err)?;
         self.hand_out()
+    }
+
+    /// Serves rebalances, and what the client tells that belongs to no partition.
+    fn serve(&self, wait: Duration) -> Result<()> {
+        match self.client.poll(wait) {
+            None => Ok(()),
+            Some(Err(error)) => self.tolerate(error),
+            // Each partition is made to bring its messages by the inflow before it is assigned.
+            Some(Ok(_)) => Err(Fault::fatal(Code::Internal, "a message came by the queue of rebalances")),
+        }
+    }
+
+    fn read(&self, mut wait: Duration) -> Result<()> {
+        loop {
+            let room = self.context().room();
+            if room == 0 {
+                return Ok(());
+            }
+            let mut messages = self.inflow.take(room, wait);
+            if messages.is_empty() {
+                return Ok(());
+            }
+            messages.try_for_each(|message| self.accept(&message))?;
+            wait = Duration::ZERO;
+        }
+    }
+
+    fn accept(&self, message: &Message) -> Result<()> {
+        match message.error() {
+            None => {
+                self.context().push(&self.topic, message);
+                Ok(())
+            }
+            Some((code, reason)) => {
+                tracing::debug!(topic = &*self.topic, reason, "a partition has trouble");
+                self.tolerate(KafkaError::MessageConsumption(code))
+            }
+        }
     }
 
     fn context(&self) -> &Context {
@@ -107,12 +142,8 @@ impl Reader {
         }
         self.on_assignment("pausing", rdkafka::consumer::Consumer::pause)?;
         while !self.has_room_within(Duration::ZERO) {
-            // Nothing comes of paused partitions; the call serves rebalances and keeps the membership.
-            match self.client.poll(POLL) {
-                Some(Ok(message)) => self.context().push(&self.topic, &message),
-                Some(Err(error)) => self.tolerate(error)?,
-                None => {}
-            }
+            // Nothing comes of paused partitions, but their errors, which are met later; the call keeps the membership.
+            self.serve(POLL)?;
         }
         self.on_assignment("resuming", rdkafka::consumer::Consumer::resume)
     }
