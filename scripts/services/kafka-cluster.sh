@@ -83,7 +83,8 @@ format() {
 prepare() {
   local node pids=() pid
   mkdir -p "$CLUSTER_STATE"
-  [ -f "$CLUSTER_STATE/id" ] || head -c16 /dev/urandom | base64 | tr '+/' '-_' | tr -d = >"$CLUSTER_STATE/id"
+  # Without '-', which as the first character would be taken for an option.
+  [ -f "$CLUSTER_STATE/id" ] || head -c16 /dev/urandom | base64 | tr '+/' 'A_' | tr -d = >"$CLUSTER_STATE/id"
   for node in "${nodes[@]}"; do
     mkdir -p "$(folder "$node")"
     write_config "$node"

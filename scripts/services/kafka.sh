@@ -101,7 +101,8 @@ prepare() {
 format() {
   if [ -f "$KAFKA_DATA/meta.properties" ]; then return; fi
   local id
-  id=$(head -c16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)
+  # Without '-', which as the first character would be taken for an option.
+  id=$(head -c16 /dev/urandom | base64 | tr '+/' 'A_' | tr -d =)
   tool kafka.tools.StorageTool format -t "$id" -c "$config" \
     --add-scram "SCRAM-SHA-256=[name=$KAFKA_USER,password=$KAFKA_PASSWORD]" \
     --add-scram "SCRAM-SHA-512=[name=$KAFKA_USER,password=$KAFKA_PASSWORD]" >"$KAFKA_STATE/format.log" 2>&1 ||
