@@ -2,6 +2,7 @@
 
 pub mod config;
 mod connection;
+pub mod crash_points;
 pub mod described;
 mod embedded;
 pub mod files;

@@ -6,6 +6,7 @@
 //! ```
 
 pub mod config;
+pub mod crash_points;
 mod positions;
 mod progress;
 mod pull;

@@ -1,6 +1,7 @@
 //! The loader service: drives topics into any sink.
 
 pub mod config;
+pub mod crash_points;
 mod deletions;
 mod intake;
 mod loads;

@@ -26,6 +26,7 @@ use millrace_runtime::telemetry::{BatchTrace, Outcome};
 use tracing::Instrument as _;
 
 use crate::config;
+use crate::crash_points as points;
 use crate::parking::Lot;
 use crate::reading::{Read, Reading};
 use crate::round::Round;
@@ -127,7 +128,9 @@ impl Worker<'_> {
     async fn claim(&mut self, assigned: Assigned) -> Result<()> {
         // A claim may end sessions, this one's open round included: what is staged goes first.
         self.commit().await?;
+        points::CLAIM_BEFORE.reached()?;
         let claimed = self.sink.claim(&assigned.partitions).await?;
+        points::CLAIM_AFTER.reached()?;
         self.round.hold(claimed.clone());
         self.take_over(&assigned.partitions, &claimed).await?;
         assigned.start_at(claimed);
@@ -161,12 +164,14 @@ impl Worker<'_> {
         if read.ends_load() {
             read = read.of_partitions(topics::partitions(self.cluster, records.topic()).await?);
         }
+        points::WRITE_BEFORE.reached()?;
         if self.lot.is_some() {
             self.stage_in_line(records, read, &mut trace).await?;
             self.round.cover_in_line(records, trace);
         } else {
             self.stage(records, read, trace).await?;
         }
+        points::WRITE_AFTER.reached()?;
         tracing::debug!(records = records.len(), "staged");
         self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
         Ok(())
@@ -188,7 +193,9 @@ impl Worker<'_> {
     async fn learn(&mut self, records: &Records) -> Result<()> {
         while let Some(turn) = self.reading.learn(self.registry, records).await? {
             self.commit().await?;
+            points::RESHAPE_BEFORE.reached()?;
             self.reading.turn(turn, &mut *self.sink).await?;
+            points::RESHAPE_AFTER.reached()?;
             self.turned = true;
         }
         Ok(())
@@ -202,17 +209,28 @@ impl Worker<'_> {
             return self.commit_in_line().await;
         }
         let started = Instant::now();
+        points::SETTLE_BEFORE.reached()?;
         let refused = self.sink.settle().await?;
+        points::SETTLE_AFTER.reached()?;
         let refusals = refused.len();
         self.rejecter.take(&mut self.producer, &refused)?;
-        self.producer.drain()?;
+        self.drain()?;
+        points::COMMIT_BEFORE.reached()?;
         match self.sink.commit(&self.round.from(), self.round.to()).await? {
             Commit::Done => self.committed(started, refusals),
             Commit::Fenced => Err(Fault::passing(Code::TargetFenced, Code::TargetFenced.help())),
         }
     }
 
+    /// Waits until dead letters, and what is parked, are durable.
+    fn drain(&self) -> Result<()> {
+        points::DEAD_LETTERS_BEFORE.reached()?;
+        self.producer.drain()?;
+        points::DEAD_LETTERS_AFTER.reached()
+    }
+
     fn committed(&mut self, started: Instant, refusals: usize) -> Result<()> {
+        points::COMMIT_AFTER.reached()?;
         let committed = self.round.committed();
         self.turned = false;
         let metrics = &self.pipeline.metrics;
@@ -228,7 +246,8 @@ impl Worker<'_> {
             metrics.lag(&partition.topic, partition.partition, lag);
         }
         committed.traces.into_iter().for_each(|trace| trace.end(&Outcome::Committed));
-        self.consumer.report(&committed.offsets)
+        self.consumer.report(&committed.offsets)?;
+        points::REPORT_AFTER.reached()
     }
 }
 

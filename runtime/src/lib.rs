@@ -2,6 +2,7 @@
 //! Nothing here knows an outside system.
 
 pub mod codec;
+pub mod crash_point;
 pub mod dead_letters;
 pub mod formats;
 pub mod inflate;

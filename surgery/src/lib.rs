@@ -9,6 +9,7 @@
 //! in the transaction of what it speaks of. It is no service: `millrace dead-letters` runs it, once, on one machine.
 
 pub mod condition;
+pub mod crash_points;
 pub mod discard;
 pub mod export;
 mod facts;

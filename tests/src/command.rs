@@ -18,7 +18,14 @@ pub struct Answer {
 
 /// Runs `millrace <arguments>` in the project, whatever comes of it.
 pub fn run(project: &Project, arguments: &[&str]) -> Answer {
-    let output = Command::new(binary()).args(arguments).envs(project.variables()).output().expect("millrace starts");
+    run_with(project, arguments, &[])
+}
+
+/// The same with more in its environment.
+pub fn run_with(project: &Project, arguments: &[&str], more: &[(&str, &str)]) -> Answer {
+    let mut command = Command::new(binary());
+    command.args(arguments).envs(project.variables()).envs(more.iter().copied());
+    let output = command.output().expect("millrace starts");
     let text = |bytes| String::from_utf8(bytes).expect("a command prints text");
     Answer { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }

@@ -1,7 +1,7 @@
 //! A service of the real binary as a process, which can be killed and started again.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -13,6 +13,9 @@ use serde_json::Value;
 use crate::{Project, until};
 
 const PATIENCE: Duration = Duration::from_mins(1);
+const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
+/// Where it stands which crash points are armed.
+const FAILPOINTS: &str = "FAILPOINTS";
 
 /// A process of `millrace run <service>` or `millrace dev`. It dies with this value; when the test fails its log is printed.
 #[derive(Debug)]
@@ -58,8 +61,20 @@ impl Service {
         Self::run(project, vec!["dev", "--in-memory", "--kafka", "127.0.0.1:0", "--registry", "127.0.0.1:0"], &[])
     }
 
+    /// Starts a replica that is armed by `failpoints`, in the words of `millrace_runtime::crash_point`. It listens on a loopback address of its own: dozens of
+    /// them come and go beside each other, and a port that one has let go must be there for it again.
+    pub fn armed(project: &Project, name: &'static str, instance: &str, failpoints: &str) -> Self {
+        let instance = format!("{}-{instance}", project.name());
+        let more = [("MILLRACE_INSTANCE", instance), (FAILPOINTS, failpoints.to_owned())];
+        Self::run_on(project, vec!["run", name], &more, own_loopback())
+    }
+
     fn run(project: &Project, arguments: Vec<&'static str>, more: &[(&'static str, String)]) -> Self {
-        let (http, admin) = (free_address(), free_address());
+        Self::run_on(project, arguments, more, LOOPBACK)
+    }
+
+    fn run_on(project: &Project, arguments: Vec<&'static str>, more: &[(&'static str, String)], ip: Ipv4Addr) -> Self {
+        let (http, admin) = (free_address_of(ip), free_address_of(ip));
         let mut environment = project.variables();
         environment.extend([("MILLRACE_HTTP", http.to_string()), ("MILLRACE_ADMIN", admin.to_string())]);
         environment.extend_from_slice(more);
@@ -81,6 +96,23 @@ impl Service {
         self.child = spawn(&self.arguments, &self.environment, &self.log);
     }
 
+    /// Starts it again, armed by `failpoints`; unarmed when there are none.
+    pub fn rearm(&mut self, failpoints: &str) {
+        self.environment.retain(|(name, _)| *name != FAILPOINTS);
+        self.environment.push((FAILPOINTS, failpoints.to_owned()));
+        self.restart();
+    }
+
+    /// How the process has ended; `None` while it runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it can be asked")
+    }
+
+    /// Lets it go on after SIGSTOP (SIGCONT).
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
@@ -89,7 +121,7 @@ impl Service {
 
     /// Whether the process still runs.
     pub fn runs(&mut self) -> bool {
-        self.child.try_wait().expect("it can be asked").is_none()
+        self.ended().is_none()
     }
 
     /// Waits until all its pipelines run.
@@ -212,5 +244,15 @@ fn beside_this_test() -> PathBuf {
 
 /// An address that nothing listened on a moment ago.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+    free_address_of(LOOPBACK)
+}
+
+/// A loopback address that nobody else is likely to have.
+fn own_loopback() -> Ipv4Addr {
+    let [_, b, c, d] = rand::random::<u32>().to_be_bytes();
+    Ipv4Addr::new(127, b.max(1), c, d.clamp(1, 254))
+}
+
+fn free_address_of(ip: Ipv4Addr) -> SocketAddr {
+    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).expect("a free port")
 }

@@ -2,6 +2,7 @@
 
 mod chain;
 pub mod config;
+pub mod crash_points;
 mod parking;
 pub mod passage;
 pub mod service;

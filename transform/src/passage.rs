@@ -16,6 +16,7 @@ use millrace_runtime::telemetry::BatchTrace;
 
 use crate::chain::Chain;
 use crate::config::StepConfig;
+use crate::crash_points::SCHEMA_AFTER;
 use crate::service::Transform;
 
 /// The first part of the way: records in, rows out.
@@ -139,6 +140,7 @@ impl Passage {
                 let made = flow::named_after(chain.output(), topic);
                 if made != *schema {
                     self.writer.follow(registry, &made, &self.key).await?;
+                    SCHEMA_AFTER.reached()?;
                     *schema = made;
                 }
             }

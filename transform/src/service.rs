@@ -22,6 +22,7 @@ use millrace_runtime::telemetry::{BatchTrace, Outcome, Tally};
 use tracing::Instrument as _;
 
 use crate::config;
+use crate::crash_points as points;
 use crate::parking::Lot;
 use crate::passage::Passage;
 
@@ -150,9 +151,12 @@ impl Worker<'_> {
 
     async fn process_traced(&mut self, records: &Arc<Records>, mut trace: BatchTrace) -> Result<()> {
         let started = Instant::now();
+        points::READ_AFTER.reached()?;
         self.passage.learn(self.registry, records).await?;
         self.transaction.begin()?;
+        points::PRODUCE_BEFORE.reached()?;
         let rejected = self.pass(records, &mut trace)?;
+        points::PRODUCE_AFTER.reached()?;
         self.reject(records, rejected, &mut trace)?;
         match &mut self.lot {
             None => self.transaction.cover(records, trace),
@@ -183,7 +187,9 @@ impl Worker<'_> {
 
     fn reject(&mut self, records: &Arc<Records>, rejected: Vec<(Stage, Vec<Rejection>)>, trace: &mut BatchTrace) -> Result<()> {
         let producer = &mut self.transaction.producer;
-        rejected.into_iter().try_for_each(|(stage, rejections)| self.rejecter.reject(producer, records, &stage, rejections, trace))
+        let any = rejected.iter().any(|(_, rejections)| !rejections.is_empty());
+        rejected.into_iter().try_for_each(|(stage, rejections)| self.rejecter.reject(producer, records, &stage, rejections, trace))?;
+        if any { points::DEAD_LETTERS_AFTER.reached() } else { Ok(()) }
     }
 
     fn commit(&mut self) -> Result<()> {
@@ -257,6 +263,7 @@ impl Transaction {
             return Ok(None);
         }
         let offsets = std::mem::take(&mut self.offsets);
+        points::COMMIT_BEFORE.reached()?;
         match self.delivery {
             Delivery::ExactlyOnce => self.producer.commit_with_offsets(&offsets, &consumer.group_metadata()?)?,
             Delivery::AtLeastOnce => {
@@ -264,6 +271,7 @@ impl Transaction {
                 consumer.report(&offsets)?;
             }
         }
+        points::COMMIT_AFTER.reached()?;
         self.traces.drain(..).for_each(|trace| trace.end(&Outcome::Committed));
         Ok(Some(offsets))
     }

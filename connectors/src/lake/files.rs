@@ -18,6 +18,7 @@ use super::layout::Layout;
 use super::log::{Add, now};
 use super::partition::Group;
 use super::place::{Place, Upload};
+use crate::crash_points::LAKE_FILE_AFTER;
 
 /// How many bytes of rows wait in memory before they go into their files: those of all open files together.
 const WAITING: usize = 64 << 20;
@@ -120,6 +121,7 @@ impl Files {
         let Some(file) = self.open.remove(&value) else { return Ok(()) };
         let values = layout.folders.iter().map(|folders| (folders.column.clone(), value.clone())).collect();
         let (rows, written) = (file.rows, file.finish().await?);
+        LAKE_FILE_AFTER.reached()?;
         self.finished.push(Add {
             // What a URL has for a percent sign; nothing else of these names needs another form.
             path: written.path.replace('%', "%25"),

@@ -11,6 +11,7 @@ use super::layout::{Layout, Target};
 use super::log::{self, Add, Appended, Contents, Entry, Snapshot};
 use super::place::Place;
 use super::{clean, positions};
+use crate::crash_points as points;
 use crate::table::{behind, check_columns, no_deletions, part_of, unfit, unsettled};
 use crate::table_config::TableConfig;
 
@@ -80,7 +81,9 @@ impl LakeSink {
             entries.extend(positions::moved(&pipeline, to));
             entries.extend(files.iter().cloned().map(Entry::of_add));
             let version = self.snapshot.version + 1;
+            points::LAKE_VERSION_BEFORE.reached()?;
             if log::append(&self.place, version, &entries, attempt).await? == Appended::Done {
+                points::LAKE_VERSION_AFTER.reached()?;
                 entries.into_iter().for_each(|entry| self.snapshot.apply(entry));
                 self.snapshot.version = version;
                 return Ok(Commit::Done);

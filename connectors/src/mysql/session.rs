@@ -21,6 +21,7 @@ use super::statements::Columns;
 use super::target::{self, Loaded, change_columns, compare, compare_held, ensure};
 use super::work::Work;
 use super::{checks, parked, replacing};
+use crate::crash_points as points;
 use crate::table::{
     Answered, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, unfit, unsettled,
 };
@@ -151,8 +152,11 @@ impl RoundSession for Session {
 
     async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
         self.begin().await?;
+        points::MYSQL_POSITIONS_BEFORE.reached()?;
         let commit = positions::advance(&mut self.connection, &self.target.table.pipeline, from, to).await?;
+        points::MYSQL_POSITIONS_AFTER.reached()?;
         self.run(if commit == Commit::Done { "COMMIT" } else { "ROLLBACK" }).await?;
+        points::MYSQL_COMMIT_AFTER.reached()?;
         self.open = false;
         Ok(commit)
     }

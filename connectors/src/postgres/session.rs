@@ -25,6 +25,7 @@ use super::shape::{Shape, TableLock};
 use super::stage::{self, Contents, Stage};
 use super::staged::{self, Change, Segment, Staged};
 use super::target::{compare, ensure, growth, present};
+use crate::crash_points as points;
 use crate::table::{Answered, Attempt, Outcome, Replaced, Replacing, Target, land, land_refused, quoted_list};
 
 /// Takes the stage away, to make it anew.
@@ -280,9 +281,14 @@ impl Session {
     /// Moves the positions and commits, or rolls back when another writer has moved them.
     pub(super) async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
         self.begin().await?;
+        points::POSTGRES_POSITIONS_BEFORE.reached()?;
         let commit = self.positions.advance(&mut self.connection, from, to).await?;
+        points::POSTGRES_POSITIONS_AFTER.reached()?;
         match commit {
-            Commit::Done => self.run("COMMIT").await?,
+            Commit::Done => {
+                self.run("COMMIT").await?;
+                points::POSTGRES_COMMIT_AFTER.reached()?;
+            }
             Commit::Fenced => {
                 self.run("ROLLBACK").await?;
                 self.shape.forget();

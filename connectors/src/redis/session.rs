@@ -16,6 +16,7 @@ use super::rows::Writer;
 use super::staged::Staged;
 use super::target::Target;
 use super::{parked, positions};
+use crate::crash_points as points;
 use crate::table_config::Mode;
 
 /// How many keys one command names.
@@ -95,9 +96,11 @@ impl Session {
             if !self.stands(&target.table.pipeline, from, to).await? {
                 return Ok(Commit::Fenced);
             }
+            points::REDIS_WATCH_AFTER.reached()?;
             // Nothing is answered when a key that is watched was changed: none of the commands was run.
             let done: Value = self.run(&commands, "loading a round").await?;
             if done != Value::Nil {
+                points::REDIS_COMMIT_AFTER.reached()?;
                 return Ok(Commit::Done);
             }
         }

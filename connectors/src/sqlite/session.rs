@@ -18,6 +18,7 @@ use super::fault::{fault, refusal};
 use super::statements::Statements;
 use super::target::{compare, compare_grown, ensure, grow, present, target};
 use super::{parked, positions, replacing, values};
+use crate::crash_points as points;
 use crate::table::{
     Answered, Attempt, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, unsettled,
 };
@@ -143,8 +144,11 @@ impl RoundSession for Session {
 
     async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
         self.begin().await?;
+        points::SQLITE_POSITIONS_BEFORE.reached()?;
         let commit = positions::advance(&mut self.connection, &self.target.table.pipeline, from, to).await?;
+        points::SQLITE_POSITIONS_AFTER.reached()?;
         self.run(if commit == Commit::Done { "COMMIT" } else { "ROLLBACK" }).await?;
+        points::SQLITE_COMMIT_AFTER.reached()?;
         self.open = false;
         self.grows &= commit != Commit::Done;
         Ok(commit)
@@ -173,6 +177,7 @@ impl Session {
                 if let Some(replacing) = &self.replacing {
                     replacing::align(&mut self.connection, replacing, &self.target).await?;
                 }
+                points::SQLITE_GROWTH_AFTER.reached()?;
             }
         }
         Ok(())

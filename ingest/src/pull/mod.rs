@@ -30,6 +30,7 @@ use millrace_runtime::telemetry::Outcome;
 use self::shares::{Share, Shares};
 use self::splits::Splits;
 use self::standing::Standing;
+use crate::crash_points as points;
 use crate::positions::{self, ASSIGNMENTS};
 use crate::service::Ingest;
 
@@ -203,6 +204,7 @@ impl Puller<'_> {
                 Ok(Some(pulled)) => {
                     let split = split.to_owned();
                     self.splits.show(self.pipeline, true, false);
+                    points::PULL_READ_AFTER.reached()?;
                     self.commit(&split, pulled).await?;
                     return Ok(true);
                 }
@@ -230,7 +232,9 @@ impl Puller<'_> {
             }
             other => other?,
         };
-        self.splits.settled(split, standing).await
+        points::PULL_SETTLED_BEFORE.reached()?;
+        self.splits.settled(split, standing).await?;
+        points::PULL_SETTLED_AFTER.reached()
     }
 
     fn write(&mut self, split: &str, pulled: &Pulled) -> Result<Standing> {
@@ -242,7 +246,9 @@ impl Puller<'_> {
         let tally = self.splits.tally(split);
         let Share { producer, writer, manifest } = self.shares.of(split)?;
         self.ingest.begin(producer)?;
+        points::PULL_SEND_BEFORE.reached()?;
         let written = writer.write(producer, &pulled.batch, &[], &trace)?;
+        points::PULL_SEND_AFTER.reached()?;
         let rejected = (pulled.rejected.len() + written.rejected.len()) as u64;
         self.rejecter.take(producer, &pulled.rejected)?;
         self.rejecter.reject(producer, records, &Stage::Encode, written.rejected, &mut trace)?;
@@ -253,7 +259,9 @@ impl Puller<'_> {
         }
         self.ingest.before_progress(producer)?;
         let standing = Standing { position: pulled.position.clone(), tally };
+        points::PULL_POSITION_BEFORE.reached()?;
         positions::send(producer, &self.pipeline.id, split, Some(&standing))?;
+        points::PULL_POSITION_AFTER.reached()?;
         let committing = Instant::now();
         self.ingest.commit(producer)?;
         let (metrics, bytes) = (&self.pipeline.metrics, records.values().value_data().len() as u64);

@@ -10,6 +10,7 @@ use millrace_runtime::pipeline::Pipeline;
 use millrace_runtime::registry::Registry;
 
 use super::manifest::Manifest;
+use crate::crash_points as points;
 use crate::positions::{self, ASSIGNMENTS};
 use crate::service::Ingest;
 use crate::spread::share_of;
@@ -85,7 +86,10 @@ impl<'a> Shares<'a> {
                 self.open.insert(share, opened);
             }
         }
-        self.standings().await
+        points::PULL_FENCE_AFTER.reached()?;
+        let standings = self.standings().await?;
+        points::PULL_POSITIONS_AFTER.reached()?;
+        Ok(standings)
     }
 
     /// Where the splits stand, by the newest that is committed.

@@ -15,6 +15,7 @@ use millrace_runtime::registry::Registry;
 use super::gateway::GRACE;
 use super::group::{Group, Inbox};
 use super::writing::{Draft, Writing, blames_a_request};
+use crate::crash_points as points;
 use crate::positions;
 use crate::service::Ingest;
 
@@ -35,7 +36,11 @@ pub(crate) async fn run(
     pipeline.health.running();
     while let Some(mut group) = next(inbox, pipeline).await {
         match worker.commit(&mut group) {
-            Ok(()) => group.answer(),
+            Ok(()) => {
+                points::PUSH_ANSWER_BEFORE.passed();
+                group.answer();
+                points::PUSH_ANSWER_AFTER.passed();
+            }
             Err(fault) if blames_a_request(&fault) => {
                 inbox.isolate(group, &fault);
                 worker.writing.abandon()?;
@@ -83,11 +88,14 @@ impl Worker<'_> {
     }
 
     fn attempt(&mut self, group: &mut Group, number: u64) -> Result<()> {
+        points::PUSH_SEND_BEFORE.reached()?;
         let mut draft = Draft::default();
         group.replies = group.requests.iter().map(|request| self.writing.write(request, &mut draft)).collect::<Result<_>>()?;
+        points::PUSH_SEND_AFTER.reached()?;
         self.writing.begin()?;
         self.writing.before_progress()?;
         send(&mut self.writing.producer, &self.writing.pipeline.id, self.instance, number)?;
+        points::PUSH_NUMBER_AFTER.reached()?;
         self.writing.commit_draft(draft)?;
         self.committed = number;
         Ok(())

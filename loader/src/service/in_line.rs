@@ -8,6 +8,7 @@ use millrace_runtime::dead_letters::Marks;
 use millrace_runtime::telemetry::BatchTrace;
 
 use super::Worker;
+use crate::crash_points as points;
 use crate::parking::Ended;
 use crate::reading::Read;
 
@@ -49,21 +50,27 @@ impl Worker<'_> {
     /// Commits the round with what is parked by it.
     pub(super) async fn commit_in_line(&mut self) -> Result<()> {
         let started = Instant::now();
+        points::SETTLE_BEFORE.reached()?;
         let mut refused = self.sink.settle().await?;
+        points::SETTLE_AFTER.reached()?;
         while self.lot.as_mut().is_some_and(|lot| lot.refuse(std::mem::take(&mut refused))) {
             refused = self.settle_again().await?;
         }
         let Some(lot) = &mut self.lot else { return Ok(()) };
         let Ended { rejected, rows } = lot.end_round(&mut self.producer)?;
         self.rejecter.take(&mut self.producer, &rejected)?;
-        // Entries and dead letters are durable before the target says that there are any.
-        self.producer.drain()?;
         let changes = lot.parking.changes();
+        // Entries and dead letters are durable before the target says that there are any.
+        self.drain()?;
         if !changes.is_empty() {
             self.sink.park(&changes).await?;
+            points::PARK_AFTER.reached()?;
             changes.keys().for_each(|key| self.round.stand(&key.partition));
         }
-        match self.sink.commit(&self.round.from(), self.round.to()).await? {
+        points::COMMIT_BEFORE.reached()?;
+        let commit = self.sink.commit(&self.round.from(), self.round.to()).await?;
+        let Some(lot) = &mut self.lot else { return Ok(()) };
+        match commit {
             Commit::Done => {
                 lot.parking.let_go(&mut self.producer)?;
                 self.pipeline.metrics.parked(lot.parking.keys().records());

@@ -11,6 +11,7 @@ use rdkafka::{ClientContext, config::RDKafkaLogLevel};
 
 use super::client::{Cluster, GroupMetadata, Troubles, log};
 use super::native::{NativeTopic, produce};
+use crate::crash_point::{KAFKA_COMMIT_AFTER, KAFKA_COMMIT_BEFORE, KAFKA_OFFSETS_AFTER, KAFKA_OFFSETS_BEFORE};
 
 /// How long Kafka keeps a transaction that its producer has left; also the longest that a record may wait for its delivery.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
@@ -151,16 +152,19 @@ impl Producer {
     /// Commits the transaction: what was sent becomes visible, at once and together.
     pub fn commit(&mut self) -> Result<()> {
         self.drain()?;
+        KAFKA_COMMIT_BEFORE.reached()?;
         self.retried("committing a transaction", |client| client.commit_transaction(CALL_TIMEOUT))?;
         self.in_transaction = false;
-        Ok(())
+        KAFKA_COMMIT_AFTER.reached()
     }
 
     /// Commits the transaction, and moves the consumer group to `offsets` in it. Fails if the group has given the partitions to another member since (KIP-447).
     pub fn commit_with_offsets(&mut self, offsets: &Offsets, group: &GroupMetadata) -> Result<()> {
         self.drain()?;
         let list = partition_list(offsets)?;
+        KAFKA_OFFSETS_BEFORE.reached()?;
         self.retried("adding offsets to a transaction", |client| client.send_offsets_to_transaction(&list, &group.0, CALL_TIMEOUT))?;
+        KAFKA_OFFSETS_AFTER.reached()?;
         self.commit()
     }
 

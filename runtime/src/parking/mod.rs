@@ -36,6 +36,7 @@ use self::elsewhere::Elsewhere;
 use self::keys::{Head, Key, Line, ParkedKeys, Waiting};
 use self::rebuild::{Truth, lost};
 use self::topic::Entering;
+use crate::crash_point::{PARKED_HELD_AFTER, PARKED_RELEASED_AFTER, PARKED_TAKEN_AFTER};
 use crate::dead_letters::{Marks, RESOLVED, resolutions};
 use crate::kafka::topics::{self, Declared};
 use crate::kafka::{Cluster, Producer, Tail, record_at};
@@ -92,6 +93,7 @@ impl Parking {
             return Ok(None);
         }
         tracing::info!(records = self.keys().records(), "records wait behind rejected ones of their keys");
+        PARKED_TAKEN_AFTER.reached()?;
         Ok(self.release(&resolutions(cluster).await?))
     }
 
@@ -146,7 +148,8 @@ impl Parking {
         line.waiting.iter().try_for_each(|&row| entering.waiting(&records.record(row as usize)))?;
         let clears = line.clears.iter().map(|&row| records.record(row as usize));
         let heeded = clears.filter(|clear| self.books.keys().heeds(clear.partition, clear.offset));
-        heeded.into_iter().try_for_each(|clear| entering.clear(&clear))
+        heeded.into_iter().try_for_each(|clear| entering.clear(&clear))?;
+        PARKED_HELD_AFTER.reached()
     }
 
     /// What all instances of the pipeline hold, as far as the topic tells by now.
@@ -170,7 +173,8 @@ impl Parking {
             return Ok(());
         }
         let entering = Entering::new(producer, &self.pipeline, self.books.topic())?;
-        leaving.into_iter().try_for_each(|(partition, offset)| entering.gone(partition, offset))
+        leaving.into_iter().try_for_each(|(partition, offset)| entering.gone(partition, offset))?;
+        PARKED_RELEASED_AFTER.reached()
     }
 
     /// What has changed since the last call, for a target that keeps it beside its positions.

@@ -31,6 +31,7 @@ use millrace_model::{Code, Fault, Record, Records, RecordsBuilder, Rejection, Re
 use millrace_runtime::dead_letters::{DeadLetter, Identity, Place, Resolution};
 use millrace_runtime::kafka::Producer;
 
+use crate::crash_points::MARK_AFTER;
 use crate::patch::Patch;
 use crate::rate::{Limiter, Rate};
 use crate::{Route, Theatre};
@@ -189,7 +190,8 @@ fn each_rejected(rejected: Vec<(Stage, Vec<Rejection>)>) -> Vec<(Stage, Rejectio
 /// Sends marks, in a transaction of the producer.
 fn send_marks(producer: &mut Producer, marks: &[(Identity, Resolution)]) -> Result<()> {
     producer.begin()?;
-    marks.iter().try_for_each(|(identity, mark)| millrace_runtime::dead_letters::mark(producer, identity, mark))
+    marks.iter().try_for_each(|(identity, mark)| millrace_runtime::dead_letters::mark(producer, identity, mark))?;
+    MARK_AFTER.reached()
 }
 
 /// The original records of letters, as they were read.

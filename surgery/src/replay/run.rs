@@ -10,6 +10,7 @@ use millrace_runtime::dead_letters::{DeadLetter, How, Identity, Marks, Resolutio
 use super::order::Waiting;
 use super::prepared::{Preparation, is_its_own};
 use super::{Destination, Orders, Outcome, Taken, elsewhere, entry, fence, originals, steps, target};
+use crate::crash_points as points;
 use crate::rate::Limiter;
 use crate::{Route, Theatre};
 
@@ -151,6 +152,7 @@ impl Run<'_> {
         let topic = letters.first().map_or("", |letter| letter.said("topic"));
         let records = Arc::new(originals(letters.iter(), topic));
         let attempted = self.destination.attempt(letters, &records).await;
+        points::ATTEMPT_AFTER.reached()?;
         let attempted = match attempted {
             Ok(rejected) if rejected.is_empty() => self.commit(letters).await.map(|()| rejected),
             other => other,
@@ -199,6 +201,7 @@ impl Run<'_> {
     async fn commit(&mut self, letters: &Together) -> Result<()> {
         let marks = self.marks_of(letters);
         self.destination.commit(&marks).await?;
+        points::COMMIT_AFTER.reached()?;
         self.marked(marks);
         Ok(())
     }

@@ -17,6 +17,7 @@ use super::super::request::{Reply, Request};
 use super::super::writing::{Draft, Writing, blames_a_request};
 use super::forward::Key;
 use super::window::{self, Given, Known, Window};
+use crate::crash_points as points;
 
 /// How soon a request that met a hand-over should come again.
 pub(super) const SOON: Duration = Duration::from_secs(2);
@@ -67,7 +68,11 @@ impl Lane {
     async fn run(&mut self, mut inbox: Inbox, stop: &Shutdown) -> Result<()> {
         while let Some(Some(mut group)) = stop.or(inbox.next()).await {
             match self.commit(&mut group) {
-                Ok(()) => group.answer(),
+                Ok(()) => {
+                    points::KEYED_ANSWER_BEFORE.passed();
+                    group.answer();
+                    points::KEYED_ANSWER_AFTER.passed();
+                }
                 Err(fault) if blames_a_request(&fault) => {
                     inbox.isolate(group, &fault);
                     self.writing.abandon()?;
@@ -86,13 +91,16 @@ impl Lane {
         if self.forgotten.is_empty() {
             self.forgotten = self.window.forget(now);
         }
+        points::KEYED_SEND_BEFORE.reached()?;
         let mut keyed = Keyed::default();
         for request in &group.requests {
             let reply = self.reply(request, &mut keyed, now)?;
             keyed.replies.push(reply);
         }
         if !(keyed.given.is_empty() && self.forgotten.is_empty()) {
+            points::KEYED_SEND_AFTER.reached()?;
             self.write_keys(&keyed.given)?;
+            points::KEYED_KEY_AFTER.reached()?;
             self.writing.commit_draft(keyed.draft)?;
             self.forgotten.clear();
         }

@@ -41,6 +41,7 @@ use self::lane::{Lane, Running};
 use self::window::Window;
 use super::gateway::GRACE;
 use super::writing::Writing;
+use crate::crash_points as points;
 use crate::service::Ingest;
 
 /// The topics that the gateway keeps for idempotency keys, the first with so many partitions.
@@ -136,7 +137,9 @@ impl Member<'_> {
         }
         self.membership.places.send_modify(|places| places.opening(&partitions));
         let producers = try_join_all(partitions.iter().map(|&partition| self.producer(partition))).await?;
+        points::KEYED_FENCE_AFTER.reached()?;
         let windows = self.windows(&partitions).await?;
+        points::KEYED_WINDOW_AFTER.reached()?;
         for ((partition, producer), window) in partitions.into_iter().zip(producers).zip(windows) {
             let lane = self.lane(partition, producer, window).await?;
             let (requests, inbox) = mpsc::channel(WAITING);
@@ -165,6 +168,7 @@ impl Member<'_> {
         writing.begin()?;
         owners::announce(&mut writing.producer, &self.pipeline.id, partition, address)?;
         writing.commit()?;
+        points::KEYED_ADDRESS_AFTER.reached()?;
         Ok(Lane::new(writing, window, partition))
     }
 
