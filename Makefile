@@ -1,7 +1,7 @@
 # What a person types. Each target installs what it needs on a Debian-like machine that has Rust.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-orders test lint bench
+.PHONY: help demo demo-orders test crash-points lint bench
 
 help: ## What there is to type
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,10 @@ demo-orders: ## See a schema move, and a poisoned batch mended and replayed, in 
 test: ## All tests, on the development broker and on Apache Kafka, a registry and PostgreSQL, which it starts and ends
 	@scripts/setup.sh test
 	@scripts/test.sh
+
+crash-points: ## Every crash point of every hop by itself, at its first hits: an hour of dying and coming again
+	@scripts/setup.sh test
+	@MILLRACE_CRASH_POINTS=each scripts/test.sh -p millrace-tests --test crash_points
 
 lint: ## Format, compiler and clippy warnings, dependencies, shell scripts
 	@scripts/setup.sh lint

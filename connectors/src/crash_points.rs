@@ -27,16 +27,6 @@ crash_points! {
     REDIS_WATCH_AFTER = "redis.watch.after";
     /// Redis has done the round.
     REDIS_COMMIT_AFTER = "redis.commit.after";
-    /// An object of rows waits in the bucket; the cluster has not been told to copy it.
-    REDSHIFT_OBJECT_AFTER = "redshift.object.after";
-    /// The cluster has copied the object into the session's stage; it is still in the bucket.
-    REDSHIFT_COPY_AFTER = "redshift.copy.after";
-    /// All rows of the round are in the transaction; the positions are not moved.
-    REDSHIFT_POSITIONS_BEFORE = "redshift.positions.before";
-    /// The positions are moved in the transaction.
-    REDSHIFT_POSITIONS_AFTER = "redshift.positions.after";
-    /// The cluster has committed.
-    REDSHIFT_COMMIT_AFTER = "redshift.commit.after";
     /// A file of rows is there whole; no version of the log names it.
     LAKE_FILE_AFTER = "lake.file.after";
     /// Positions stand; the version that names the files is about to be put.

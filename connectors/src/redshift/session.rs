@@ -18,7 +18,6 @@ use super::merge::{self, Merge};
 use super::positions::{self, Positions};
 use super::target::{Loaded, compare};
 use super::{parked, rows};
-use crate::crash_points as points;
 use crate::postgres::{Change, Staged, within};
 use crate::table::{Attempt, Outcome, Refused, Target, check_columns, defect, land};
 
@@ -113,11 +112,8 @@ impl Session {
     /// Moves the positions and commits, or rolls back when another writer has moved them.
     pub(super) async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
         self.begin().await?;
-        points::REDSHIFT_POSITIONS_BEFORE.reached()?;
         let commit = self.positions.advance(&mut self.connection, from, to).await?;
-        points::REDSHIFT_POSITIONS_AFTER.reached()?;
         self.run(if commit == Commit::Done { "COMMIT" } else { "ROLLBACK" }).await?;
-        points::REDSHIFT_COMMIT_AFTER.reached()?;
         self.open = false;
         Ok(commit)
     }
@@ -149,10 +145,8 @@ impl Session {
 
     async fn copy(&mut self, rows: Vec<u8>) -> Result<Outcome> {
         let waiting = self.bucket.put(rows).await?;
-        points::REDSHIFT_OBJECT_AFTER.reached()?;
         let sql = self.bucket.copy(&self.merge.into, &waiting);
         let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await;
-        points::REDSHIFT_COPY_AFTER.reached()?;
         self.bucket.delete(waiting).await;
         match done {
             Ok(_) => Ok(Outcome::Landed),

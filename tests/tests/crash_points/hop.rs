@@ -1,11 +1,13 @@
 //! What the suite asks of a hop.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use millrace_tests::{Project, Service};
 
 /// A hop with its project, to which more and more comes while its service dies again and again.
-#[async_trait]
-pub(crate) trait Hop: Send {
+#[async_trait(?Send)]
+pub(crate) trait Hop {
     fn project(&self) -> &Project;
 
     /// The service that dies.
@@ -21,15 +23,14 @@ pub(crate) trait Hop: Send {
     async fn difference(&mut self) -> Option<String>;
 }
 
-/// What two sorted lists have not in common, in words; nothing when they are the same.
-pub(crate) fn difference(what: &str, mut there: Vec<String>, mut expected: Vec<String>) -> Option<String> {
-    there.sort_unstable();
-    expected.sort_unstable();
-    if there == expected {
-        return None;
-    }
-    let count = |list: &[String], one: &String| list.iter().filter(|other| *other == one).count();
-    let more: Vec<&String> = there.iter().filter(|one| count(&there, one) > count(&expected, one)).take(5).collect();
-    let fewer: Vec<&String> = expected.iter().filter(|one| count(&there, one) < count(&expected, one)).take(5).collect();
-    Some(format!("{what}: {} where {} should be; too often {more:?}, too seldom {fewer:?}", there.len(), expected.len()))
+/// What two lists have not in common, in words and whatever their order; nothing when they are the same.
+pub(crate) fn difference(what: &str, there: &[String], expected: &[String]) -> Option<String> {
+    let mut surplus: BTreeMap<&str, i64> = BTreeMap::new();
+    there.iter().for_each(|one| *surplus.entry(one).or_default() += 1);
+    expected.iter().for_each(|one| *surplus.entry(one).or_default() -= 1);
+    surplus.retain(|_, count| *count != 0);
+    let some = |wrong: fn(&i64) -> bool| surplus.iter().filter(|(_, count)| wrong(count)).take(5).collect::<Vec<_>>();
+    let (more, fewer) = (some(|count| *count > 0), some(|count| *count < 0));
+    let told = || format!("{what}: {} where {} should be; too often {more:?}, too seldom {fewer:?}", there.len(), expected.len());
+    (!surplus.is_empty()).then(told)
 }

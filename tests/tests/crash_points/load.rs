@@ -75,7 +75,7 @@ pub(crate) async fn growing(servers: &Servers, sink: &str) -> Box<dyn Hop> {
     Box::new(Load { grows: true, ..open(servers, sink).await })
 }
 
-#[async_trait]
+#[async_trait(?Send)]
 impl Hop for Load {
     fn project(&self) -> &Project {
         &self.project
@@ -99,7 +99,7 @@ impl Hop for Load {
         let expected = if self.sink.upserts { self.orders.latest_rows() } else { self.orders.rows() };
         let rows = (self.sink.rows)(&self.servers, &self.project).await;
         let letters = texts_by_identity(&letters_in(&self.servers, &self.project.topic("dead")).await);
-        difference("rows", rows, expected).or_else(|| difference("dead letters", letters, self.orders.bad()))
+        difference("rows", &rows, &expected).or_else(|| difference("dead letters", &letters, self.orders.bad()))
     }
 }
 
@@ -122,7 +122,7 @@ struct Parking {
     orders: Orders,
 }
 
-#[async_trait]
+#[async_trait(?Send)]
 impl Hop for Parking {
     fn project(&self) -> &Project {
         &self.project
@@ -139,11 +139,12 @@ impl Hop for Parking {
 
     async fn difference(&mut self) -> Option<String> {
         replay(&self.project);
-        difference("rows", self.warehouse.rows_if_any("orders", &["id", "amount"]).await.unwrap_or_default(), self.orders.rows())
+        let rows = self.warehouse.rows("orders", &["id", "amount"]).await;
+        difference("rows", &rows, &self.orders.rows())
     }
 }
 
 /// Mends and replays the letters that there are. A replay that meets a load which has not passed a letter's record does the rest the next time.
 pub(crate) fn replay(project: &Project) {
-    tokio::task::block_in_place(|| command::run(project, REPLAY));
+    command::run(project, REPLAY);
 }

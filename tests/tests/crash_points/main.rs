@@ -22,40 +22,50 @@ mod surgery;
 mod through;
 mod topic;
 
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+use std::vec::IntoIter;
 
-use futures::FutureExt as _;
-use futures::future::join_all;
 use millrace_tests::Servers;
-use tokio::sync::Semaphore;
 
 use crate::plan::{Chain, Orders};
 
 /// So many hops die and come again beside each other: most of the time each of them waits for the session of a dead member to end.
 const AT_ONCE: usize = 14;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whatever_dies_at_any_crash_point_every_record_is_there_once() {
+#[test]
+fn whatever_dies_at_any_crash_point_every_record_is_there_once() {
     let orders = Orders::of_this_run();
     println!("{orders}");
-    let (servers, turns) = (Servers::of_this_run(), Arc::new(Semaphore::new(AT_ONCE)));
-    let chains = plan::chains(&orders);
-    assert!(!chains.is_empty(), "MILLRACE_CRASH_POINTS names no hop or point that there is");
-    let runs = chains.into_iter().map(|chain| tokio::spawn(one(chain, servers.clone(), Arc::clone(&turns))));
-    let failed: Vec<String> = join_all(runs).await.into_iter().filter_map(|run| run.expect("panics are caught").err()).collect();
+    let (servers, chains) = (Servers::of_this_run(), plan::chains(&orders));
+    assert!(!chains.is_empty(), "MILLRACE_CRASH_POINTS names no hop that there is");
+    let chains = Mutex::new(chains.into_iter());
+    let failed: Vec<String> = thread::scope(|scope| {
+        let runs: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(|| run(&chains, &servers))).collect();
+        runs.into_iter().flat_map(|run| run.join().expect("panics are caught")).collect()
+    });
     assert!(failed.is_empty(), "{} failed; each alone:\n{}\n{orders}", failed.len(), failed.join("\n"));
 }
 
-/// Runs a chain; the error says how to run it alone.
-async fn one(chain: Chain, servers: Servers, turns: Arc<Semaphore>) -> Result<(), String> {
-    let _turn = turns.acquire().await.expect("turns are not closed");
-    let began = std::time::Instant::now();
-    let ended = AssertUnwindSafe(chain.run(&servers)).catch_unwind().await;
-    println!("{chain}: {:?}", Duration::from_millis(began.elapsed().as_millis() as u64));
+/// Runs chains one after the other, as long as there are any; returns how to run those alone that have failed.
+fn run(chains: &Mutex<IntoIter<Chain>>, servers: &Servers) -> Vec<String> {
+    let mut failed = Vec::new();
+    loop {
+        let next = chains.lock().expect("nobody panics with it").next();
+        let Some(chain) = next else { return failed };
+        let began = Instant::now();
+        failed.extend(alone(&chain, servers).err());
+        println!("{:>4} s  {chain}", began.elapsed().as_secs());
+    }
+}
+
+fn alone(chain: &Chain, servers: &Servers) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(chain.run(servers))));
     ended.map_err(|panic| {
-        let said = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
+        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
         format!("MILLRACE_CRASH_POINTS='{chain}': {}", said.unwrap_or_default())
     })
 }

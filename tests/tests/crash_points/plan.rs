@@ -75,34 +75,47 @@ pub(crate) fn beginning(texts: &[&str]) -> Vec<&'static str> {
     declared().into_iter().filter(|point| texts.iter().any(|text| point.starts_with(text))).collect()
 }
 
-/// The hops, each with the points that it passes, and those at which its service is stopped while another takes over.
-fn hops() -> Vec<(String, Vec<&'static str>, Vec<&'static str>)> {
-    let mut hops = Vec::new();
-    for sink in SINKS {
-        let standing = ["loader.write.after", "loader.settle.after", "loader.commit.before", "loader.commit.after"];
-        hops.push((format!("load/{}", sink.name), load::points(sink), standing.to_vec()));
-        if sink.grows {
-            hops.push((format!("load-growing/{}", sink.name), load::growth_points(sink), Vec::new()));
-        }
-    }
-    for source in SOURCES {
-        hops.push((format!("pull/{}", source.name), sources::points(), Vec::new()));
-    }
-    let standing = ["transform.produce.after", "kafka.offsets.before", "kafka.commit.before", "kafka.commit.after"];
-    hops.push(("transform".into(), through::points(), standing.to_vec()));
-    hops.push(("transform-changing".into(), through::change_points(), Vec::new()));
-    hops.push(("transform-parking".into(), through::parking_points(), Vec::new()));
-    hops.push(("load-parking/postgres".into(), load::parking_points(), Vec::new()));
-    hops.push(("push".into(), pushed::points(false), Vec::new()));
-    hops.push(("push-keyed".into(), pushed::points(true), Vec::new()));
-    hops.push(("replay/transform".into(), surgery::points(), Vec::new()));
-    hops.push(("replay/load".into(), surgery::points(), Vec::new()));
-    hops
+/// A hop, and where its service is stopped.
+struct Route {
+    hop: String,
+    /// The points at which it dies.
+    crashes: Vec<&'static str>,
+    /// The points at which it stands while another takes over.
+    stands: Vec<&'static str>,
 }
 
-/// All points at which some hop stops.
+impl Route {
+    fn new(hop: impl Into<String>, crashes: Vec<&'static str>) -> Self {
+        Self { hop: hop.into(), crashes, stands: Vec::new() }
+    }
+
+    fn standing(self, stands: &[&'static str]) -> Self {
+        Self { stands: stands.to_vec(), ..self }
+    }
+}
+
+fn routes() -> Vec<Route> {
+    let loads = SINKS.iter().map(|sink| Route::new(format!("load/{}", sink.name), load::points(sink)).standing(sink.stands));
+    let growing = SINKS.iter().filter(|sink| sink.grows);
+    let growing = growing.map(|sink| Route::new(format!("load-growing/{}", sink.name), load::growth_points(sink)));
+    let pulls = SOURCES.iter().map(|source| Route::new(format!("pull/{}", source.name), sources::points()));
+    let stands = ["transform.produce.after", "kafka.offsets.before", "kafka.commit.before", "kafka.commit.after"];
+    let others = [
+        Route::new("transform", through::points()).standing(&stands),
+        Route::new("transform-changing", through::change_points()),
+        Route::new("transform-parking", through::parking_points()),
+        Route::new("load-parking", load::parking_points()),
+        Route::new("push", pushed::points(false)),
+        Route::new("push-keyed", pushed::points(true)),
+        Route::new("replay/transform", surgery::points()),
+        Route::new("replay/load", surgery::points()),
+    ];
+    loads.chain(growing).chain(pulls).chain(others).collect()
+}
+
+/// All points at which some service dies.
 pub(crate) fn points_of_all_hops() -> BTreeSet<&'static str> {
-    hops().into_iter().flat_map(|(_, points, standing)| points.into_iter().chain(standing)).collect()
+    routes().into_iter().flat_map(|route| route.crashes).collect()
 }
 
 /// What is to be run.
@@ -180,38 +193,37 @@ impl Chain {
 /// The chains of this run.
 pub(crate) fn chains(orders: &Orders) -> Vec<Chain> {
     let mut random = SmallRng::seed_from_u64(orders.seed);
-    let mut chains = Vec::new();
-    for (hop, points, standing) in hops() {
-        let mut crashes: Vec<Stop> = points.into_iter().flat_map(|point| crashes(point, orders.long, &mut random)).collect();
-        crashes.shuffle(&mut random);
-        let stands = standing.into_iter().map(|point| Stop { point, hit: 1, action: Action::Stand });
-        // One zombie for each hop in the short form: each of them takes as long as a transaction's timeout.
-        let chosen = random.random_range(0..100);
-        let stands: Vec<Stop> = stands.collect();
-        let stands: Vec<Stop> = if orders.long || stands.is_empty() { stands } else { vec![stands[chosen % stands.len()].clone()] };
-        if !orders.is_wanted(&hop) {
-            continue;
-        }
-        let of = |stops: &[Stop]| Chain { hop: hop.clone(), stops: stops.to_vec() };
-        if let Some(stops) = orders.named() {
-            chains.push(of(&stops));
-            continue;
-        }
-        let longest = if orders.long { 1 } else { LONGEST };
-        let parts = crashes.len().div_ceil(longest).max(1);
-        chains.extend(crashes.chunks(crashes.len().div_ceil(parts).max(1)).map(of));
-        chains.extend(stands.chunks(1).map(of));
-    }
-    chains
+    // Those that are not wanted take their part of the random numbers all the same: alone, a hop stops where it stops among others.
+    let all = routes().into_iter().map(|route| (stops(&route, orders.long, &mut random), route.hop)).collect::<Vec<_>>();
+    let wanted = all.into_iter().filter(|(_, hop)| orders.is_wanted(hop));
+    wanted.flat_map(|(stops, hop)| cut(orders.named().map_or(stops, |named| vec![named]), &hop)).collect()
+}
+
+fn cut(lists: Vec<Vec<Stop>>, hop: &str) -> Vec<Chain> {
+    lists.into_iter().map(|stops| Chain { hop: hop.to_owned(), stops }).collect()
+}
+
+/// Where a service stops: chains of deaths in a random order, and each standing alone. The long form has each death alone, too; the short one
+/// a single standing, as that takes as long as sessions and transactions of the dead.
+fn stops(route: &Route, long: bool, random: &mut SmallRng) -> Vec<Vec<Stop>> {
+    let mut crashes: Vec<Stop> = route.crashes.iter().flat_map(|point| crashes(point, long, random)).collect();
+    crashes.shuffle(random);
+    let parts = if long { crashes.len() } else { crashes.len().div_ceil(LONGEST) };
+    let chains = crashes.chunks(crashes.len().div_ceil(parts.max(1)).max(1)).map(<[Stop]>::to_vec);
+    let first = random.random_range(0..route.stands.len().max(1));
+    let stands = route.stands.iter().skip(if long { 0 } else { first }).take(if long { usize::MAX } else { 1 });
+    chains.chain(stands.map(|point| vec![Stop { point, hit: 1, action: Action::Stand }])).collect()
 }
 
 /// The crashes at a point: one at one of its first hits, or at each of them.
 fn crashes(point: &'static str, long: bool, random: &mut SmallRng) -> Vec<Stop> {
     let drawn = random.random_range(1..=2);
-    let hits = match ONCE.iter().any(|once| point.contains(once)) {
-        true => 1..=1,
-        false if long => 1..=3,
-        false => drawn..=drawn,
+    let hits = if ONCE.iter().any(|once| point.contains(once)) {
+        1..=1
+    } else if long {
+        1..=3
+    } else {
+        drawn..=drawn
     };
     hits.map(|hit| Stop { point, hit, action: Action::Crash }).collect()
 }

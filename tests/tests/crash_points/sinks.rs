@@ -1,6 +1,6 @@
 //! The sinks. A new one is an entry of [`SINKS`]: the suite does the rest.
 
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use millrace_tests::postgres::Warehouse;
 use millrace_tests::{Project, Servers};
 use redis::Value;
@@ -25,11 +25,17 @@ pub(crate) struct Sink {
     pub(crate) upserts: bool,
     /// Whether its tables get columns while they are loaded.
     pub(crate) grows: bool,
+    /// Where a loader may stand still while another takes over: everywhere, but where it holds a lock that nobody can take from it.
+    pub(crate) stands: &'static [&'static str],
     /// Makes what must be there before the loader starts.
-    pub(crate) prepare: for<'a> fn(&'a Servers, &'a Project) -> BoxFuture<'a, ()>,
+    pub(crate) prepare: for<'a> fn(&'a Servers, &'a Project) -> LocalBoxFuture<'a, ()>,
     /// Its rows as `id|amount`; none while there is no table.
-    pub(crate) rows: for<'a> fn(&'a Servers, &'a Project) -> BoxFuture<'a, Vec<String>>,
+    pub(crate) rows: for<'a> fn(&'a Servers, &'a Project) -> LocalBoxFuture<'a, Vec<String>>,
 }
+
+const ANYWHERE: &[&str] = &["loader.write.after", "loader.settle.after", "loader.commit.before", "loader.commit.after"];
+/// SQLite's lock is a process's that stands as well: others wait until it goes on.
+const WITHOUT_LOCK: &[&str] = &["loader.write.after", "loader.commit.after"];
 
 pub(crate) const SINKS: &[Sink] = &[
     Sink {
@@ -39,6 +45,7 @@ pub(crate) const SINKS: &[Sink] = &[
         load: "    to: { connection: warehouse, table: orders }\n    commit_interval: 50ms\n",
         upserts: false,
         grows: true,
+        stands: ANYWHERE,
         prepare: |servers, project| Box::pin(async move { drop(Warehouse::of(servers, project).await) }),
         rows: |servers, project| Box::pin(in_postgres(servers, project)),
     },
@@ -49,6 +56,7 @@ pub(crate) const SINKS: &[Sink] = &[
         load: "    to: { connection: warehouse, table: orders }\n    mode: upsert\n    keys: [id]\n    commit_interval: 50ms\n",
         upserts: true,
         grows: false,
+        stands: ANYWHERE,
         prepare: |servers, project| Box::pin(async move { drop(Warehouse::of(servers, project).await) }),
         rows: |servers, project| Box::pin(in_postgres(servers, project)),
     },
@@ -59,6 +67,7 @@ pub(crate) const SINKS: &[Sink] = &[
         load: "    to: { connection: shop, table: orders }\n    commit_interval: 50ms\n",
         upserts: false,
         grows: true,
+        stands: ANYWHERE,
         prepare: |servers, project| Box::pin(make_database(servers, project)),
         rows: |servers, project| Box::pin(in_mysql(servers, project)),
     },
@@ -69,6 +78,7 @@ pub(crate) const SINKS: &[Sink] = &[
         load: "    to: { connection: file, table: orders }\n    commit_interval: 50ms\n",
         upserts: false,
         grows: true,
+        stands: WITHOUT_LOCK,
         prepare: |_, _| Box::pin(async {}),
         rows: |_, project| Box::pin(in_sqlite(project)),
     },
@@ -79,16 +89,18 @@ pub(crate) const SINKS: &[Sink] = &[
         load: "    to: { connection: cache, table: orders, redis: { as: hash, key: \"{name}:order:{id}\" } }\n    mode: upsert\n    keys: [id]\n    commit_interval: 50ms\n",
         upserts: true,
         grows: false,
+        stands: ANYWHERE,
         prepare: |_, _| Box::pin(async {}),
         rows: |servers, project| Box::pin(in_redis(servers, project)),
     },
     Sink {
         name: "lake",
         kind: "lake",
-        connection: "  lake: { type: lake, url: lake }\n",
+        connection: "  lake: { type: lake, url: \"${MILLRACE_PROJECT}/lake\" }\n",
         load: "    to: { connection: lake, table: orders }\n    commit_interval: 200ms\n",
         upserts: false,
         grows: true,
+        stands: ANYWHERE,
         prepare: |_, _| Box::pin(async {}),
         rows: |_, project| Box::pin(async move { lake::rows(&project.folder().join("lake/orders")) }),
     },

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use async_trait::async_trait;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use millrace_tests::orders::SCHEMA;
 use millrace_tests::postgres::Warehouse;
 use millrace_tests::{Project, Servers, Service};
@@ -21,9 +21,9 @@ pub(crate) struct Source {
     /// `from:` of the project file.
     from: &'static str,
     /// Makes what must be there before the ingest starts.
-    prepare: for<'a> fn(&'a Servers, &'a Project) -> BoxFuture<'a, ()>,
+    prepare: for<'a> fn(&'a Servers, &'a Project) -> LocalBoxFuture<'a, ()>,
     /// Puts orders there, the part of that number.
-    put: for<'a> fn(&'a Servers, &'a Project, usize, &'a [Order]) -> BoxFuture<'a, ()>,
+    put: for<'a> fn(&'a Servers, &'a Project, usize, &'a [Order]) -> LocalBoxFuture<'a, ()>,
     /// What of it must be gone when all has been read; nothing where all stays.
     left: fn(&Project) -> usize,
 }
@@ -93,13 +93,14 @@ pub(crate) const SOURCES: &[Source] = &[
         from: r#"{ query: { connection: warehouse, sql: "SELECT id, amount, number FROM {name}.asked", cursor: number, interval: 200ms, delay: 0s } }"#,
         prepare: |servers, project| {
             Box::pin(async move {
+                project.write("order.avsc", NUMBERED);
                 let warehouse = Warehouse::of(servers, project).await;
-                warehouse.execute(&format!("CREATE TABLE {}.asked (number bigserial, id text, amount bigint)", project.name())).await;
+                warehouse.execute(&format!("CREATE TABLE {}.asked (number bigserial, id text, amount integer)", project.name())).await;
             })
         },
         put: |servers, project, _, orders| {
-            // A number that is too large for the schema is what a query has for a bad one.
-            let amount = |order: &Order| order.amount.map_or(5_000_000_000, i64::from);
+            // Null, which the schema does not allow, is what a query has for a bad one.
+            let amount = |order: &Order| order.amount.map_or_else(|_| "NULL".to_owned(), |amount| amount.to_string());
             let rows: Vec<String> = orders.iter().map(|order| format!("('{}', {})", order.id, amount(order))).collect();
             let insert = format!("INSERT INTO {}.asked (id, amount) VALUES {}", project.name(), rows.join(", "));
             Box::pin(async move { Warehouse::at(&servers.postgres, project).await.execute(&insert).await })
@@ -107,6 +108,10 @@ pub(crate) const SOURCES: &[Source] = &[
         left: |_| 0,
     },
 ];
+
+/// The schema of orders whose numbers are the cursor of a query.
+const NUMBERED: &str = r#"{ "type": "record", "name": "Order", "fields": [
+    { "name": "id", "type": "string" }, { "name": "amount", "type": "int" }, { "name": "number", "type": "long" } ] }"#;
 
 fn ndjson(orders: &[Order]) -> String {
     let line = |order: &Order| match order.amount {
@@ -151,7 +156,7 @@ pub(crate) async fn open(servers: &Servers, name: &str) -> Box<dyn Hop> {
     Box::new(Pull { servers: servers.clone(), project, source, parts: 0, good: Vec::new(), bad: Vec::new() })
 }
 
-#[async_trait]
+#[async_trait(?Send)]
 impl Hop for Pull {
     fn project(&self) -> &Project {
         &self.project
@@ -175,8 +180,9 @@ impl Hop for Pull {
         let there = orders_in(&self.servers, &self.project.topic("orders")).await;
         let letters = texts(&letters_in(&self.servers, &self.project.topic("dead")).await);
         let left = (self.source.left)(&self.project);
-        difference("records", there, self.good.clone())
-            .or_else(|| difference("dead letters", letters.iter().map(|text| bad_id(text)).collect(), self.bad.clone()))
+        let letters: Vec<String> = letters.iter().map(|text| bad_id(text)).collect();
+        difference("records", &there, &self.good)
+            .or_else(|| difference("dead letters", &letters, &self.bad))
             .or_else(|| (left > 0).then(|| format!("{left} files are there that were read")))
     }
 }

@@ -76,7 +76,7 @@ pub(crate) async fn parking(servers: &Servers) -> Box<dyn Hop> {
     open(servers, &format!("{PIPELINES}    on_error: park_key\n"), Kind::Parking).await
 }
 
-#[async_trait]
+#[async_trait(?Send)]
 impl Hop for Through {
     fn project(&self) -> &Project {
         &self.project
@@ -106,14 +106,17 @@ impl Hop for Through {
         if self.kind == Kind::Parking {
             replay(&self.project);
             let there = orders_in(&self.servers, &clean).await;
-            return difference("records", there, self.orders.rows()).or(disorder(&self.servers, &clean).await);
+            return match difference("records", &there, &self.orders.rows()) {
+                None => disorder(&self.servers, &clean).await,
+                some => some,
+            };
         }
         let letters = texts(&letters_in(&self.servers, &self.project.topic("dead")).await);
         let there = orders_in(&self.servers, &clean).await;
-        if there != self.orders.rows() {
-            return difference("records", there, self.orders.rows()).or_else(|| Some("records are not in their order".to_owned()));
-        }
-        difference("dead letters", letters, self.orders.bad())
+        let expected = self.orders.rows();
+        difference("records", &there, &expected)
+            .or_else(|| (there != expected).then(|| "the records are not in their order".to_owned()))
+            .or_else(|| difference("dead letters", &letters, self.orders.bad()))
     }
 }
 

@@ -89,8 +89,8 @@ impl Orders {
     }
 
     /// The texts of those that are no orders.
-    pub(crate) fn bad(&self) -> Vec<String> {
-        self.bad.clone()
+    pub(crate) fn bad(&self) -> &[String] {
+        &self.bad
     }
 }
 
