@@ -18,7 +18,7 @@ test: ## All tests, on the development broker and on Apache Kafka, a registry an
 	@scripts/setup.sh test
 	@scripts/test.sh
 
-crash-points: ## Every crash point of every hop by itself, at its first hits: an hour of dying and coming again
+crash-points: ## Every crash point of every hop by itself, at its first hits: the long form of what `make test` does
 	@scripts/setup.sh test
 	@MILLRACE_CRASH_POINTS=each scripts/test.sh -p millrace-tests --test crash_points
 
