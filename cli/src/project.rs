@@ -10,6 +10,7 @@ use millrace_ingest::config::Input;
 use millrace_ingest::service::Ingest;
 use millrace_loader::service::Load;
 use millrace_model::Schema;
+use millrace_runtime::budget::Budget;
 use millrace_runtime::kafka::Cluster;
 use millrace_runtime::kafka::topics::Declared;
 use millrace_runtime::project::flow::TypedPipeline;
@@ -81,6 +82,12 @@ impl Loaded {
     /// The cluster, for a process of that name.
     pub(crate) fn cluster(&self, instance: &str) -> Cluster {
         Cluster::new(&self.project.kafka, instance)
+    }
+
+    /// The cluster, for a process of that name in which so many pipelines share the memory.
+    pub(crate) fn cluster_of(&self, instance: &str, pipelines: usize) -> Cluster {
+        let service = &self.project.service;
+        self.cluster(instance).tuned(Budget::of_process(service.memory, pipelines), service.latency)
     }
 
     /// The registry.

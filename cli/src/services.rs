@@ -15,7 +15,7 @@ use millrace_runtime::service::{Health, Shutdown};
 use millrace_transform::service::{self as transforming, Transform};
 
 use crate::args::Service;
-use crate::project::Loaded;
+use crate::project::{Loaded, Project};
 
 /// What every pipeline of the process shares.
 pub(crate) struct Context<'a> {
@@ -29,8 +29,15 @@ pub(crate) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(loaded: &'a Loaded, instance: &str, health: &'a Health, shutdown: &'a Shutdown) -> anyhow::Result<Self> {
-        let (cluster, registry) = (loaded.cluster(instance), loaded.registry()?);
+    /// For a process that runs so many pipelines, which share its memory.
+    pub(crate) fn new(
+        loaded: &'a Loaded,
+        instance: &str,
+        pipelines: usize,
+        health: &'a Health,
+        shutdown: &'a Shutdown,
+    ) -> anyhow::Result<Self> {
+        let (cluster, registry) = (loaded.cluster_of(instance, pipelines), loaded.registry()?);
         health.probes().add([Probe::of_kafka(&cluster), Probe::of_registry(&registry)]);
         Ok(Self { loaded, cluster, registry, health, shutdown, bounded: false })
     }
@@ -160,11 +167,23 @@ fn chosen<'a, P>(all: &'a BTreeMap<String, P>, wanted: &'a [String], section: &s
     Ok(if wanted.is_empty() { all.keys().map(String::as_str).collect() } else { wanted.iter().map(String::as_str).collect() })
 }
 
+/// How many pipelines run of `service`: those named, or all.
+pub(crate) fn count(loaded: &Loaded, service: Service, wanted: &[String]) -> usize {
+    let Project { ingest, transform, load, .. } = &loaded.project;
+    let all = match service {
+        Service::Ingest => ingest.len(),
+        Service::Transform => transform.len(),
+        Service::Loader => load.len(),
+    };
+    if wanted.is_empty() { all } else { wanted.len() }
+}
+
+/// How many pipelines the project has.
+pub(crate) fn pipelines(loaded: &Loaded) -> usize {
+    [Service::Ingest, Service::Transform, Service::Loader].into_iter().map(|service| count(loaded, service, &[])).sum()
+}
+
 /// Whether the project has pipelines of `service`.
 pub(crate) fn has(loaded: &Loaded, service: Service) -> bool {
-    match service {
-        Service::Ingest => !loaded.project.ingest.is_empty(),
-        Service::Transform => !loaded.project.transform.is_empty(),
-        Service::Loader => !loaded.project.load.is_empty(),
-    }
+    count(loaded, service, &[]) > 0
 }

@@ -13,13 +13,15 @@ pub struct Rounds {
     pub records: usize,
     /// How many bytes the values of its records have.
     pub bytes: usize,
+    /// Whether the sink keeps its rows in memory until then.
+    pub kept: bool,
 }
 
 impl Rounds {
     /// Of a database, which takes many small commits, and whose sink keeps a round in memory.
-    const SHORT: Self = Self { interval: Duration::from_secs(1), records: 100_000, bytes: 64 << 20 };
+    const SHORT: Self = Self { interval: Duration::from_secs(1), records: 100_000, bytes: 64 << 20, kept: true };
     /// Of files, which each commit begins anew: many small ones are slow to read. Their rows are written as they come.
-    const LONG: Self = Self { interval: Duration::from_mins(1), records: 10_000_000, bytes: 1 << 30 };
+    const LONG: Self = Self { interval: Duration::from_mins(1), records: 10_000_000, bytes: 1 << 30, kept: false };
 }
 
 impl Connection {

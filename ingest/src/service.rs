@@ -127,6 +127,7 @@ pub async fn start(
         let (cluster, registry) = (cluster.clone(), registry.clone());
         match ingest.config.from.clone() {
             Input::Http(http) => {
+                let http = http.within(cluster.budget().body_bytes());
                 let ends = gateway.route(&http, &ingest, &registry, &pipeline)?;
                 pushed.push((Arc::new(ingest), pipeline, ends));
             }

@@ -79,8 +79,8 @@ pub struct Pipeline {
     /// What becomes of records whose version of the schema load or table can't work with.
     #[serde(default)]
     pub on_incompatible: OnIncompatible,
-    /// How often rows are committed, and so become visible: shorter is fresher, longer costs less. Without it `1s`, and into a lake `1m`:
-    /// each commit begins new files.
+    /// How often rows are committed, and so become visible: shorter is fresher, longer costs less. Without it `1s`, with `latency: low` under
+    /// `service:` as often as there is something, and into a lake `1m` always: each commit begins new files.
     #[serde(default)]
     pub commit_interval: Option<Millis>,
 }

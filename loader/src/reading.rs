@@ -41,6 +41,8 @@ pub struct Read {
     pub undecoded: Vec<Rejection>,
     /// What does nothing because it can't: deletions that name no row, changes that are none.
     pub unfit: Vec<Rejection>,
+    /// How many bytes of memory the records take, as they came and decoded.
+    pub memory: usize,
 }
 
 impl Reading {
@@ -92,9 +94,10 @@ impl Reading {
     /// Decodes the records, whose schemas have all been learnt. The registry is asked for those of their keys.
     pub async fn read(&mut self, records: &Arc<Records>, registry: &Registry) -> Result<Read> {
         let decoded = self.input.decode(records)?;
+        let memory = records.memory() + decoded.batch.columns().get_array_memory_size();
         let now = jiff::Timestamp::now().as_microsecond();
         let taken = self.intake.take(records, decoded.batch, decoded.tombstones, registry, now).await?;
-        Ok(Read { parts: taken.parts, bounds: taken.bounds, undecoded: decoded.rejected, unfit: taken.rejected })
+        Ok(Read { parts: taken.parts, bounds: taken.bounds, undecoded: decoded.rejected, unfit: taken.rejected, memory })
     }
 }
 
@@ -121,7 +124,7 @@ impl Read {
         let mut parts: Vec<Part> = self.parts.iter().map(|part| part.without(&is_out)).collect::<Result<_>>()?;
         // A deletion of all rows that nobody asks for any more would still be one.
         parts.retain(|part| !part.batch.is_empty());
-        Ok(Self { parts, bounds: self.bounds.clone(), undecoded: self.undecoded.clone(), unfit: self.unfit.clone() })
+        Ok(Self { parts, bounds: self.bounds.clone(), undecoded: self.undecoded.clone(), unfit: self.unfit.clone(), memory: self.memory })
     }
 
     /// Whether a load ends here, so that it matters how many partitions the topic has.
@@ -167,7 +170,13 @@ mod tests {
         }
         let records = Arc::new(records.finish());
         let clear = |rows| Part::new(Action::Clear, mirror::bare(Origin::of(Arc::clone(&records), rows)).expect("a batch"));
-        let read = Read { parts: vec![clear(vec![0]), clear(vec![1, 2])], bounds: Vec::new(), undecoded: Vec::new(), unfit: Vec::new() };
+        let read = Read {
+            parts: vec![clear(vec![0]), clear(vec![1, 2])],
+            bounds: Vec::new(),
+            undecoded: Vec::new(),
+            unfit: Vec::new(),
+            memory: 0,
+        };
         assert_eq!(read.clears(), [0, 1, 2]);
         let left = read.without(|record| record < 2).expect("leaves out");
         assert_eq!((left.parts.len(), left.clears()), (1, vec![2]));

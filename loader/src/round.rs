@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use millrace_connectors::Rounds;
 use millrace_model::{Offsets, Records, TopicPartition};
 use millrace_runtime::telemetry::{BatchTrace, Tally};
 
@@ -14,6 +15,7 @@ pub(crate) struct Round {
     rows: usize,
     records: usize,
     bytes: usize,
+    memory: usize,
     oldest: Option<i64>,
     traces: Vec<BatchTrace>,
     /// What it will have done when it is committed.
@@ -63,6 +65,11 @@ impl Round {
         self.rows += rows;
     }
 
+    /// So many bytes of memory are taken by rows that are to be staged.
+    pub(crate) fn weigh(&mut self, memory: usize) {
+        self.memory += memory;
+    }
+
     fn take(&mut self, records: &Records, trace: BatchTrace) {
         self.began.get_or_insert_with(Instant::now);
         self.records += records.len();
@@ -76,14 +83,9 @@ impl Round {
         self.began
     }
 
-    /// How many records it covers.
-    pub(crate) fn records(&self) -> usize {
-        self.records
-    }
-
-    /// How many bytes the values of its records have.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    /// Whether it is as large as a round may be, of a sink whose rows may take so much memory until it is committed.
+    pub(crate) fn is_full(&self, rounds: &Rounds, memory: usize) -> bool {
+        self.records >= rounds.records || self.bytes >= rounds.bytes || rounds.kept && self.memory >= memory
     }
 
     /// The positions to move, as they are.

@@ -19,7 +19,7 @@ use millrace_model::{Code, Commit, Fault, Records, Result, Schema, Sink, Stage};
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Producer, Revoked, Subscription};
 use millrace_runtime::pipeline::{Pipeline, until};
-use millrace_runtime::project::Millis;
+use millrace_runtime::project::{Latency, Millis};
 use millrace_runtime::registry::Registry;
 use millrace_runtime::rejections::Rejecter;
 use millrace_runtime::telemetry::{BatchTrace, Outcome};
@@ -48,9 +48,10 @@ pub struct Load {
 
 impl Load {
     /// When rounds are committed.
-    fn rounds(&self) -> Rounds {
+    fn rounds(&self, latency: Latency) -> Rounds {
         let rounds = self.connection.rounds();
-        let interval = self.config.commit_interval.map_or(rounds.interval, Millis::duration);
+        let usual = if rounds.kept { latency.commit_interval(rounds.interval) } else { rounds.interval };
+        let interval = self.config.commit_interval.map_or(usual, Millis::duration);
         Rounds { interval, ..rounds }
     }
 }
@@ -78,7 +79,7 @@ pub async fn run(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: 
         lot: Lot::open(load, cluster, &pipeline.id).await?,
     };
     pipeline.health.running();
-    let ended = worker.work(load.rounds()).await;
+    let ended = worker.work(load.rounds(cluster.latency())).await;
     worker.consumer.close().await;
     ended
 }
@@ -102,6 +103,7 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     async fn work(&mut self, rounds: Rounds) -> Result<()> {
+        let memory = self.cluster.budget().round_bytes();
         loop {
             let due = self.round.began().map(|began| began + rounds.interval);
             tokio::select! {
@@ -111,7 +113,7 @@ impl Worker<'_> {
                 marks = Lot::marks(&mut self.lot) => self.settled(&marks?).await?,
                 event = self.consumer.next() => self.take(event?).await?,
             }
-            if self.round.records() >= rounds.records || self.round.bytes() >= rounds.bytes {
+            if self.round.is_full(&rounds, memory) {
                 self.commit().await?;
             }
         }
@@ -161,6 +163,7 @@ impl Worker<'_> {
         self.learn(records).await?;
         self.round.tally.read(records);
         let mut read = self.reading.read(records, self.registry).await?;
+        self.round.weigh(read.memory);
         if read.ends_load() {
             read = read.of_partitions(topics::partitions(self.cluster, records.topic()).await?);
         }

@@ -61,6 +61,13 @@ impl Records {
         self.offsets.is_empty()
     }
 
+    /// How many bytes of memory they take.
+    pub fn memory(&self) -> usize {
+        let places = self.len() * (size_of::<i32>() + 2 * size_of::<i64>());
+        let headers = self.headers.iter().flatten().map(|header| size_of::<Header>() + header.value.as_ref().map_or(0, Vec::len));
+        self.keys.get_array_memory_size() + self.values.get_array_memory_size() + places + headers.sum::<usize>()
+    }
+
     /// The topic of all of them.
     pub fn topic(&self) -> &Arc<str> {
         &self.topic
@@ -212,18 +219,26 @@ impl RecordsBuilder {
         }
     }
 
-    /// The records collected.
+    /// The records collected. Room that was not used is given back: a batch may be kept for long, and one of a trickle is small.
     pub fn finish(mut self) -> Records {
+        let (mut keys, mut values) = (self.keys.finish(), self.values.finish());
+        keys.shrink_to_fit();
+        values.shrink_to_fit();
         Records {
             topic: self.topic,
-            partitions: self.partitions,
-            offsets: self.offsets,
-            timestamps: self.timestamps,
-            keys: self.keys.finish(),
-            values: self.values.finish(),
+            partitions: fitted(self.partitions),
+            offsets: fitted(self.offsets),
+            timestamps: fitted(self.timestamps),
+            keys,
+            values,
             headers: self.headers,
         }
     }
+}
+
+fn fitted<T>(mut column: Vec<T>) -> Vec<T> {
+    column.shrink_to_fit();
+    column
 }
 
 #[cfg(test)]

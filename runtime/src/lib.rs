@@ -1,6 +1,7 @@
 //! What every Millrace service is made of: project file, Kafka, registry, codec, telemetry, service life.
 //! Nothing here knows an outside system.
 
+pub mod budget;
 pub mod codec;
 pub mod crash_point;
 pub mod dead_letters;

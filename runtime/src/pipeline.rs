@@ -151,6 +151,8 @@ impl Running {
 /// Waits until `due`; for ever when nothing is.
 pub async fn until(due: Option<Instant>) {
     match due {
+        // The timer's ticks are a millisecond apart: it would wait for the next one.
+        Some(due) if due <= Instant::now() => {}
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
     }

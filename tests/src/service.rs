@@ -193,6 +193,14 @@ impl Service {
         self.gateway.post(path, content_type, headers, body).await
     }
 
+    /// How many bytes of memory are its own at present (`RssAnon` of proc(5)): without the pages of its file.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("the memory is known");
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
+        kibibytes << 10
+    }
+
     /// What it has logged, over all of its lives.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).expect("the log can be read")

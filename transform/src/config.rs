@@ -1,6 +1,10 @@
 //! The project-file section of this service.
 
-use millrace_runtime::project::{DeadLetterConfig, Delivery, Millis, OnError, OnIncompatible, Output, ParkedConfig, Scalar, SchemaChanges};
+use std::time::Duration;
+
+use millrace_runtime::project::{
+    DeadLetterConfig, Delivery, Latency, Millis, OnError, OnIncompatible, Output, ParkedConfig, Scalar, SchemaChanges,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -47,13 +51,19 @@ pub struct Pipeline {
     /// What becomes of records whose version of the schema it can't work with.
     #[serde(default)]
     pub on_incompatible: OnIncompatible,
-    /// How often output is committed, and so becomes visible: shorter is fresher, longer costs less.
-    #[serde(default = "commit_interval")]
-    pub commit_interval: Millis,
+    /// How often output is committed, and so becomes visible: shorter is fresher, longer costs less. Without it `100ms`, and with
+    /// `latency: low` under `service:` as often as there is something.
+    #[serde(default)]
+    pub commit_interval: Option<Millis>,
 }
 
-const fn commit_interval() -> Millis {
-    Millis::new(100)
+impl Pipeline {
+    const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+
+    /// How long after its first record a transaction is committed.
+    pub fn commit_interval(&self, latency: Latency) -> Duration {
+        self.commit_interval.map_or(latency.commit_interval(Self::COMMIT_INTERVAL), Millis::duration)
+    }
 }
 
 /// One step of a transform pipeline.
@@ -167,7 +177,8 @@ mod tests {
         }))
         .expect("reads");
         assert_eq!(pipeline.steps.iter().map(StepConfig::kind).collect::<Vec<_>>(), ["sql", "validate"]);
-        assert_eq!(pipeline.commit_interval.duration().as_millis(), 100);
+        let commits = |latency| pipeline.commit_interval(latency).as_millis();
+        assert_eq!((commits(Latency::Balanced), commits(Latency::Low)), (100, 0));
         assert_eq!(pipeline.dead_letters.topic, "millrace.dead-letters");
     }
 

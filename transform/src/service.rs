@@ -61,7 +61,7 @@ pub async fn run(transform: &Transform, cluster: &Cluster, registry: &Registry, 
         consumer,
     };
     pipeline.health.running();
-    let ended = worker.work(transform.config.commit_interval.duration()).await;
+    let ended = worker.work(transform.config.commit_interval(cluster.latency())).await;
     if let Err(fault) = &ended {
         worker.transaction.give_up(fault);
     }

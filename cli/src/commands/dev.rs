@@ -60,7 +60,7 @@ fn open(args: &Dev, state: &DevState, built_in: &mut BuiltIn) -> anyhow::Result<
 }
 
 async fn start(loaded: &Loaded, health: &Health, shutdown: &Shutdown) -> anyhow::Result<RunningServices> {
-    let context = Context::new(loaded, INSTANCE, health, shutdown)?;
+    let context = Context::new(loaded, INSTANCE, services::pipelines(loaded), health, shutdown)?;
     let mut running = RunningServices::default();
     for service in [Service::Loader, Service::Transform, Service::Ingest] {
         if services::has(loaded, service) {

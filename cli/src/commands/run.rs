@@ -26,7 +26,8 @@ pub(crate) async fn execute(args: &Run, logs: &Logs) -> anyhow::Result<ExitCode>
     let health = Health::new();
     let admin = health.serve(loaded.project.service.admin(), Shutdown::new()).await?;
     tracing::info!(address = %admin.address(), "health and metrics");
-    let context = Context::new(&loaded, &args.instance, &health, &shutdown)?;
+    let pipelines = services::count(&loaded, args.service, &args.pipelines);
+    let context = Context::new(&loaded, &args.instance, pipelines, &health, &shutdown)?;
     let running = services::start(&context, args.service, &args.pipelines).await?;
     health.started();
     running.ended().await;
@@ -43,8 +44,9 @@ async fn once(args: &Run, logs: &Logs) -> anyhow::Result<ExitCode> {
     let (shutdown, health) = (Shutdown::on_signals()?, Health::new());
     let admin = serve_beside_others(&health, &loaded.project.service).await?;
     tracing::info!(address = %admin.address(), "health and metrics");
-    let context = Context::new(&loaded, &args.instance, &health, &shutdown)?.bounded();
-    let (running, progress) = services::pull(&context, &pulled(&loaded, &args.pipelines)?).await?;
+    let pulled = pulled(&loaded, &args.pipelines)?;
+    let context = Context::new(&loaded, &args.instance, pulled.len(), &health, &shutdown)?.bounded();
+    let (running, progress) = services::pull(&context, &pulled).await?;
     health.started();
     let watch = Watch::new(progress, &health);
     watch.until(running.ended()).await;

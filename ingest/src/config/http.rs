@@ -18,7 +18,8 @@ pub struct Http {
     /// The largest body that is taken, also after its compression is taken off; a larger one is answered with 413.
     #[serde(default = "max_body")]
     pub max_body: ByteSize,
-    /// How many bytes of bodies this path holds at once; a request beyond it is answered with 429.
+    /// How many bytes of bodies this path holds at once, and at most a quarter of its pipeline's part of the `memory` of `service:`; a request
+    /// beyond it is answered with 429.
     #[serde(default = "max_in_flight")]
     pub max_in_flight: ByteSize,
     /// Keys of which a request must bring one, as `Authorization: Bearer KEY` or `X-API-Key: KEY`; several, so that one can take
@@ -34,6 +35,15 @@ pub struct Http {
     /// Which web pages may send from a browser; without it none of another origin.
     #[serde(default)]
     pub cors: Option<Cors>,
+}
+
+impl Http {
+    /// The same where a path may hold no more than so many bytes of bodies; the largest body has room in any case.
+    #[must_use]
+    pub(crate) fn within(self, bytes: usize) -> Self {
+        let room = (bytes as u64).max(self.max_body.bytes());
+        Self { max_in_flight: ByteSize::new(self.max_in_flight.bytes().min(room)), ..self }
+    }
 }
 
 const fn max_body() -> ByteSize {
@@ -128,6 +138,12 @@ mod tests {
         assert_eq!((http.max_body.bytes(), http.max_in_flight.bytes()), (1 << 20, 64 << 20));
         assert_eq!((http.api_keys, http.rate, http.cors), (None, None, None));
         assert_eq!(http.idempotency.window.duration(), std::time::Duration::from_hours(24));
+    }
+
+    #[test]
+    fn bodies_stay_within_the_budget_and_the_largest_has_room() {
+        let held = |bytes| http(&json!({})).expect("reads").within(bytes).max_in_flight.bytes();
+        assert_eq!((held(1 << 30), held(8 << 20), held(1000)), (64 << 20, 8 << 20, 1 << 20));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::fault::fault;
 use super::topics::cluster_operations;
-use crate::project::{KafkaConfig, Resilience};
+use crate::budget::Budget;
+use crate::project::{KafkaConfig, Latency, Resilience};
 use crate::resilience::{Link, System};
 
 /// How long a broker is given to answer an administrative request.
@@ -32,6 +33,8 @@ pub struct Cluster {
     base: ClientConfig,
     instance: Arc<str>,
     link: Link,
+    budget: Budget,
+    latency: Latency,
 }
 
 /// What is known of Kafka by probes alone: librdkafka sees to everything else.
@@ -50,7 +53,24 @@ impl Cluster {
             base.set(name, value.to_string());
         }
         base.set_log_level(RDKafkaLogLevel::Warning);
-        Self { base, instance: instance.into(), link: Resilience::without_breaker().link(&KAFKA).clone() }
+        let link = Resilience::without_breaker().link(&KAFKA).clone();
+        Self { base, instance: instance.into(), link, budget: Budget::default(), latency: Latency::default() }
+    }
+
+    /// The same for clients of a pipeline that may take so much memory and is to be so quick.
+    #[must_use]
+    pub fn tuned(self, budget: Budget, latency: Latency) -> Self {
+        Self { budget, latency, ..self }
+    }
+
+    /// The memory that a pipeline may take for what is in flight.
+    pub fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    /// How soon a pipeline is to hand records on.
+    pub fn latency(&self) -> Latency {
+        self.latency
     }
 
     /// The way to the cluster, which only probes go.
@@ -97,8 +117,12 @@ impl Cluster {
     /// counted.
     pub fn takes(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> bool {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-        let most = self.base.get("message.max.bytes").and_then(|most| most.parse().ok()).unwrap_or(MESSAGE_MAX_BYTES);
-        MESSAGE_OVERHEAD + length(key) + length(value) <= most
+        MESSAGE_OVERHEAD + length(key) + length(value) <= self.largest_record()
+    }
+
+    /// `message.max.bytes`.
+    pub(super) fn largest_record(&self) -> usize {
+        self.base.get("message.max.bytes").and_then(|most| most.parse().ok()).unwrap_or(MESSAGE_MAX_BYTES)
     }
 
     /// The settings that every client shares; options of the project file stand in it already.

@@ -91,6 +91,7 @@ pub(super) type Reader = BaseConsumer<PlainContext>;
 /// Opens a reader that sees `isolation`.
 pub(super) fn reader(cluster: &Cluster, isolation: &str) -> Result<Reader> {
     let mut config = cluster.config();
+    cluster.defaults(&mut config, &[("queued.max.messages.kbytes", &cluster.budget().fetched_bytes().div_ceil(1024).to_string())]);
     config
         .set("isolation.level", isolation)
         .set("enable.partition.eof", "true")

@@ -69,14 +69,17 @@ impl Producer {
     fn new(cluster: &Cluster, extra: &[(&str, &str)]) -> Result<Self> {
         let mut config = cluster.config();
         let timeout = TRANSACTION_TIMEOUT.as_millis().to_string();
+        let budget = cluster.budget();
+        let kbytes = budget.sent_bytes().max(cluster.largest_record() as u64 * 2).div_ceil(1024).to_string();
+        let messages = budget.sent_records().to_string();
         cluster.defaults(
             &mut config,
             &[
                 ("message.timeout.ms", &timeout),
                 ("compression.type", "lz4"),
-                ("linger.ms", "5"),
-                ("queue.buffering.max.messages", "500000"),
-                ("queue.buffering.max.kbytes", "262144"),
+                ("linger.ms", cluster.latency().linger_ms()),
+                ("queue.buffering.max.messages", &messages),
+                ("queue.buffering.max.kbytes", &kbytes),
                 ("batch.num.messages", "10000"),
             ],
         );

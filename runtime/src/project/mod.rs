@@ -22,6 +22,7 @@ mod pulled_schemas;
 mod reference;
 mod registry_settings;
 mod sections;
+mod service_settings;
 mod shape;
 mod shape_error;
 pub mod suggest;
@@ -40,8 +41,8 @@ pub use place::Place;
 pub use places::Places;
 pub use reference::{json_schema, reference};
 pub use sections::{
-    Balance, BreakerSettings, ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, HostAddress, Hosts, Include, KafkaConfig, Key, Mechanism,
-    Millis, OnError, OnIncompatible, Output, Overlay, ParkedConfig, PathOrUrl, Project, ProjectPath, PulledSchema, RateLimit,
+    Balance, BreakerSettings, ByteSize, DEAD_LETTERS, DeadLetterConfig, Delivery, HostAddress, Hosts, Include, KafkaConfig, Key, Latency,
+    Mechanism, Millis, OnError, OnIncompatible, Output, Overlay, ParkedConfig, PathOrUrl, Project, ProjectPath, PulledSchema, RateLimit,
     RegistryConfig, Resilience, RetrySettings, Scalar, SchemaChanges, SchemaOrigin, Secret, ServiceConfig, SubjectStrategy, Timeouts,
     Topic, Version,
 };
@@ -119,6 +120,7 @@ where
             }
             kafka_settings::check(&project.kafka, document, findings);
             registry_settings::check(&project.registry, document, findings);
+            service_settings::check(&project.service, document, findings);
             pulled_schemas::check(&project.schemas, &project.connections, document, findings);
             check_listeners(&project.service, document, findings);
             Some(project)

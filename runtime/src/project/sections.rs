@@ -6,11 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
+
 mod composition;
 mod dead_letters;
 mod evolution;
 mod hosts;
 mod key;
+mod latency;
 mod parked;
 mod path;
 mod path_or_url;
@@ -27,6 +30,7 @@ pub use dead_letters::{DEAD_LETTERS, DeadLetterConfig};
 pub use evolution::{OnIncompatible, SchemaChanges};
 pub use hosts::{HostAddress, Hosts};
 pub use key::Key;
+pub use latency::Latency;
 pub use parked::ParkedConfig;
 pub use path::ProjectPath;
 pub use path_or_url::PathOrUrl;
@@ -180,10 +184,10 @@ impl Mechanism {
     }
 }
 
-/// Where services listen.
+/// Where services listen, and what a process of one may use.
 ///
 /// ```yaml
-/// service: { http: "0.0.0.0:8080", admin: "0.0.0.0:9600" }
+/// service: { http: "0.0.0.0:8080", admin: "0.0.0.0:9600", memory: 512MiB, latency: low }
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -201,6 +205,11 @@ pub struct ServiceConfig {
     /// The address of health and metrics, as `ip:port`; port 0 picks a free one. Without it the variable `MILLRACE_ADMIN`, and without either
     /// `127.0.0.1:9600`, where a run that ends by itself takes a free port when that one is taken.
     pub admin: Option<SocketAddr>,
+    /// How much memory a process uses for what is in flight: records that wait to be taken, are being worked on, or wait to be durable, and
+    /// bodies of requests. Its pipelines share it evenly, each getting 8 MiB at least. The process itself and its code take some 60 MiB besides.
+    pub memory: ByteSize,
+    /// How soon a record is handed on. A `commit_interval` of a pipeline goes before it.
+    pub latency: Latency,
 }
 
 impl ServiceConfig {
@@ -215,7 +224,14 @@ impl ServiceConfig {
 
 impl Default for ServiceConfig {
     fn default() -> Self {
-        Self { http: SocketAddr::from(([127, 0, 0, 1], 8080)), advertise: None, idempotency_partitions: 12, admin: None }
+        Self {
+            http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            advertise: None,
+            idempotency_partitions: 12,
+            admin: None,
+            memory: Budget::USUAL,
+            latency: Latency::default(),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod halt;
 mod idempotency;
 mod kill;
 mod lake;
+mod memory;
 mod missing_topics;
 mod mysql;
 mod once;

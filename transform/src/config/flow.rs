@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use millrace_model::{Code, Schema};
 use millrace_runtime::project::flow::{self, Context, Problem, Types};
-use millrace_runtime::project::{Delivery, Kind, OnError, Output};
+use millrace_runtime::project::{Delivery, Kind, Latency, OnError, Output};
 
 use super::{Pipeline, StepConfig};
 use crate::steps::{StepError, compile, doubtful};
@@ -35,7 +35,7 @@ impl<C> flow::Pipeline<C> for Pipeline {
 
     fn types(&self, _: &Context<'_, C>, input: Option<&Schema>) -> Types {
         let Some(input) = input else { return Types::default() };
-        if self.delivery == Delivery::ExactlyOnce && self.commit_interval.duration() > LONGEST_TRANSACTION {
+        if self.delivery == Delivery::ExactlyOnce && self.commit_interval(Latency::default()) > LONGEST_TRANSACTION {
             let message = format!("transactions last {LONGEST_TRANSACTION:?} at most: Kafka aborts those that take longer");
             let problem = Problem::error(Code::ProjectFlow, &["commit_interval"], message).kind(Kind::Settings);
             return problem.expected(format!("at most {LONGEST_TRANSACTION:?}")).into();

@@ -19,8 +19,6 @@ use super::{Assigned, Event, Revoked, Start};
 
 /// The most records that one batch has.
 const BATCH_RECORDS: usize = 4096;
-/// The most bytes of values that one batch has, give or take one record.
-const BATCH_BYTES: usize = 4 << 20;
 
 /// What the consumer's callbacks work with. All of it runs on the reader's thread, inside `poll`: the lock around the
 /// pending records is there for the compiler and is never contended.
@@ -30,12 +28,14 @@ pub(super) struct Context {
     pending: Mutex<Option<RecordsBuilder>>,
     /// What partitions bring their messages by. Weak, for it must go before the client, and this goes after it.
     inflow: OnceLock<Weak<NativeQueue>>,
+    /// The most bytes of values that one batch has, give or take one record.
+    batch_bytes: usize,
     troubles: Troubles,
 }
 
 impl Context {
-    pub(super) fn new(sender: mpsc::WeakSender<Result<Event>>) -> Self {
-        Self { sender, pending: Mutex::default(), inflow: OnceLock::new(), troubles: Troubles::default() }
+    pub(super) fn new(sender: mpsc::WeakSender<Result<Event>>, batch_bytes: usize) -> Self {
+        Self { sender, pending: Mutex::default(), inflow: OnceLock::new(), batch_bytes, troubles: Troubles::default() }
     }
 
     /// Partitions that are assigned from here on bring their messages by `inflow`. To be told before the first assignment.
@@ -63,7 +63,7 @@ impl Context {
     /// How many more records of the size of those it has the batch takes.
     pub(super) fn room(&self) -> usize {
         self.pending().as_ref().map_or(BATCH_RECORDS, |records| {
-            let left = BATCH_BYTES.saturating_sub(records.value_bytes());
+            let left = self.batch_bytes.saturating_sub(records.value_bytes());
             let average = (records.value_bytes() / records.len().max(1)).max(1);
             (left / average).min(BATCH_RECORDS.saturating_sub(records.len()))
         })

@@ -121,7 +121,7 @@ impl Consumer {
     /// Must be called within a tokio runtime.
     pub fn subscribe(cluster: &Cluster, subscription: &Subscription) -> Result<Self> {
         let (sender, events) = mpsc::channel(1);
-        let context = Context::new(sender.downgrade());
+        let context = Context::new(sender.downgrade(), cluster.budget().batch_bytes());
         let client: BaseConsumer<Context> = member_config(cluster, &subscription.group)
             .create_with_context(context)
             .map_err(|error| super::fault::fault("opening a consumer", error))?;
@@ -189,6 +189,10 @@ impl Consumer {
 
 fn member_config(cluster: &Cluster, group: &str) -> rdkafka::ClientConfig {
     let mut config = cluster.config();
+    let budget = cluster.budget();
+    let kbytes = budget.fetched_bytes().div_ceil(1024).to_string();
+    let messages = budget.fetched_records().to_string();
+    let answer = budget.fetch_bytes().max(cluster.largest_record() as u64).to_string();
     cluster.defaults(
         &mut config,
         &[
@@ -196,7 +200,9 @@ fn member_config(cluster: &Cluster, group: &str) -> rdkafka::ClientConfig {
             ("heartbeat.interval.ms", "1500"),
             ("fetch.queue.backoff.ms", "2"),
             ("fetch.wait.max.ms", "100"),
-            ("queued.max.messages.kbytes", "131072"),
+            ("queued.max.messages.kbytes", &kbytes),
+            ("queued.min.messages", &messages),
+            ("fetch.max.bytes", &answer),
             ("check.crcs", "false"),
         ],
     );
