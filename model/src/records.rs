@@ -1,5 +1,6 @@
 //! Records as Kafka has them, many at a time: the undecoded side of a [`crate::Batch`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, BinaryArray, BinaryBuilder};
@@ -120,14 +121,23 @@ impl Records {
 
     /// Moves `offsets` past these records: for each of their partitions to the last one's offset + 1.
     pub fn advance(&self, offsets: &mut Offsets) {
+        for (partition, next) in self.ends() {
+            offsets.insert(TopicPartition::new(Arc::clone(&self.topic), partition), next);
+        }
+    }
+
+    /// For each partition the offset after its last record. Records of one partition mostly stand together, so a run of them is looked up once.
+    fn ends(&self) -> BTreeMap<i32, i64> {
+        let mut ends = BTreeMap::new();
+        let mut run: Option<(i32, i64)> = None;
         for (&partition, &offset) in self.partitions.iter().zip(&self.offsets) {
-            match offsets.iter_mut().find(|(known, _)| known.partition == partition && known.topic == self.topic) {
-                Some((_, next)) => *next = offset + 1,
-                None => {
-                    offsets.insert(TopicPartition::new(Arc::clone(&self.topic), partition), offset + 1);
-                }
+            match &mut run {
+                Some((known, next)) if *known == partition => *next = offset + 1,
+                _ => ends.extend(run.replace((partition, offset + 1))),
             }
         }
+        ends.extend(run);
+        ends
     }
 
     /// One record, all of its parts.
@@ -271,6 +281,13 @@ mod tests {
         let mut offsets = Offsets::from([(TopicPartition::new("t", 0), 4)]);
         builder.finish().advance(&mut offsets);
         assert_eq!(offsets, Offsets::from([(TopicPartition::new("t", 0), 7), (TopicPartition::new("t", 1), 8)]));
+    }
+
+    #[test]
+    fn a_few_records_take_little_memory_whatever_was_reserved() {
+        let mut builder = RecordsBuilder::new("t".into(), 4096);
+        builder.push(&record(0, &[]));
+        assert!(builder.finish().memory() < 4096);
     }
 
     #[test]
