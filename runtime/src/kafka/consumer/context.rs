@@ -1,5 +1,6 @@
 //! What librdkafka calls back: rebalances, commits, errors; and the records read so far.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -30,12 +31,16 @@ pub(super) struct Context {
     inflow: OnceLock<Weak<NativeQueue>>,
     /// The most bytes of values that one batch has, give or take one record.
     batch_bytes: usize,
+    /// The average size of the values in the last batch.
+    record_bytes: AtomicUsize,
     troubles: Troubles,
 }
 
 impl Context {
     pub(super) fn new(sender: mpsc::WeakSender<Result<Event>>, batch_bytes: usize) -> Self {
-        Self { sender, pending: Mutex::default(), inflow: OnceLock::new(), batch_bytes, troubles: Troubles::default() }
+        // So that the first call takes a few.
+        let record_bytes = AtomicUsize::new((batch_bytes / 64).max(1));
+        Self { sender, pending: Mutex::default(), inflow: OnceLock::new(), batch_bytes, record_bytes, troubles: Troubles::default() }
     }
 
     /// Partitions that are assigned from here on bring their messages by `inflow`. To be told before the first assignment.
@@ -60,13 +65,15 @@ impl Context {
         self.room() == 0
     }
 
-    /// How many more records of the size of those it has the batch takes.
+    /// How many records may be taken at once into the batch, if they are of the size of those that it has, or of those before.
     pub(super) fn room(&self) -> usize {
-        self.pending().as_ref().map_or(BATCH_RECORDS, |records| {
-            let left = self.batch_bytes.saturating_sub(records.value_bytes());
-            let average = (records.value_bytes() / records.len().max(1)).max(1);
-            (left / average).min(BATCH_RECORDS.saturating_sub(records.len()))
-        })
+        match &*self.pending() {
+            None => (self.batch_bytes / self.record_bytes.load(Ordering::Relaxed)).clamp(1, BATCH_RECORDS),
+            Some(records) => {
+                let left = self.batch_bytes.saturating_sub(records.value_bytes());
+                (left / average_bytes(records)).min(BATCH_RECORDS.saturating_sub(records.len()))
+            }
+        }
     }
 
     pub(super) fn push(&self, topic: &Arc<str>, message: &Message) {
@@ -76,7 +83,10 @@ impl Context {
     }
 
     pub(super) fn take(&self) -> Option<Arc<Records>> {
-        self.pending().take().map(|records| Arc::new(records.finish()))
+        self.pending().take().map(|records| {
+            self.record_bytes.store(average_bytes(&records), Ordering::Relaxed);
+            Arc::new(records.finish())
+        })
     }
 
     /// Tells the loop, after the records that came before; waits until it can listen.
@@ -134,6 +144,10 @@ impl Context {
             _ => consumer.unassign(),
         }
     }
+}
+
+fn average_bytes(records: &RecordsBuilder) -> usize {
+    (records.value_bytes() / records.len().max(1)).max(1)
 }
 
 fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
