@@ -1,6 +1,7 @@
 //! The command line.
 
 mod dead_letters;
+mod positions;
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,8 @@ use millrace_provision::Destroy;
 use millrace_provision::infer::Format as InferFormat;
 use millrace_runtime::project::Location;
 use millrace_runtime::telemetry::LogFormat;
+
+pub(crate) use positions::{Accept, Onset, Positions, PositionsCommand};
 
 pub(crate) use dead_letters::{DeadLetters, DeadLettersCommand, Discard, Export, ExportFormat, Filter, Replay, Selection, Settled};
 
@@ -73,6 +76,8 @@ pub(crate) enum Command {
     Dev(Dev),
     /// Ask a connection of the project in SQL and print the answer.
     Query(Query),
+    /// Let a pipeline go on whose position its topic has nothing for any more.
+    Positions(Positions),
     /// Look at topics and their records.
     Topics(Topics),
     /// Look at records that could not be processed, mend them and send them on their way again.

@@ -14,7 +14,7 @@ use clap::Parser;
 use millrace_model::Fault;
 
 use crate::args::{Arguments, Command};
-use crate::commands::{apply, check, dead_letters, dev, query, run, schema, topics};
+use crate::commands::{apply, check, dead_letters, dev, positions, query, run, schema, topics};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -55,6 +55,7 @@ async fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::execute(&args, &logs).await,
         Command::Dev(args) => dev::execute(&args, &logs).await,
         Command::Query(args) => query::execute(&args).await,
+        Command::Positions(args) => positions::execute(&args).await,
         Command::Topics(args) => topics::execute(&args).await,
         Command::DeadLetters(args) => dead_letters::execute(&args).await,
         Command::Schema(args) => schema::execute(&args).await,

@@ -101,7 +101,8 @@ impl Loaded {
         Ok(Theatre { cluster: self.cluster("surgery"), registry: self.registry()?, routes: self.routes()? })
     }
 
-    fn routes(&self) -> anyhow::Result<BTreeMap<String, Route>> {
+    /// What pipelines there are, ready to run, by their names beyond the project.
+    pub(crate) fn routes(&self) -> anyhow::Result<BTreeMap<String, Route>> {
         let mut routes = BTreeMap::new();
         for name in self.project.ingest.keys() {
             routes.insert(self.pipeline_id(name), Route::Ingest(Box::new(self.ingest(name)?)));

@@ -5,6 +5,7 @@
 //!  file ─► pull: source.next() ─────────────────────┘ one transaction: records, dead letters, the position
 //! ```
 
+mod agreement;
 pub mod config;
 pub mod crash_points;
 mod positions;

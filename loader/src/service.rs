@@ -19,7 +19,7 @@ use millrace_model::{Code, Commit, Fault, Records, Result, Schema, Sink, Stage};
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Producer, Revoked, Subscription};
 use millrace_runtime::pipeline::{Pipeline, until};
-use millrace_runtime::project::{Latency, Millis};
+use millrace_runtime::project::{Latency, Millis, OnError};
 use millrace_runtime::registry::Registry;
 use millrace_runtime::rejections::Rejecter;
 use millrace_runtime::telemetry::{BatchTrace, Outcome};
@@ -58,6 +58,20 @@ impl Load {
 
 /// Runs the pipeline until the shutdown; to be called again after a fault. What was not committed is read again.
 pub async fn run(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline) -> Result<()> {
+    let rejecter = || Rejecter::new(&pipeline.id, &load.config.dead_letters, load.config.on_error);
+    match attempt(load, cluster, registry, pipeline, rejecter()).await {
+        // A load writes nothing to Kafka but dead letters, and what it parks.
+        Err(fault) if fault.code() == Code::KafkaTooLarge && load.config.on_error == OnError::DeadLetter => {
+            tracing::warn!(pipeline = %pipeline.id, "the topic of dead letters refused one as too large; long ones are cut");
+            let mut cutting = rejecter();
+            cutting.cut();
+            attempt(load, cluster, registry, pipeline, cutting).await
+        }
+        ended => ended,
+    }
+}
+
+async fn attempt(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline, rejecter: Rejecter) -> Result<()> {
     topics::ensure(cluster, &load.topics).await?;
     let reading = Reading::new(&load.config, &load.schema)?;
     let opening = Box::pin(load.connection.open(&load.table, reading.table_schema()));
@@ -70,7 +84,7 @@ pub async fn run(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: 
         registry,
         cluster,
         reading,
-        rejecter: Rejecter::new(&pipeline.id, &load.config.dead_letters, load.config.on_error),
+        rejecter,
         producer: Producer::idempotent(cluster)?,
         sink,
         consumer,
@@ -131,6 +145,7 @@ impl Worker<'_> {
         // A claim may end sessions, this one's open round included: what is staged goes first.
         self.commit().await?;
         points::CLAIM_BEFORE.reached()?;
+        self.sink.identify(assigned.topic);
         let claimed = self.sink.claim(&assigned.partitions).await?;
         points::CLAIM_AFTER.reached()?;
         self.round.hold(claimed.clone());

@@ -41,7 +41,8 @@ codes! {
     KafkaFenced = "MR0205", "A newer instance has taken over", "Nothing: this instance gives its work back. If it repeats, two instances share one millrace.instance.";
     KafkaConfiguration = "MR0206", "Kafka refused a setting", "Mend the setting that the message names.";
     KafkaTooLarge = "MR0207", "A record is larger than the topic takes", "Raise max.message.bytes of the topic, or make the record smaller.";
-    KafkaPositionGone = "MR0208", "Records up to the stored position are no longer in the topic", "Retention took them, or the topic was made anew. Accept the gap: set the group's offsets (kafka-consumer-groups --reset-offsets), or for a load delete the pipeline's rows of millrace_positions.";
+    KafkaPositionGone = "MR0208", "Records up to the stored position are no longer in the topic", "Retention took them, or the topic was made anew. To accept the gap, run `millrace positions accept PIPELINE`, which goes on with the first record that is there (--from end: with what comes from now on).";
+    KafkaTopicAnother = "MR0209", "A topic was deleted and made anew", "Records of the new topic would be skipped, or rows doubled: look at what it holds, then run `millrace positions accept PIPELINE`, which goes on from its beginning (--from end: with what comes from now on).";
     KafkaOther = "MR0299", "Kafka answered with an error", "See the cause.";
     // MR03..: schemas and codecs.
     RegistryUnavailable = "MR0301", "The schema registry can't be reached", "Check registry.url; the pipeline goes on by itself when it answers.";

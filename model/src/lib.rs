@@ -14,6 +14,7 @@ pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod step;
+pub mod topic;
 
 pub use batch::{Batch, Origin};
 pub use bound::{Edge, LoadBound};
@@ -27,3 +28,4 @@ pub use schema::Schema;
 pub use sink::{Commit, Sink};
 pub use source::{Finished, Pulled, Source};
 pub use step::{Applied, Step};
+pub use topic::{TopicId, TopicIdentity};

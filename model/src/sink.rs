@@ -10,6 +10,7 @@ use crate::parked::{ParkedChanges, ParkedHeads};
 use crate::position::{Offsets, TopicPartition};
 use crate::rejected::{Rejected, Rejection};
 use crate::schema::Schema;
+use crate::topic::TopicIdentity;
 
 /// How a commit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,12 @@ pub enum Commit {
 /// - *Cancellation*: dropping any call, or the sink, rolls the round back.
 #[async_trait]
 pub trait Sink: Send {
+    /// Says which topic the partitions are of that are claimed from here on. Unless it is said, it is not known.
+    ///
+    /// A claim refuses positions of another topic ([`Code::KafkaTopicAnother`]), and so does a commit ([`Commit::Fenced`]), which stores the id
+    /// with the positions that it moves. Positions without an id are those of whichever topic there is.
+    fn identify(&mut self, topic: TopicIdentity);
+
     /// Takes the partitions over and returns the next offset of each one that has a position.
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets>;
 

@@ -84,6 +84,11 @@ impl Rejecter {
         }
     }
 
+    /// Cuts dead letters that are long from here on: their topic takes less than the client. Tells whether that is new.
+    pub fn cut(&mut self) -> bool {
+        self.dead_letters.cut()
+    }
+
     /// The transaction was given up: its dead letters never were.
     pub fn abandoned(&mut self) {
         self.quota.abandon();

@@ -46,7 +46,7 @@ async fn a_position_that_the_topic_does_not_have_waits_for_an_operator() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_that_is_too_large_for_a_dead_letter_is_kept_by_its_place() {
+async fn a_record_that_is_too_large_for_a_dead_letter_is_kept_by_its_beginning_and_its_place() {
     let (_broker, cluster) = cluster().await;
     let mut records = RecordsBuilder::new("t".into(), 1);
     let value = vec![b'x'; 1_030_000];
@@ -57,5 +57,6 @@ async fn a_record_that_is_too_large_for_a_dead_letter_is_kept_by_its_place() {
     producer.drain().expect("delivers");
     let letters = dead_letters::read(&cluster, "dead").await.expect("reads");
     let said = ["topic", "partition", "offset", "omitted_bytes"].map(|name| letters[0].said(name).to_owned());
-    assert_eq!((letters.len(), said), (1, ["t", "3", "42", "1030001"].map(str::to_owned)));
+    assert_eq!((letters.len(), said), (1, ["t", "3", "42", "1013616"].map(str::to_owned)));
+    assert_eq!((letters[0].key.as_deref(), letters[0].value.as_deref()), (Some(b"k".as_slice()), Some(&value[..16 << 10])));
 }

@@ -17,6 +17,7 @@ pub mod id;
 pub mod import;
 pub mod letters;
 pub mod patch;
+pub mod positions;
 pub mod rate;
 pub mod replay;
 pub mod stats;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseRecord, FutureProducer, Producer as _, ThreadedProducer};
@@ -70,6 +70,38 @@ pub async fn delete_topic(brokers: &str, topic: &str) {
     for deleted in admin.delete_topics(&[topic], &AdminOptions::new()).await.expect("the broker answers") {
         deleted.expect("the topic is deleted");
     }
+}
+
+/// Deletes a topic and makes another of its name at once.
+pub async fn make_anew(brokers: &str, topic: &str, partitions: i32) {
+    delete_topic(brokers, topic).await;
+    let admin: AdminClient<_> = client(brokers).create().expect("an admin client");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        match admin.create_topics([&new], &AdminOptions::new()).await.expect("the broker answers").remove(0) {
+            Ok(_) => return,
+            // The deletion is still on its way.
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) if Instant::now() < deadline => {}
+            Err(refused) => panic!("the topic is not made: {refused:?}"),
+        }
+    }
+}
+
+/// Adds partitions, up to so many in all.
+pub async fn add_partitions(brokers: &str, topic: &str, partitions: usize) {
+    let admin: AdminClient<_> = client(brokers).create().expect("an admin client");
+    let grown = admin.create_partitions(&[NewPartitions::new(topic, partitions)], &AdminOptions::new()).await;
+    grown.expect("the broker answers").remove(0).expect("partitions are added");
+}
+
+/// Deletes the records of partition 0 before that offset, as retention does.
+pub async fn delete_records(brokers: &str, topic: &str, before: i64) {
+    let admin: AdminClient<_> = client(brokers).create().expect("an admin client");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Offset(before)).expect("an offset");
+    let deleted = admin.delete_records(&list, &AdminOptions::new()).await.expect("the broker answers");
+    deleted.elements().iter().for_each(|partition| partition.error().expect("the records are deleted"));
 }
 
 /// Up to where a group has committed its reading of a topic's partition 0; `None` when it has not.

@@ -1,5 +1,6 @@
 //! The transform service: topics through steps to topics.
 
+mod care;
 mod chain;
 pub mod config;
 pub mod crash_points;

@@ -33,7 +33,7 @@ impl Lot {
     /// Starts partitions where the group has committed; returns what goes on first.
     pub(crate) async fn take_over(&mut self, cluster: &Cluster, group: &str, assigned: Assigned) -> Result<Option<Arc<Records>>> {
         // Stable offsets: the transaction of a former owner has ended before they are told, and it can't begin another.
-        let positions = groups::committed(cluster, group, assigned.partitions.clone()).await?;
+        let positions = groups::committed(cluster, group, assigned.partitions.clone(), assigned.topic).await?;
         let released = self.parking.take_over(cluster, &assigned.partitions, &positions, Truth::Topic).await?;
         self.positions.extend(positions.clone());
         assigned.start_at(positions);

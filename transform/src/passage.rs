@@ -9,10 +9,10 @@ use millrace_model::{Batch, Code, Fault, Records, Rejection, Result, Retry, Sche
 use millrace_runtime::codec::Decoded;
 use millrace_runtime::input::{Change, Input};
 use millrace_runtime::kafka::{Cluster, Producer};
-use millrace_runtime::output::Writer;
+use millrace_runtime::output::{Sifted, Writer};
 use millrace_runtime::project::flow;
 use millrace_runtime::registry::Registry;
-use millrace_runtime::telemetry::BatchTrace;
+use millrace_runtime::telemetry::{BatchTrace, Hop};
 
 use crate::chain::Chain;
 use crate::config::StepConfig;
@@ -154,6 +154,24 @@ impl Passage {
         let written = self.writer.write(producer, &batch, &tombstones, trace)?;
         rejected.push((Stage::Encode, written.rejected));
         Ok(Passed { records: written.records, bytes: written.bytes, filtered, rejected })
+    }
+
+    /// The same of records some of which may be larger than their topic takes: those are rejected. Tells whether any is. Tries are transactions of
+    /// their own: the one that is open is aborted, and another begun.
+    pub(crate) fn pass_sifted(
+        &mut self,
+        records: &Arc<Records>,
+        producer: &mut Producer,
+        trace: &BatchTrace,
+        hop: &Hop,
+    ) -> Result<(Passed, bool)> {
+        let Stepped { batch, tombstones, filtered, mut rejected } = self.steps.apply(records)?;
+        let Sifted { batch, rejected: too_large } = self.writer.sift(producer, &batch, hop)?;
+        producer.begin()?;
+        let written = self.writer.write(producer, &batch, &tombstones, trace)?;
+        let any = !too_large.is_empty();
+        rejected.push((Stage::Encode, too_large.into_iter().chain(written.rejected).collect()));
+        Ok((Passed { records: written.records, bytes: written.bytes, filtered, rejected }, any))
     }
 
     /// Takes the records through and sends nothing; what would be rejected on the way out is among the rejected.

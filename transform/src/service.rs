@@ -21,6 +21,7 @@ use millrace_runtime::rejections::Rejecter;
 use millrace_runtime::telemetry::{BatchTrace, Outcome, Tally};
 use tracing::Instrument as _;
 
+use crate::care::Care;
 use crate::config;
 use crate::crash_points as points;
 use crate::parking::Lot;
@@ -45,18 +46,38 @@ pub struct Transform {
 
 /// Runs the pipeline until the shutdown; to be called again after a fault. What was not committed is read again.
 pub async fn run(transform: &Transform, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline) -> Result<()> {
+    let mut care = Care::Usual;
+    loop {
+        let ended = attempt(transform, cluster, registry, pipeline, &mut care).await;
+        match ended.as_ref().err().and_then(|fault| care.after(fault, &transform.config)) {
+            Some(more) => {
+                tracing::warn!(pipeline = %pipeline.id, "Kafka refused a record as too large; it is looked for");
+                care = more;
+            }
+            None => return ended,
+        }
+    }
+}
+
+/// One run. Leaves in `care` how careful it was at its end.
+async fn attempt(transform: &Transform, cluster: &Cluster, registry: &Registry, pipeline: &Pipeline, care: &mut Care) -> Result<()> {
     topics::ensure(cluster, &transform.topics).await?;
     let producer = open_producer(transform, cluster, pipeline)?;
     let passage = Passage::open(transform, registry).await?;
     let subscription = Subscription { topic: transform.config.from.clone(), group: pipeline.id.to_string() };
     let consumer = Consumer::subscribe(cluster, &subscription)?;
+    let mut rejecter = Rejecter::new(&pipeline.id, &transform.config.dead_letters, transform.config.on_error);
+    if care.cuts() {
+        rejecter.cut();
+    }
     let mut worker = Worker {
         pipeline,
         cluster,
         registry,
         passage,
+        care: *care,
         lot: Lot::open(transform, cluster, &pipeline.id).await?,
-        rejecter: Rejecter::new(&pipeline.id, &transform.config.dead_letters, transform.config.on_error),
+        rejecter,
         transaction: Transaction::new(producer, transform.config.delivery),
         consumer,
     };
@@ -65,6 +86,7 @@ pub async fn run(transform: &Transform, cluster: &Cluster, registry: &Registry, 
     if let Err(fault) = &ended {
         worker.transaction.give_up(fault);
     }
+    *care = worker.care;
     worker.consumer.close().await;
     ended
 }
@@ -82,6 +104,7 @@ struct Worker<'a> {
     cluster: &'a Cluster,
     registry: &'a Registry,
     passage: Passage,
+    care: Care,
     /// Parked keys, where the pipeline parks them.
     lot: Option<Lot>,
     rejecter: Rejecter,
@@ -162,6 +185,9 @@ impl Worker<'_> {
             None => self.transaction.cover(records, trace),
             Some(lot) => self.transaction.cover_to(lot.cover(records), trace),
         }
+        if self.care.sifts() {
+            self.commit()?;
+        }
         tracing::debug!(records = records.len(), "transformed");
         self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
         Ok(())
@@ -172,6 +198,11 @@ impl Worker<'_> {
         let Transaction { producer, tally, .. } = &mut self.transaction;
         tally.read(records);
         let passed = match &mut self.lot {
+            None if self.care.sifts() => {
+                let (passed, too_large) = self.passage.pass_sifted(records, producer, trace, &self.pipeline.hop)?;
+                self.care.go_on(too_large);
+                passed
+            }
             None => self.passage.pass(records, producer, trace)?,
             Some(lot) => {
                 let (passed, line) = self.passage.pass_in_line(records, producer, trace, lot.parking.keys())?;

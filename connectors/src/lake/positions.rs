@@ -1,6 +1,7 @@
-//! The positions of a pipeline: in the table's log, each as the version of an application.
+//! The positions of a pipeline: in the table's log, each as the version of an application. The topic that it is of is that of another, for
+//! versions are numbers: the first 63 bits of the topic's id.
 
-use millrace_model::{Offsets, TopicPartition};
+use millrace_model::{Offsets, Result, TopicId, TopicIdentity, TopicPartition};
 
 use super::log::{Entry, Snapshot, Txn, now};
 
@@ -9,21 +10,41 @@ fn application(pipeline: &str, partition: &TopicPartition) -> String {
     format!("millrace/{pipeline}/{}/{}", partition.topic, partition.partition)
 }
 
+/// The application whose version is the topic's id.
+fn topic_application(pipeline: &str, partition: &TopicPartition) -> String {
+    format!("{}/topic", application(pipeline, partition))
+}
+
 /// The positions of those partitions that have one.
-pub(super) fn of(snapshot: &Snapshot, pipeline: &str, partitions: &[TopicPartition]) -> Offsets {
-    let position = |partition: &TopicPartition| Some((partition.clone(), snapshot.application(&application(pipeline, partition))?));
-    partitions.iter().filter_map(position).collect()
+///
+/// Fails where one is that of another topic.
+pub(super) fn of(snapshot: &Snapshot, pipeline: &str, partitions: &[TopicPartition], topic: TopicIdentity) -> Result<Offsets> {
+    let mut offsets = Offsets::new();
+    for partition in partitions {
+        let Some(offset) = snapshot.application(&application(pipeline, partition)) else { continue };
+        let stored = snapshot.application(&topic_application(pipeline, partition));
+        if let (Some(id), Some(stored)) = (topic.required(), stored.filter(|stored| !topic.admits(Some(stored), TopicId::number))) {
+            return Err(id.another(pipeline, partition, &format!("number {stored}")));
+        }
+        offsets.insert(partition.clone(), offset);
+    }
+    Ok(offsets)
 }
 
 /// Whether the positions that are to be moved are where the writer started.
-pub(super) fn are_at(snapshot: &Snapshot, pipeline: &str, from: &Offsets, to: &Offsets) -> bool {
-    to.keys().all(|partition| snapshot.application(&application(pipeline, partition)) == from.get(partition).copied())
+pub(super) fn are_at(snapshot: &Snapshot, pipeline: &str, from: &Offsets, to: &Offsets, topic: TopicIdentity) -> bool {
+    to.keys().all(|partition| {
+        let position = snapshot.application(&application(pipeline, partition));
+        let stored = position.and_then(|_| snapshot.application(&topic_application(pipeline, partition)));
+        position == from.get(partition).copied() && topic.admits(stored.as_ref(), TopicId::number)
+    })
 }
 
 /// The entries that move them.
-pub(super) fn moved(pipeline: &str, to: &Offsets) -> Vec<Entry> {
-    let txn = |(partition, offset): (&TopicPartition, &i64)| {
-        Entry::of_txn(Txn { app_id: application(pipeline, partition), version: *offset, last_updated: Some(now()) })
-    };
-    to.iter().map(txn).collect()
+pub(super) fn moved(pipeline: &str, to: &Offsets, topic: TopicIdentity) -> Vec<Entry> {
+    let txn = |app_id, version| Entry::of_txn(Txn { app_id, version, last_updated: Some(now()) });
+    let positions = to.iter().map(|(partition, offset)| txn(application(pipeline, partition), *offset));
+    let topics =
+        topic.given().into_iter().flat_map(|id| to.keys().map(move |partition| txn(topic_application(pipeline, partition), id.number())));
+    positions.chain(topics).collect()
 }

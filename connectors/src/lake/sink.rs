@@ -1,7 +1,7 @@
 //! The sink.
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Schema, Sink, TopicPartition};
+use millrace_model::{Batch, Code, Commit, Fault, Offsets, Rejected, Rejection, Result, Schema, Sink, TopicIdentity, TopicPartition};
 use uuid::Uuid;
 
 use super::config::Config;
@@ -27,6 +27,8 @@ pub(super) struct LakeSink {
     config: Config,
     place: Place,
     target: Target,
+    /// Which topic its positions are of.
+    topic: TopicIdentity,
     snapshot: Snapshot,
     layout: Layout,
     /// What the table is to take from the next commit on.
@@ -46,7 +48,8 @@ impl LakeSink {
         let target = Target::new(table, &present, place.name().to_owned());
         let layout = fitting(&target, &snapshot)?;
         let round = Some(Files::new(config));
-        let sink = Self { config: config.clone(), place, target, snapshot, layout, reshaped: None, round };
+        let topic = TopicIdentity::default();
+        let sink = Self { config: config.clone(), place, target, topic, snapshot, layout, reshaped: None, round };
         Ok(behind(sink, &present, schema))
     }
 
@@ -74,11 +77,11 @@ impl LakeSink {
         let (pipeline, attempt) = (self.target.table.pipeline.clone(), Uuid::new_v4());
         loop {
             log::refresh(&self.place, &mut self.snapshot).await?;
-            if !positions::are_at(&self.snapshot, &pipeline, from, to) {
+            if !positions::are_at(&self.snapshot, &pipeline, from, to, self.topic) {
                 return Ok(Commit::Fenced);
             }
             let mut entries = self.additions()?;
-            entries.extend(positions::moved(&pipeline, to));
+            entries.extend(positions::moved(&pipeline, to, self.topic));
             entries.extend(files.iter().cloned().map(Entry::of_add));
             let version = self.snapshot.version + 1;
             points::LAKE_VERSION_BEFORE.reached()?;
@@ -94,6 +97,10 @@ impl LakeSink {
 
 #[async_trait]
 impl Sink for LakeSink {
+    fn identify(&mut self, topic: TopicIdentity) {
+        self.topic = topic;
+    }
+
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         if let Some(files) = self.round.take() {
             discard(&self.place, files.into_finished()).await;
@@ -102,7 +109,7 @@ impl Sink for LakeSink {
         log::refresh(&self.place, &mut self.snapshot).await?;
         self.layout = fitting(&self.target, &self.snapshot)?;
         self.round = Some(Files::new(&self.config));
-        Ok(positions::of(&self.snapshot, &self.target.table.pipeline, partitions))
+        positions::of(&self.snapshot, &self.target.table.pipeline, partitions, self.topic)
     }
 
     async fn write(&mut self, batch: &Batch) -> Result<Vec<Rejection>> {

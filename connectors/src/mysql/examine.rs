@@ -30,6 +30,9 @@ pub(super) async fn examine(config: &Config, target: &Target) -> Result<Examined
         let name = Quotes::Back.name(table);
         if has_table(&mut connection, table).await? {
             examined.denied.extend(denied(&mut connection, &name, rights, column.unwrap_or_default()).await?);
+            if table == positions::TABLE && positions::lacks_ids(&mut connection).await? {
+                examined.missing.push(Definition { kind: "column", name: format!("{name}.topic_id"), sql: positions::ADD_IDS.to_owned() });
+            }
         } else {
             examined.denied.extend(denied_to_make(&mut connection, &name).await?);
             examined.missing.push(Definition { kind: "table", name, sql });

@@ -3,7 +3,8 @@
 use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
 use millrace_model::{
-    Batch, Code, Commit, LoadBound, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Stage, TopicPartition,
+    Batch, Code, Commit, LoadBound, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Stage, TopicIdentity,
+    TopicPartition,
 };
 use millrace_runtime::resilience::Link;
 use sqlx::AssertSqlSafe;
@@ -86,12 +87,12 @@ impl RoundSession for Session {
         Ok(())
     }
 
-    async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
+    async fn claim(&mut self, partitions: &[TopicPartition], topic: TopicIdentity) -> Result<Offsets> {
         if self.open {
             self.run("ROLLBACK").await?;
             self.open = false;
         }
-        let claim = Claim { pipeline: &self.target.table.pipeline, partitions, lease: &self.lease };
+        let claim = Claim { pipeline: &self.target.table.pipeline, partitions, lease: &self.lease, topic };
         claim.take(&mut self.connection).await
     }
 
@@ -150,10 +151,10 @@ impl RoundSession for Session {
         Ok(replacing.apply(&replacing::storable(bound), self).await?.into_iter().collect())
     }
 
-    async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
+    async fn commit(&mut self, from: &Offsets, to: &Offsets, topic: TopicIdentity) -> Result<Commit> {
         self.begin().await?;
         points::MYSQL_POSITIONS_BEFORE.reached()?;
-        let commit = positions::advance(&mut self.connection, &self.target.table.pipeline, from, to).await?;
+        let commit = positions::advance(&mut self.connection, &self.target.table.pipeline, from, to, topic).await?;
         points::MYSQL_POSITIONS_AFTER.reached()?;
         self.run(if commit == Commit::Done { "COMMIT" } else { "ROLLBACK" }).await?;
         points::MYSQL_COMMIT_AFTER.reached()?;

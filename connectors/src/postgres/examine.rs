@@ -35,6 +35,9 @@ pub(super) async fn examine(config: &Config, target: &Target) -> Result<Examined
     ] {
         if catalogue.says("SELECT to_regclass($1) IS NOT NULL", name).await? {
             examined.denied.extend(catalogue.denied(name, rights).await?);
+            if name == positions.table() && positions.lacks_ids(&mut catalogue.connection).await? {
+                examined.missing.push(Definition { kind: "column", name: format!("{name}.topic_id"), sql: positions.add_ids() });
+            }
         } else {
             examined.missing.push(Definition { kind: "table", name: name.to_owned(), sql });
         }

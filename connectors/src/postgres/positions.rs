@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_model::{Code, Commit, Fault, Offsets, Result, TopicPartition};
+use millrace_model::{Code, Commit, Fault, Offsets, Result, TopicIdentity, TopicPartition};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::Query;
@@ -56,18 +56,41 @@ impl Positions {
     pub(super) fn definition(&self) -> String {
         format!(
             "CREATE TABLE IF NOT EXISTS {} (pipeline text NOT NULL, topic text NOT NULL, \"partition\" integer NOT NULL, \"position\" bigint, \
-             backend_pid integer, backend_start timestamptz, claimed_at timestamptz, PRIMARY KEY (pipeline, topic, \"partition\"))",
+             backend_pid integer, backend_start timestamptz, claimed_at timestamptz, topic_id text, PRIMARY KEY (pipeline, topic, \"partition\"))",
             self.table
         )
     }
 
-    /// Makes their table when it does not exist.
+    /// The statement that gives a table which an earlier version made the ids of topics.
+    pub(super) fn add_ids(&self) -> String {
+        format!("ALTER TABLE {} ADD COLUMN IF NOT EXISTS topic_id text", self.table)
+    }
+
+    /// Whether the table has no ids of topics.
+    pub(super) async fn lacks_ids(&self, connection: &mut PgConnection) -> Result<bool> {
+        let sql =
+            "SELECT NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'topic_id' AND NOT attisdropped)";
+        let lacks = sqlx::query_scalar(sql).bind(&self.table).fetch_one(connection).await;
+        lacks.map_err(|error| fault(&format!("looking at table {}", self.table), error))
+    }
+
+    /// Makes their table when it does not exist, or brings it up to date.
     pub(super) async fn ensure(&self, connection: &mut PgConnection) -> Result<()> {
-        ensure(connection, &self.table, &self.definition()).await
+        ensure(connection, &self.table, &self.definition()).await?;
+        if self.lacks_ids(connection).await? {
+            let doing = format!("adding the column topic_id to {}", self.table);
+            sqlx::raw_sql(AssertSqlSafe(self.add_ids())).execute(connection).await.map_err(|error| fault(&doing, error))?;
+        }
+        Ok(())
     }
 
     /// Takes partitions over: ends the sessions that had them, puts this one in their place, and returns their positions.
-    pub(super) async fn claim(&self, connection: &mut PgConnection, partitions: &[TopicPartition]) -> Result<Offsets> {
+    pub(super) async fn claim(
+        &self,
+        connection: &mut PgConnection,
+        partitions: &[TopicPartition],
+        topic: TopicIdentity,
+    ) -> Result<Offsets> {
         let partitions = Partitions::of(partitions.iter());
         // Reads without a lock, so that a holder of one can't keep this waiting.
         self.end_predecessors(connection, &partitions).await?;
@@ -75,7 +98,7 @@ impl Positions {
         self.lock(connection, &partitions).await?;
         // Another successor may have been quicker since.
         self.end_predecessors(connection, &partitions).await?;
-        let offsets = self.take(connection, &partitions).await?;
+        let offsets = self.take(connection, &partitions, topic).await?;
         self.run(connection, "COMMIT").await?;
         Ok(offsets)
     }
@@ -119,36 +142,51 @@ impl Positions {
         Ok(())
     }
 
-    async fn take(&self, connection: &mut PgConnection, partitions: &Partitions<'_>) -> Result<Offsets> {
+    async fn take(&self, connection: &mut PgConnection, partitions: &Partitions<'_>, topic: TopicIdentity) -> Result<Offsets> {
         let sql = format!(
             "UPDATE {} p SET backend_pid = a.pid, backend_start = a.backend_start, claimed_at = now() \
              FROM unnest($2::text[], $3::int[]) AS u (t, n), pg_stat_activity a WHERE a.pid = pg_backend_pid() \
-             AND p.pipeline = $1 AND p.topic = u.t AND p.\"partition\" = u.n RETURNING p.topic, p.\"partition\", p.\"position\"",
+             AND p.pipeline = $1 AND p.topic = u.t AND p.\"partition\" = u.n RETURNING p.topic, p.\"partition\", p.\"position\", p.topic_id",
             self.table
         );
-        let rows: Vec<(String, i32, Option<i64>)> = sqlx::query_as(AssertSqlSafe(sql))
+        let rows: Vec<(String, i32, Option<i64>, Option<String>)> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(&self.pipeline)
             .bind(&partitions.topics)
             .bind(&partitions.numbers)
             .fetch_all(connection)
             .await
             .map_err(|error| fault("claiming partitions", error))?;
-        let positions = rows.into_iter().filter_map(|(topic, number, position)| Some((TopicPartition::new(topic, number), position?)));
-        Ok(positions.collect())
+        let mut offsets = Offsets::new();
+        for (name, number, position, id) in rows {
+            if let Some(position) = position {
+                let partition = TopicPartition::new(name, number);
+                topic.check(&self.pipeline, &partition, id.as_deref())?;
+                offsets.insert(partition, position);
+            }
+        }
+        Ok(offsets)
     }
 
     /// Moves positions inside the transaction that is open, each only from where this writer started.
     /// [`Commit::Fenced`] says that one of them was elsewhere.
-    pub(super) async fn advance(&self, connection: &mut PgConnection, from: &Offsets, to: &Offsets) -> Result<Commit> {
+    pub(super) async fn advance(
+        &self,
+        connection: &mut PgConnection,
+        from: &Offsets,
+        to: &Offsets,
+        topic: TopicIdentity,
+    ) -> Result<Commit> {
         let partitions = Partitions::of(to.keys());
         let old: Vec<Option<i64>> = to.keys().map(|partition| from.get(partition).copied()).collect();
         let new: Vec<i64> = to.values().copied().collect();
         let sql = format!(
-            "UPDATE {} p SET \"position\" = u.new FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS u (t, n, old, new) \
-             WHERE p.pipeline = $1 AND p.topic = u.t AND p.\"partition\" = u.n AND p.\"position\" IS NOT DISTINCT FROM u.old",
+            "UPDATE {} p SET \"position\" = u.new, topic_id = coalesce($6, p.topic_id) FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS u (t, n, old, new) \
+             WHERE p.pipeline = $1 AND p.topic = u.t AND p.\"partition\" = u.n AND p.\"position\" IS NOT DISTINCT FROM u.old \
+             AND (u.old IS NULL OR p.topic_id IS NULL OR p.topic_id = coalesce($7, p.topic_id))",
             self.table
         );
-        let moved = self.bind(&sql, &partitions).bind(&old).bind(&new).execute(connection).await;
+        let [given, required] = [topic.given(), topic.required()].map(|id| id.map(|id| id.to_string()));
+        let moved = self.bind(&sql, &partitions).bind(&old).bind(&new).bind(given).bind(required).execute(connection).await;
         let moved = moved.map_err(|error| fault("moving positions", error))?.rows_affected();
         Ok(if moved == to.len() as u64 { Commit::Done } else { Commit::Fenced })
     }

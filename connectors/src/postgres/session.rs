@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_model::{Commit, LoadBound, Offsets, ParkedChanges, ParkedHeads, Rejected, Result, TopicPartition};
+use millrace_model::{Commit, LoadBound, Offsets, ParkedChanges, ParkedHeads, Rejected, Result, TopicIdentity, TopicPartition};
 use millrace_runtime::resilience::Link;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
@@ -146,9 +146,9 @@ impl Session {
         Arc::clone(&self.catalogue)
     }
 
-    pub(super) async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
+    pub(super) async fn claim(&mut self, partitions: &[TopicPartition], topic: TopicIdentity) -> Result<Offsets> {
         self.roll_back().await?;
-        self.positions.claim(&mut self.connection, partitions).await
+        self.positions.claim(&mut self.connection, partitions, topic).await
     }
 
     /// The parked keys of partitions.
@@ -279,10 +279,10 @@ impl Session {
     }
 
     /// Moves the positions and commits, or rolls back when another writer has moved them.
-    pub(super) async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
+    pub(super) async fn commit(&mut self, from: &Offsets, to: &Offsets, topic: TopicIdentity) -> Result<Commit> {
         self.begin().await?;
         points::POSTGRES_POSITIONS_BEFORE.reached()?;
-        let commit = self.positions.advance(&mut self.connection, from, to).await?;
+        let commit = self.positions.advance(&mut self.connection, from, to, topic).await?;
         points::POSTGRES_POSITIONS_AFTER.reached()?;
         match commit {
             Commit::Done => {

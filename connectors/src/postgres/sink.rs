@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use millrace_model::{
     Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Sink,
-    TopicPartition,
+    TopicIdentity, TopicPartition,
 };
 
 use super::catalogue::Catalogue;
@@ -23,6 +23,8 @@ use crate::table_config::Mode;
 pub(super) struct PostgresSink {
     config: Config,
     target: Target,
+    /// Which topic its positions are of.
+    topic: TopicIdentity,
     /// What the target becomes when the round is committed.
     reshaped: Option<Target>,
     catalogue: Arc<Catalogue>,
@@ -50,7 +52,8 @@ impl PostgresSink {
         let session = Session::open(config, &target).await?;
         let catalogue = session.catalogue();
         let (state, target) = (State::Idle(session), catalogue.target.clone());
-        Ok(Self { config: config.clone(), target, reshaped: None, catalogue, state, staged: Vec::new(), bounds: Vec::new() })
+        let topic = TopicIdentity::default();
+        Ok(Self { config: config.clone(), target, topic, reshaped: None, catalogue, state, staged: Vec::new(), bounds: Vec::new() })
     }
 
     /// The schema of the rows that the table takes as it is.
@@ -101,6 +104,10 @@ fn gone() -> Fault {
 
 #[async_trait]
 impl Sink for PostgresSink {
+    fn identify(&mut self, topic: TopicIdentity) {
+        self.topic = topic;
+    }
+
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         self.staged.clear();
         self.bounds.clear();
@@ -114,7 +121,7 @@ impl Sink for PostgresSink {
             Some(session) => session,
             None => Session::open(&self.config, &self.target).await?,
         };
-        let offsets = self.config.link().step(session.claim(partitions)).await?;
+        let offsets = self.config.link().step(session.claim(partitions, self.topic)).await?;
         self.catalogue = session.catalogue();
         self.state = State::Idle(session);
         Ok(offsets)
@@ -229,7 +236,7 @@ impl Sink for PostgresSink {
             }
             State::Gone => return Err(gone()),
         };
-        let commit = self.config.link().step(session.commit(from, to)).await?;
+        let commit = self.config.link().step(session.commit(from, to, self.topic)).await?;
         if commit == Commit::Done
             && let Some(target) = self.reshaped.take()
         {

@@ -3,7 +3,7 @@
 //! `WATCH` belongs to a connection. This one is never shared, and never made anew in the middle of a round: a watch that is lost would let
 //! a transaction through that nothing guards.
 
-use millrace_model::{Code, Commit, Fault, Offsets, ParkedChanges, ParkedHeads, Result, TopicPartition};
+use millrace_model::{Code, Commit, Fault, Offsets, ParkedChanges, ParkedHeads, Result, TopicIdentity, TopicPartition};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Pipeline, Value, cmd, pipe};
 
@@ -12,6 +12,7 @@ use super::config::{Config, Form};
 use super::connect::connect;
 use super::fault::fault;
 use super::found::{Facts, Fields, Found, comes, refusals};
+use super::positions::Advance;
 use super::rows::Writer;
 use super::staged::Staged;
 use super::target::Target;
@@ -59,10 +60,13 @@ impl Session {
     }
 
     /// The positions of partitions; what was watched before is let go.
-    pub(super) async fn claim(&mut self, pipeline: &str, partitions: &[TopicPartition]) -> Result<Offsets> {
+    pub(super) async fn claim(&mut self, pipeline: &str, partitions: &[TopicPartition], topic: TopicIdentity) -> Result<Offsets> {
         let mut commands = pipe();
         commands.cmd("UNWATCH").ignore();
-        self.positions(commands, pipeline, partitions.iter()).await
+        let (offsets, ids) = self.positions(commands, pipeline, partitions.iter()).await?;
+        let claimed = partitions.iter().zip(&ids).filter(|(partition, _)| offsets.contains_key(partition));
+        claimed.into_iter().try_for_each(|(partition, id)| topic.check(pipeline, partition, id.as_deref()))?;
+        Ok(offsets)
     }
 
     /// The parked keys of partitions.
@@ -85,15 +89,14 @@ impl Session {
         target: &Target,
         steps: &[Staged],
         settled: &mut Settled,
-        from: &Offsets,
-        to: &Offsets,
+        advance: Advance<'_>,
     ) -> Result<Commit> {
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
                 self.look_again(target, steps, settled).await?;
             }
-            let commands = transaction(target, steps, settled, to)?;
-            if !self.stands(&target.table.pipeline, from, to).await? {
+            let commands = transaction(target, steps, settled, advance)?;
+            if !self.stands(&target.table.pipeline, advance).await? {
                 return Ok(Commit::Fenced);
             }
             points::REDIS_WATCH_AFTER.reached()?;
@@ -120,27 +123,24 @@ impl Session {
     }
 
     /// Whether the positions to be moved are where this writer started from. They are watched from here on.
-    async fn stands(&mut self, pipeline: &str, from: &Offsets, to: &Offsets) -> Result<bool> {
+    async fn stands(&mut self, pipeline: &str, advance: Advance<'_>) -> Result<bool> {
         let mut commands = pipe();
-        for partition in to.keys() {
-            commands.cmd("WATCH").arg(positions::key(pipeline, partition)).ignore();
-        }
-        let found = self.positions(commands, pipeline, to.keys()).await?;
-        Ok(to.keys().all(|partition| from.get(partition) == found.get(partition)))
+        advance.watch(pipeline, &mut commands);
+        let (found, ids) = self.positions(commands, pipeline, advance.to.keys()).await?;
+        Ok(advance.stands(&found, &ids))
     }
 
-    /// Runs commands without an answer, and reads positions after them.
+    /// Runs commands without an answer, and reads positions after them, and the ids of their topics in the order of the partitions.
     async fn positions<'a>(
         &mut self,
         mut commands: Pipeline,
         pipeline: &str,
         partitions: impl Iterator<Item = &'a TopicPartition> + Clone,
-    ) -> Result<Offsets> {
-        for partition in partitions.clone() {
-            commands.cmd("GET").arg(positions::key(pipeline, partition));
-        }
-        let found: Vec<Option<String>> = self.run(&commands, "reading positions").await?;
-        positions::read(partitions, found)
+    ) -> Result<(Offsets, Vec<Option<String>>)> {
+        positions::ask(pipeline, partitions.clone(), &mut commands);
+        let found: Vec<(Option<String>, Option<String>)> = self.run(&commands, "reading positions").await?;
+        let (found, ids) = found.into_iter().unzip();
+        Ok((positions::read(partitions, found)?, ids))
     }
 
     /// What is at the keys of changes.
@@ -226,9 +226,9 @@ impl Session {
 }
 
 /// The commands of a round: its rows, and the positions that it reaches.
-fn transaction(target: &Target, steps: &[Staged], settled: &Settled, to: &Offsets) -> Result<Pipeline> {
+fn transaction(target: &Target, steps: &[Staged], settled: &Settled, advance: Advance<'_>) -> Result<Pipeline> {
     let Settled { changes, facts, refusals, parked } = settled;
-    let mut commands = Pipeline::with_capacity(changes.of_keys.len() * 2 + to.len());
+    let mut commands = Pipeline::with_capacity((changes.of_keys.len() + advance.to.len()) * 2);
     commands.atomic();
     let mut index = Index::default();
     for (key, is_there) in &facts.cleared {
@@ -252,9 +252,7 @@ fn transaction(target: &Target, steps: &[Staged], settled: &Settled, to: &Offset
         index.write(&name, &mut commands);
     }
     parked::change(&target.table.pipeline, parked, &mut commands);
-    for (partition, offset) in to {
-        commands.cmd("SET").arg(positions::key(&target.table.pipeline, partition)).arg(*offset);
-    }
+    advance.write(&target.table.pipeline, &mut commands);
     Ok(commands)
 }
 

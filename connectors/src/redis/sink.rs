@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use millrace_model::{
-    Batch, Code, Commit, Fault, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Sink, TopicPartition,
+    Batch, Code, Commit, Fault, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Sink, TopicIdentity,
+    TopicPartition,
 };
 
 use super::config::Config;
+use super::positions::Advance;
 use super::session::{Session, Settled};
 use super::staged::{self, Staged};
 use super::target::Target;
@@ -22,6 +24,8 @@ use crate::table_config::Mode;
 pub(super) struct RedisSink {
     config: Config,
     target: Target,
+    /// Which topic its positions are of.
+    topic: TopicIdentity,
     /// What the target becomes when the round is committed.
     reshaped: Option<Target>,
     session: Option<Session>,
@@ -32,7 +36,8 @@ pub(super) struct RedisSink {
 impl RedisSink {
     pub(super) async fn open(config: &Config, target: Target) -> Result<Self> {
         let session = Some(Session::open(config).await?);
-        Ok(Self { config: config.clone(), target, reshaped: None, session, steps: Vec::new(), settled: None })
+        let topic = TopicIdentity::default();
+        Ok(Self { config: config.clone(), target, topic, reshaped: None, session, steps: Vec::new(), settled: None })
     }
 
     fn take(&mut self) -> Result<Session> {
@@ -62,6 +67,10 @@ impl RedisSink {
 
 #[async_trait]
 impl Sink for RedisSink {
+    fn identify(&mut self, topic: TopicIdentity) {
+        self.topic = topic;
+    }
+
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         self.begin();
         self.reshaped = None;
@@ -69,7 +78,7 @@ impl Sink for RedisSink {
             Some(session) => session,
             None => Session::open(&self.config).await?,
         };
-        let offsets = self.config.link().step(session.claim(&self.target.table.pipeline, partitions)).await?;
+        let offsets = self.config.link().step(session.claim(&self.target.table.pipeline, partitions, self.topic)).await?;
         self.session = Some(session);
         Ok(offsets)
     }
@@ -139,7 +148,8 @@ impl Sink for RedisSink {
             None if self.steps.is_empty() => Settled::default(),
             None => return Err(unsettled()),
         };
-        let commit = self.config.link().step(session.commit(self.shape(), &self.steps, &mut settled, from, to)).await?;
+        let advance = Advance { from, to, topic: self.topic };
+        let commit = self.config.link().step(session.commit(self.shape(), &self.steps, &mut settled, advance)).await?;
         self.begin();
         if commit == Commit::Done
             && let Some(target) = self.reshaped.take()

@@ -29,6 +29,12 @@ pub(super) async fn examine(config: &Config, target: &Target) -> Result<Examined
     let mut examined = Examined { table: target.name.clone(), ..Examined::default() };
     if !exists(&mut connection, positions::TABLE).await? {
         examined.missing.push(Definition { kind: "table", name: quoted(positions::TABLE), sql: positions::DEFINITION.to_owned() });
+    } else if positions::lacks_ids(&mut connection).await? {
+        examined.missing.push(Definition {
+            kind: "column",
+            name: format!("{}.topic_id", quoted(positions::TABLE)),
+            sql: positions::ADD_IDS.to_owned(),
+        });
     }
     if exists(&mut connection, &target.table.table).await? {
         examined.misfits = misfits(&mut connection, target).await?;

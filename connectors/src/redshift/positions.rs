@@ -2,7 +2,7 @@
 //!
 //! Redshift has no locks of rows and no `ON CONFLICT`: the table is locked for as long as positions are looked at and moved.
 
-use millrace_model::{Commit, Offsets, Result, TopicPartition};
+use millrace_model::{Commit, Offsets, Result, TopicIdentity, TopicPartition};
 use sqlx::postgres::PgConnection;
 
 use super::literal;
@@ -11,6 +11,8 @@ use super::session::{execute, texts};
 /// A pipeline's positions.
 #[derive(Debug, Clone)]
 pub(super) struct Positions {
+    name: String,
+    /// The name as a literal.
     pipeline: String,
 }
 
@@ -20,15 +22,40 @@ pub(super) const TABLE: &str = "millrace_positions";
 pub(super) const LOCK: &str = "LOCK TABLE millrace_positions";
 /// What makes their table.
 pub(super) const DEFINITION: &str = "CREATE TABLE IF NOT EXISTS millrace_positions (pipeline varchar(512) NOT NULL, topic varchar(256) NOT NULL, \
-     \"partition\" integer NOT NULL, \"position\" bigint, backend_pid integer, backend_start varchar(64))";
+     \"partition\" integer NOT NULL, \"position\" bigint, backend_pid integer, backend_start varchar(64), topic_id varchar(22))";
+
+/// What gives a table that an earlier version made the ids of topics.
+pub(super) const ADD_IDS: &str = "ALTER TABLE millrace_positions ADD COLUMN topic_id varchar(22)";
+
+/// Makes their table when it does not exist, or brings it up to date.
+pub(super) async fn ensure(connection: &mut PgConnection) -> Result<()> {
+    execute(connection, "making table millrace_positions", DEFINITION).await?;
+    if lacks_ids(connection).await? {
+        // Of two that do this at once the second is refused, and tries again.
+        execute(connection, "adding the column topic_id to millrace_positions", ADD_IDS).await?;
+    }
+    Ok(())
+}
+
+/// Whether the table has no ids of topics.
+pub(super) async fn lacks_ids(connection: &mut PgConnection) -> Result<bool> {
+    let sql = "SELECT 1 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE n.nspname = current_schema() AND c.relname = 'millrace_positions' AND a.attname = 'topic_id'";
+    Ok(texts(connection, "looking at table millrace_positions", sql).await?.is_empty())
+}
 
 impl Positions {
     pub(super) fn of(pipeline: &str) -> Self {
-        Self { pipeline: literal(pipeline) }
+        Self { name: pipeline.to_owned(), pipeline: literal(pipeline) }
     }
 
     /// Takes partitions over: ends the sessions that had them, puts this one in their place, and returns their positions.
-    pub(super) async fn claim(&self, connection: &mut PgConnection, partitions: &[TopicPartition]) -> Result<Offsets> {
+    pub(super) async fn claim(
+        &self,
+        connection: &mut PgConnection,
+        partitions: &[TopicPartition],
+        topic: TopicIdentity,
+    ) -> Result<Offsets> {
         // Reads without a lock, so that a holder of one can't keep this waiting.
         let doing = "claiming partitions";
         let own = texts(connection, doing, "SELECT pg_backend_pid()").await?;
@@ -41,10 +68,12 @@ impl Positions {
         let mut offsets = Offsets::new();
         for partition in partitions {
             let place = self.place(partition);
-            let found = texts(connection, doing, &format!("SELECT \"position\" FROM {TABLE} WHERE {place}")).await?;
+            let found = texts(connection, doing, &format!("SELECT \"position\", topic_id FROM {TABLE} WHERE {place}")).await?;
             if let Some(row) = found.first() {
-                let offset = row[0].as_deref().and_then(|text| text.parse().ok());
-                offsets.extend(offset.map(|offset| (partition.clone(), offset)));
+                if let Some(offset) = row[0].as_deref().and_then(|text| text.parse().ok()) {
+                    topic.check(&self.name, partition, row[1].as_deref())?;
+                    offsets.insert(partition.clone(), offset);
+                }
             } else {
                 let (pipeline, topic, number) = (&self.pipeline, literal(&partition.topic), partition.partition);
                 let insert = format!("INSERT INTO {TABLE} (pipeline, topic, \"partition\") VALUES ({pipeline}, {topic}, {number})");
@@ -77,10 +106,21 @@ impl Positions {
     }
 
     /// Moves positions inside the transaction that is open and has the lock, each only from where this writer started.
-    pub(super) async fn advance(&self, connection: &mut PgConnection, from: &Offsets, to: &Offsets) -> Result<Commit> {
+    pub(super) async fn advance(
+        &self,
+        connection: &mut PgConnection,
+        from: &Offsets,
+        to: &Offsets,
+        topic: TopicIdentity,
+    ) -> Result<Commit> {
+        let given = topic.given().map_or_else(|| "topic_id".to_owned(), |id| literal(&id.to_string()));
+        let required = topic.required().map(|id| format!(" AND (topic_id IS NULL OR topic_id = {})", literal(&id.to_string())));
         for (partition, offset) in to {
             let old = from.get(partition).map_or_else(|| "IS NULL".to_owned(), |old| format!("= {old}"));
-            let sql = format!("UPDATE {TABLE} SET \"position\" = {offset} WHERE {} AND \"position\" {old}", self.place(partition));
+            let required = required.as_deref().filter(|_| from.contains_key(partition)).unwrap_or_default();
+            let place = self.place(partition);
+            let sql =
+                format!("UPDATE {TABLE} SET \"position\" = {offset}, topic_id = {given} WHERE {place} AND \"position\" {old}{required}");
             if execute(connection, "moving positions", &sql).await? != 1 {
                 return Ok(Commit::Fenced);
             }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::datatypes::FieldRef;
 use arrow::error::ArrowError;
 use async_trait::async_trait;
-use millrace_model::{Batch, Commit, Offsets, ParkedChanges, ParkedHeads, Rejection, Result, TopicPartition};
+use millrace_model::{Batch, Commit, Offsets, ParkedChanges, ParkedHeads, Rejection, Result, TopicIdentity, TopicPartition};
 use millrace_runtime::resilience::Link;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -44,7 +44,7 @@ impl Session {
 
     async fn prepare(mut connection: PgConnection, bucket: Bucket, config: &Config, target: &Target) -> Result<Self> {
         let doing = format!("making table {}", target.name);
-        execute(&mut connection, &doing, positions::DEFINITION).await?;
+        positions::ensure(&mut connection).await?;
         execute(&mut connection, &doing, &target.definition()?).await?;
         let columns = compare(&mut connection, target).await?;
         let merge = Merge::of(target)?;
@@ -55,12 +55,12 @@ impl Session {
         Ok(Self { connection, link, bucket, target: target.clone(), columns, fields, merge, positions, open: false })
     }
 
-    pub(super) async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
+    pub(super) async fn claim(&mut self, partitions: &[TopicPartition], topic: TopicIdentity) -> Result<Offsets> {
         if self.open {
             self.run("ROLLBACK").await?;
             self.open = false;
         }
-        self.positions.claim(&mut self.connection, partitions).await
+        self.positions.claim(&mut self.connection, partitions, topic).await
     }
 
     /// The parked keys of partitions.
@@ -110,9 +110,9 @@ impl Session {
     }
 
     /// Moves the positions and commits, or rolls back when another writer has moved them.
-    pub(super) async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
+    pub(super) async fn commit(&mut self, from: &Offsets, to: &Offsets, topic: TopicIdentity) -> Result<Commit> {
         self.begin().await?;
-        let commit = self.positions.advance(&mut self.connection, from, to).await?;
+        let commit = self.positions.advance(&mut self.connection, from, to, topic).await?;
         self.run(if commit == Commit::Done { "COMMIT" } else { "ROLLBACK" }).await?;
         self.open = false;
         Ok(commit)

@@ -1,7 +1,9 @@
 //! The sink.
 
 use async_trait::async_trait;
-use millrace_model::{Batch, Code, Commit, Fault, Offsets, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Sink, TopicPartition};
+use millrace_model::{
+    Batch, Code, Commit, Fault, Offsets, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Sink, TopicIdentity, TopicPartition,
+};
 
 use super::config::Config;
 use super::session::Session;
@@ -16,6 +18,8 @@ use crate::table::{Target, no_deletions, unsettled};
 pub(super) struct RedshiftSink {
     config: Config,
     target: Target,
+    /// Which topic its positions are of.
+    topic: TopicIdentity,
     session: Option<Session>,
     staged: Vec<Staged>,
 }
@@ -24,7 +28,7 @@ impl RedshiftSink {
     pub(super) async fn open(config: &Config, target: Target) -> Result<Self> {
         target.columns()?;
         let session = Some(Session::open(config, &target).await?);
-        Ok(Self { config: config.clone(), target, session, staged: Vec::new() })
+        Ok(Self { config: config.clone(), target, topic: TopicIdentity::default(), session, staged: Vec::new() })
     }
 
     fn take(&mut self) -> Result<Session> {
@@ -45,13 +49,17 @@ impl RedshiftSink {
 
 #[async_trait]
 impl Sink for RedshiftSink {
+    fn identify(&mut self, topic: TopicIdentity) {
+        self.topic = topic;
+    }
+
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         self.staged.clear();
         let mut session = match self.session.take() {
             Some(session) => session,
             None => Session::open(&self.config, &self.target).await?,
         };
-        let offsets = self.config.link().step(session.claim(partitions)).await?;
+        let offsets = self.config.link().step(session.claim(partitions, self.topic)).await?;
         self.session = Some(session);
         Ok(offsets)
     }
@@ -101,7 +109,7 @@ impl Sink for RedshiftSink {
             return Err(unsettled());
         }
         let mut session = self.take()?;
-        let commit = self.config.link().step(session.commit(from, to)).await?;
+        let commit = self.config.link().step(session.commit(from, to, self.topic)).await?;
         self.session = Some(session);
         Ok(commit)
     }

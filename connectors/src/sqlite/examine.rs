@@ -26,10 +26,13 @@ pub(super) async fn examine(config: &Config, target: &Target) -> Result<Examined
         };
         if !exists {
             examined.missing.push(Definition { kind: "table", name: quoted(table), sql });
-        } else if table == target.table.table
-            && let Some(connection) = &mut connection
-        {
-            examined.misfits = misfits(connection, target).await?;
+        } else if let Some(connection) = &mut connection {
+            if table == target.table.table {
+                examined.misfits = misfits(connection, target).await?;
+            } else if positions::lacks_ids(connection).await? {
+                let name = format!("{}.topic_id", quoted(table));
+                examined.missing.push(Definition { kind: "column", name, sql: positions::ADD_IDS.to_owned() });
+            }
         }
     }
     Ok(examined)

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use millrace_model::{
-    Batch, Code, Commit, LoadBound, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Sink, TopicPartition,
+    Batch, Code, Commit, LoadBound, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Sink, TopicIdentity,
+    TopicPartition,
 };
 
 /// Makes the table grow in the transaction of the first round that has rows, as it does when the topic's schema changes. Until then it is loaded
@@ -46,6 +47,10 @@ impl<S: Sink> Behind<S> {
 
 #[async_trait]
 impl<S: Sink> Sink for Behind<S> {
+    fn identify(&mut self, topic: TopicIdentity) {
+        self.sink.identify(topic);
+    }
+
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         if self.growth == Growth::InRound {
             self.growth = Growth::Due;

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use millrace_model::{
     Batch, Code, Commit, Fault, LoadBound, Offsets, Origin, ParkedChanges, ParkedHeads, Rejected, Rejection, Result, Schema, Sink,
-    TopicPartition,
+    TopicIdentity, TopicPartition,
 };
 use millrace_runtime::resilience::Link;
 
@@ -42,7 +42,7 @@ pub(crate) trait RoundSession: Send + Sized {
 
     async fn reshape(&mut self, target: &Target) -> Result<()>;
 
-    async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets>;
+    async fn claim(&mut self, partitions: &[TopicPartition], topic: TopicIdentity) -> Result<Offsets>;
 
     /// The parked keys of partitions.
     async fn parked(&mut self, partitions: &[TopicPartition]) -> Result<ParkedHeads>;
@@ -64,7 +64,7 @@ pub(crate) trait RoundSession: Send + Sized {
     async fn bound(&mut self, bound: &LoadBound) -> Result<Vec<Rejected>>;
 
     /// Moves the positions and commits, or rolls back when another writer has moved them.
-    async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit>;
+    async fn commit(&mut self, from: &Offsets, to: &Offsets, topic: TopicIdentity) -> Result<Commit>;
 }
 
 /// Loads a table by a session.
@@ -74,6 +74,8 @@ pub(crate) trait RoundSession: Send + Sized {
 pub(crate) struct BufferedSink<S: RoundSession> {
     config: S::Config,
     target: Target,
+    /// Which topic its positions are of.
+    topic: TopicIdentity,
     /// What the target becomes when the round is committed.
     reshaped: Option<Target>,
     session: Option<S>,
@@ -98,7 +100,14 @@ impl<S: RoundSession> BufferedSink<S> {
         let session = S::open(config, &target).await?;
         let target = session.present().clone();
         let present = target.schema.clone();
-        let sink = Self { config: config.clone(), target, reshaped: None, session: Some(session), staged: Vec::new() };
+        let sink = Self {
+            config: config.clone(),
+            target,
+            topic: TopicIdentity::default(),
+            reshaped: None,
+            session: Some(session),
+            staged: Vec::new(),
+        };
         Ok(behind(sink, &present, schema))
     }
 
@@ -121,6 +130,10 @@ impl<S: RoundSession> BufferedSink<S> {
 
 #[async_trait]
 impl<S: RoundSession> Sink for BufferedSink<S> {
+    fn identify(&mut self, topic: TopicIdentity) {
+        self.topic = topic;
+    }
+
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
         self.staged.clear();
         let is_as_before = self.reshaped.take().is_none();
@@ -128,7 +141,7 @@ impl<S: RoundSession> Sink for BufferedSink<S> {
             Some(session) => session,
             None => S::open(&self.config, &self.target).await?,
         };
-        let offsets = S::link(&self.config).step(session.claim(partitions)).await?;
+        let offsets = S::link(&self.config).step(session.claim(partitions, self.topic)).await?;
         self.session = Some(session);
         Ok(offsets)
     }
@@ -215,7 +228,7 @@ impl<S: RoundSession> Sink for BufferedSink<S> {
             return Err(unsettled());
         }
         let mut session = self.take()?;
-        let commit = S::link(&self.config).step(session.commit(from, to)).await?;
+        let commit = S::link(&self.config).step(session.commit(from, to, self.topic)).await?;
         if commit == Commit::Done
             && let Some(target) = self.reshaped.take()
         {

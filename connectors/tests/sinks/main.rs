@@ -42,6 +42,9 @@ macro_rules! every_target {
             one_moved_position_fences_all_of_a_commit
             a_claim_voids_the_round_that_is_open_and_may_be_repeated
             pipelines_have_positions_of_their_own
+            positions_of_another_topic_are_refused
+            positions_without_an_id_get_it_with_the_next_commit
+            a_topic_that_is_accepted_fences_writers_of_the_one_before
             an_empty_batch_and_an_empty_round_move_positions_only
             a_later_row_or_deletion_of_a_key_wins
             an_append_has_no_deletions
@@ -92,6 +95,7 @@ macro_rules! every_table {
         every_target! { $new }
         grows_in_transactions! { $new }
         run! { $new;
+            positions_of_an_earlier_version_are_brought_up_to_date
             a_refused_row_is_rejected_alone
             a_rejection_names_the_column_and_gives_the_reason
             a_batch_that_is_refused_whole_still_moves_positions
@@ -186,6 +190,10 @@ mod redshift_conforms {
         one_moved_position_fences_all_of_a_commit
         a_claim_voids_the_round_that_is_open_and_may_be_repeated
         pipelines_have_positions_of_their_own
+        positions_of_another_topic_are_refused
+        positions_without_an_id_get_it_with_the_next_commit
+        a_topic_that_is_accepted_fences_writers_of_the_one_before
+        positions_of_an_earlier_version_are_brought_up_to_date
         an_empty_batch_and_an_empty_round_move_positions_only
         a_later_row_or_deletion_of_a_key_wins
         an_append_has_no_deletions

@@ -4,6 +4,7 @@ mod loads;
 mod modes;
 mod refusals;
 mod tables;
+mod topics;
 
 pub(crate) use crate::growth::*;
 pub(crate) use crate::parked::*;
@@ -12,6 +13,7 @@ pub(crate) use loads::*;
 pub(crate) use modes::*;
 pub(crate) use refusals::*;
 pub(crate) use tables::*;
+pub(crate) use topics::*;
 
 use futures::poll;
 use millrace_connectors::TableConfig;

@@ -10,7 +10,6 @@
 //! gets a share first fences the one who had it, so a split is read by one instance only, and from where the records end.
 
 mod manifest;
-mod oversize;
 mod shares;
 mod splits;
 mod standing;
@@ -18,9 +17,10 @@ mod standing;
 use std::time::{Duration, Instant};
 
 use millrace_connectors::{SourceConfig, Split};
-use millrace_model::{Code, Pulled, Rejected, Result, Stage};
+use millrace_model::{Code, Fault, Pulled, Rejected, Result, Stage};
 use millrace_runtime::kafka::topics::Declared;
 use millrace_runtime::kafka::{Cluster, Consumer, Event, Subscription};
+use millrace_runtime::output::Sifted;
 use millrace_runtime::pipeline::{Pipeline, until};
 use millrace_runtime::project::Delivery;
 use millrace_runtime::registry::Registry;
@@ -31,7 +31,7 @@ use self::shares::{Share, Shares};
 use self::splits::Splits;
 use self::standing::Standing;
 use crate::crash_points as points;
-use crate::positions::{self, ASSIGNMENTS};
+use crate::positions::{self, ASSIGNMENTS, POSITIONS};
 use crate::service::Ingest;
 
 /// How often a source that had nothing is asked again.
@@ -45,14 +45,24 @@ pub(crate) async fn run(ingest: &Ingest, source: &SourceConfig, cluster: &Cluste
     let manifest = source.manifest();
     positions::ensure(cluster, &topics(ingest, manifest)).await?;
     let subscription = Subscription { topic: ASSIGNMENTS.to_owned(), group: pipeline.id.to_string() };
-    let consumer = Consumer::subscribe(cluster, &subscription)?;
+    // The group notes which topic has the positions: another of its name would begin all sources anew.
+    let consumer = Consumer::subscribe_noting(cluster, &subscription, POSITIONS)?;
     let shares = Shares::new(ingest, cluster, registry, pipeline, manifest).await?;
     let rejecter = Rejecter::new(&pipeline.id, &ingest.config.dead_letters, ingest.config.on_error);
     let splits = Splits::default();
     let mut puller = Puller { ingest, source, pipeline, shares, splits, rejecter, consumer, listed: None, others: Others::default() };
     let ended = puller.work().await;
     puller.consumer.close().await;
-    ended
+    ended.map_err(|fault| if fault.code() == Code::KafkaTopicAnother { forgotten(&pipeline.id) } else { fault })
+}
+
+/// The fault of a pipeline whose positions were deleted.
+fn forgotten(pipeline: &str) -> Fault {
+    let message = format!(
+        "topic {POSITIONS} was deleted and made anew since this pipeline wrote its progress there: its sources would be read from their \
+         beginning, and records doubled. Where that is wanted, run `millrace positions accept {pipeline}`"
+    );
+    Fault::operator(Code::KafkaTopicAnother, message)
 }
 
 /// The topics of the pipeline, and that of its manifest: compacted, where the project does not declare it.
@@ -85,7 +95,7 @@ impl Puller<'_> {
     async fn work(&mut self) -> Result<()> {
         while !self.pipeline.shutdown.is_requested() {
             while let Some(event) = self.consumer.try_next() {
-                self.take(event?);
+                self.take(event?)?;
             }
             self.list().await?;
             if !self.turn().await? {
@@ -106,14 +116,13 @@ impl Puller<'_> {
             () = until(Some(Instant::now() + IDLE)) => return Ok(()),
             event = self.consumer.next() => event?,
         };
-        self.take(event);
-        Ok(())
+        self.take(event)
     }
 
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Assigned(assigned) => {
-                self.shares.add(&assigned.partitions);
+                self.shares.add(&assigned.partitions)?;
                 self.listed = None;
                 assigned.resume();
             }
@@ -125,6 +134,7 @@ impl Puller<'_> {
                 tracing::warn!(count = records.len(), "{ASSIGNMENTS} is for dividing work; records in it are passed over");
             }
         }
+        Ok(())
     }
 
     /// How long a listing holds; for good when those that were there are all.
@@ -150,6 +160,7 @@ impl Puller<'_> {
             return Ok(());
         }
         let standings = self.shares.open(&new).await?;
+        self.consumer.report(&self.shares.mine())?;
         for split in new {
             let standing = standings.get(&split.name).map(|value| Standing::of(&split.name, value)).transpose()?;
             self.ingest.progress.of(&split.name, |progress| progress.bytes = split.bytes);
@@ -226,15 +237,30 @@ impl Puller<'_> {
             // Trials of parts are aborted, which takes transactions.
             Err(fault) if fault.code() == Code::KafkaTooLarge && self.ingest.config.delivery == Delivery::ExactlyOnce => {
                 self.rejecter.abandoned();
-                let (batch, too_large) = oversize::sift(self.ingest, &self.pipeline.hop, self.shares.of(split)?, &pulled.batch)?;
+                let Share { producer, writer, .. } = self.shares.of(split)?;
+                let Sifted { batch, rejected } = writer.sift(producer, &pulled.batch, &self.pipeline.hop)?;
+                let records = pulled.batch.origin().records();
+                let too_large = rejected.into_iter().map(|rejection| Rejected::new(records, Stage::Encode, rejection));
                 let rejected: Vec<Rejected> = pulled.rejected.into_iter().chain(too_large).collect();
-                self.write(split, &Pulled { batch, rejected, ..pulled })?
+                self.write_cut(split, &Pulled { batch, rejected, ..pulled })?
             }
             other => other?,
         };
         points::PULL_SETTLED_BEFORE.reached()?;
         self.splits.settled(split, standing).await?;
         points::PULL_SETTLED_AFTER.reached()
+    }
+
+    /// Writes what is known to go through but for its dead letters, whose topic may take less still: those are cut then.
+    fn write_cut(&mut self, split: &str, pulled: &Pulled) -> Result<Standing> {
+        match self.write(split, pulled) {
+            Err(fault) if fault.code() == Code::KafkaTooLarge && self.rejecter.cut() => {
+                self.rejecter.abandoned();
+                self.shares.of(split)?.producer.abort()?;
+                self.write(split, pulled)
+            }
+            other => other,
+        }
     }
 
     fn write(&mut self, split: &str, pulled: &Pulled) -> Result<Standing> {

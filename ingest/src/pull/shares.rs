@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_connectors::Split;
-use millrace_model::{Code, Fault, Result, TopicPartition};
+use millrace_model::{Code, Fault, Offsets, Result, TopicPartition};
 use millrace_runtime::kafka::{Cluster, Producer, topics};
 use millrace_runtime::output::Writer;
 use millrace_runtime::pipeline::Pipeline;
 use millrace_runtime::registry::Registry;
 
 use super::manifest::Manifest;
+use crate::agreement::{Agreement, Work, grown};
 use crate::crash_points as points;
 use crate::positions::{self, ASSIGNMENTS};
 use crate::service::Ingest;
@@ -47,11 +48,30 @@ impl<'a> Shares<'a> {
         manifest: Option<&'a str>,
     ) -> Result<Self> {
         let count = topics::partitions(cluster, ASSIGNMENTS).await?;
-        Ok(Self { ingest, cluster, registry, pipeline, manifest, count, mine: BTreeSet::new(), open: BTreeMap::new() })
+        let shares = Self { ingest, cluster, registry, pipeline, manifest, count, mine: BTreeSet::new(), open: BTreeMap::new() };
+        shares.agreement().make().await?;
+        Ok(shares)
     }
 
-    pub(super) fn add(&mut self, partitions: &[TopicPartition]) {
+    fn agreement(&self) -> Agreement<'_> {
+        Agreement { ingest: self.ingest, cluster: self.cluster, pipeline: &self.pipeline.id, work: Work::Shares, parts: self.count }
+    }
+
+    /// Takes shares in.
+    ///
+    /// # Errors
+    /// [`Code::KafkaFenced`] when there are more of them than this instance knows of.
+    pub(super) fn add(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        if partitions.iter().any(|partition| partition.partition >= self.count) {
+            return Err(grown(&self.pipeline.id));
+        }
         self.mine.extend(partitions.iter().map(|partition| partition.partition));
+        Ok(())
+    }
+
+    /// The partitions of this instance, each with the offset that nothing is beyond.
+    pub(super) fn mine(&self) -> Offsets {
+        self.mine.iter().map(|&number| (TopicPartition::new(ASSIGNMENTS, number), 0)).collect()
     }
 
     /// Gives shares up. Nothing is in flight: every pull is committed before the next event is looked at.
@@ -87,6 +107,7 @@ impl<'a> Shares<'a> {
             }
         }
         points::PULL_FENCE_AFTER.reached()?;
+        self.agreement().check().await?;
         let standings = self.standings().await?;
         points::PULL_POSITIONS_AFTER.reached()?;
         Ok(standings)
@@ -98,7 +119,7 @@ impl<'a> Shares<'a> {
     }
 
     async fn open_share(&self, share: i32) -> Result<Share> {
-        let producer = self.ingest.open_producer(self.cluster, &format!("{}.{share}", self.pipeline.id))?;
+        let producer = self.ingest.open_producer(self.cluster, &Work::Shares.producer(&self.pipeline.id, share))?;
         let topic = &self.ingest.config.to.topic;
         let writer = Writer::open(self.registry, topic, &self.ingest.schema, &self.ingest.key).await?;
         let manifest = match self.manifest {

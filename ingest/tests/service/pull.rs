@@ -1,9 +1,12 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use millrace_connectors::Connection;
-use millrace_ingest::Ingest;
+use millrace_ingest::{ASSIGNMENTS, Ingest, POSITIONS};
+use millrace_model::{TopicIdentity, TopicPartition};
+use millrace_runtime::kafka::{groups, topics};
 use millrace_runtime::service::State;
 use serde_json::json;
 
@@ -257,4 +260,53 @@ async fn a_query_goes_on_behind_the_last_row_whichever_instance_reads_it() {
     let third = world.run("three", vec![("in", pipeline())]).await;
     world.await_ids(0..210).await;
     third.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shares_may_be_added_while_they_are_read_and_no_file_is_read_by_two() {
+    let world = World::start().await;
+    let folder = world.folder("in");
+    for file in 0..20 {
+        std::fs::write(folder.join(format!("{file:02}.csv")), csv(file * 10..file * 10 + 10)).expect("writes");
+    }
+    let pattern = folder.join("*.csv");
+    let first = world.run("one", vec![("in", files(&pattern))]).await;
+    world.await_ids(0..200).await;
+    topics::grow(&world.cluster("admin"), ASSIGNMENTS, 24).await.expect("grows");
+    // It learns of them before the first does, and would read files of that one's shares.
+    let second = world.run("two", vec![("in", files(&pattern))]).await;
+    for file in 0..20 {
+        append(&folder.join(format!("{file:02}.csv")), &format!("{},c,x\n", 200 + file));
+    }
+    world.await_ids(0..220).await;
+    first.stop().await;
+    second.stop().await;
+    assert_eq!(world.ids().await, (0..220).collect::<Vec<i64>>(), "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_whose_positions_were_deleted_halts_and_reads_nothing_anew() {
+    let world = World::start().await;
+    let folder = world.folder("in");
+    std::fs::write(folder.join("a.csv"), csv(0..10)).expect("writes");
+    let service = world.run("one", vec![("in", files(&folder.join("*.csv")))]).await;
+    world.await_ids(0..10).await;
+    let group = [TopicPartition::new(ASSIGNMENTS, 0)];
+    let noted = async || {
+        let offsets = groups::committed(&world.cluster("admin"), "shop.in", group.to_vec(), TopicIdentity::Unknown).await;
+        !offsets.expect("asks").is_empty()
+    };
+    while !noted().await {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    service.stop().await;
+    topics::delete(&world.cluster("admin"), POSITIONS).await.expect("deletes");
+
+    let service = world.run("one", vec![("in", files(&folder.join("*.csv")))]).await;
+    let state = service.await_state("in", |state| matches!(state, State::Halted { .. })).await;
+    let State::Halted { code, fault, .. } = state else { panic!("halted") };
+    assert_eq!(code, "MR0209", "{fault}");
+    assert!(fault.contains("millrace positions accept shop.in"), "{fault}");
+    assert_eq!(world.ids().await.len(), 10);
+    service.stop().await;
 }

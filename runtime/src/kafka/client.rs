@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use millrace_model::{Code, Fault, Result};
+use millrace_model::{Code, Fault, Result, TopicId};
 use rdkafka::admin::AdminClient;
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -25,7 +25,11 @@ const MESSAGE_MAX_BYTES: usize = 1_000_000;
 const MESSAGE_OVERHEAD: usize = 36;
 
 /// A consumer's membership, as a transaction needs it to move the group's offsets (KIP-447).
-pub struct GroupMetadata(pub(super) ConsumerGroupMetadata);
+pub struct GroupMetadata {
+    pub(super) member: ConsumerGroupMetadata,
+    /// Which topic the offsets are of.
+    pub(super) topic: Option<TopicId>,
+}
 
 /// A Kafka cluster and the credentials for it. Cheap to clone; opens no connection by itself.
 #[derive(Clone)]
@@ -176,6 +180,11 @@ impl Troubles {
     /// A trouble that only an operator can mend, if one has been met.
     pub(super) fn take(&self) -> Option<Fault> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether one has been met that was not taken yet.
+    pub(super) fn any(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Keeps a trouble for whoever takes it.

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use std::ptr;
 use std::time::Duration;
 
+use millrace_model::TopicId;
 use rdkafka::error::{IsError, KafkaError, KafkaResult};
 use rdkafka::types::{RDKafka, RDKafkaErrorCode};
 use rdkafka_sys as sys;
@@ -15,13 +16,22 @@ use super::topics::Operation;
 #[derive(Debug)]
 pub(super) struct NativeTopicFacts {
     pub(super) name: String,
+    /// None of brokers older than Kafka 2.8.
+    pub(super) id: Option<TopicId>,
     /// Why it can't be described, if it can't.
     pub(super) error: Option<RDKafkaErrorCode>,
     pub(super) partitions: i32,
     /// The fewest replicas that a partition has.
     pub(super) replication: i32,
-    /// What the user may do; none when the broker does not tell.
+    /// What the user may do; none when the broker does not tell, or was not asked.
     pub(super) operations: Option<Vec<Operation>>,
+}
+
+/// Whether it is asked what the user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rights {
+    Asked,
+    Omitted,
 }
 
 /// What the user may do with a consumer group, as librdkafka tells it.
@@ -49,11 +59,18 @@ type Event = Owned<sys::rd_kafka_event_t>;
 type Options = Owned<sys::rd_kafka_AdminOptions_t>;
 
 /// What the named topics are.
-pub(super) fn describe_topics(client: *mut RDKafka, names: &[String], timeout: Duration) -> KafkaResult<Vec<NativeTopicFacts>> {
+pub(super) fn describe_topics(
+    client: *mut RDKafka,
+    names: &[String],
+    rights: Rights,
+    timeout: Duration,
+) -> KafkaResult<Vec<NativeTopicFacts>> {
     let names: Vec<CString> = names.iter().map(|name| text(name)).collect::<KafkaResult<_>>()?;
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
     let options = options(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout)?;
-    include_operations(&options)?;
+    if rights == Rights::Asked {
+        include_operations(&options)?;
+    }
     // SAFETY: the pointers are of texts that live until the end of this function; librdkafka copies them.
     let topics = unsafe { sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()) };
     let topics = Owned(topics, sys::rd_kafka_TopicCollection_destroy);
@@ -147,12 +164,24 @@ unsafe fn facts(topic: *const sys::rd_kafka_TopicDescription_t) -> NativeTopicFa
         let operations = sys::rd_kafka_TopicDescription_authorized_operations(topic, &raw mut operation_count);
         NativeTopicFacts {
             name: CStr::from_ptr(sys::rd_kafka_TopicDescription_name(topic)).to_string_lossy().into_owned(),
+            id: topic_id(sys::rd_kafka_TopicDescription_topic_id(topic)),
             error: error.is_error().then(|| error.into()),
             partitions: partitions.len() as i32,
             replication: replicas.min().unwrap_or(0),
             operations: operations_of(operations, operation_count),
         }
     }
+}
+
+/// # Safety
+/// `id` is null or part of an answer that lives.
+unsafe fn topic_id(id: *const sys::rd_kafka_Uuid_t) -> Option<TopicId> {
+    if id.is_null() {
+        return None;
+    }
+    // SAFETY: as the caller promises.
+    let [most, least] = unsafe { [sys::rd_kafka_Uuid_most_significant_bits(id), sys::rd_kafka_Uuid_least_significant_bits(id)] };
+    TopicId::new(u128::from(most.cast_unsigned()) << 64 | u128::from(least.cast_unsigned()))
 }
 
 /// # Safety

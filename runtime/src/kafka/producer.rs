@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use millrace_model::{Code, Fault, Header, Offsets, Result};
+use millrace_model::{Code, Fault, Header, Offsets, Result, TopicId};
 use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext, PurgeConfig};
@@ -10,6 +10,7 @@ use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, config::RDKafkaLogLevel};
 
 use super::client::{Cluster, GroupMetadata, Troubles, log};
+use super::groups::note_of;
 use super::native::{NativeTopic, produce};
 use crate::crash_point::{KAFKA_COMMIT_AFTER, KAFKA_COMMIT_BEFORE, KAFKA_OFFSETS_AFTER, KAFKA_OFFSETS_BEFORE};
 
@@ -81,6 +82,8 @@ impl Producer {
                 ("queue.buffering.max.messages", &messages),
                 ("queue.buffering.max.kbytes", &kbytes),
                 ("batch.num.messages", "10000"),
+                // How soon keys go to partitions that were added.
+                ("topic.metadata.refresh.interval.ms", "30000"),
             ],
         );
         // What the contracts rest on is set last: options can't undo it.
@@ -164,9 +167,9 @@ impl Producer {
     /// Commits the transaction, and moves the consumer group to `offsets` in it. Fails if the group has given the partitions to another member since (KIP-447).
     pub fn commit_with_offsets(&mut self, offsets: &Offsets, group: &GroupMetadata) -> Result<()> {
         self.drain()?;
-        let list = partition_list(offsets)?;
+        let list = partition_list(offsets, group.topic)?;
         KAFKA_OFFSETS_BEFORE.reached()?;
-        self.retried("adding offsets to a transaction", |client| client.send_offsets_to_transaction(&list, &group.0, CALL_TIMEOUT))?;
+        self.retried("adding offsets to a transaction", |client| client.send_offsets_to_transaction(&list, &group.member, CALL_TIMEOUT))?;
         KAFKA_OFFSETS_AFTER.reached()?;
         self.commit()
     }
@@ -209,12 +212,15 @@ impl Producer {
     }
 }
 
-/// `offsets` in librdkafka's form.
-pub(super) fn partition_list(offsets: &Offsets) -> Result<TopicPartitionList> {
+/// `offsets` in librdkafka's form, with a note of the topic that they are of.
+pub(super) fn partition_list(offsets: &Offsets, topic: Option<TopicId>) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::with_capacity(offsets.len());
     for (partition, &offset) in offsets {
         list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(offset))
             .map_err(|error| super::fault::fault("naming an offset", error))?;
+    }
+    if let Some(note) = topic.map(note_of) {
+        list.elements().iter_mut().for_each(|element| element.set_metadata(&note));
     }
     Ok(list)
 }

@@ -5,7 +5,8 @@ mod changed;
 mod described;
 
 pub use changed::{configure, create, delete, grow};
-pub use described::{Described, Operation, Operations, TopicFacts, cluster_operations, describe};
+pub(super) use described::id_by;
+pub use described::{Described, Operation, Operations, TopicFacts, cluster_operations, describe, id};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

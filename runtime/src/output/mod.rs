@@ -6,6 +6,7 @@
 //! ```
 
 mod fitted;
+mod oversize;
 mod sending;
 
 use millrace_model::{Batch, Rejection, Result, Schema};
@@ -17,6 +18,7 @@ use crate::registry::{Part, Registry};
 use crate::telemetry::BatchTrace;
 
 pub use fitted::Fitted;
+pub use oversize::Sifted;
 use sending::Sending;
 
 /// Writes batches of one schema to one topic.

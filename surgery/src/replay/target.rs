@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use millrace_loader::reading::Reading;
 use millrace_loader::service::Load;
-use millrace_model::{Code, Commit, Fault, Offsets, Records, Rejection, Result, Schema, Sink, Stage, TopicPartition};
+use millrace_model::{Code, Commit, Fault, Offsets, Records, Rejection, Result, Schema, Sink, Stage, TopicIdentity, TopicPartition};
 use millrace_runtime::dead_letters::{DeadLetter, Identity, Resolution};
 use millrace_runtime::kafka::{Producer, groups};
 use millrace_runtime::registry::Registry;
@@ -129,7 +129,7 @@ pub(super) async fn not_passed(theatre: &Theatre, way: &Taken<'_>, pipeline: &st
     }
     let place = |letter: &DeadLetter| Some((TopicPartition::new(letter.said("topic"), letter.partition()?), letter.offset()?));
     let partitions: BTreeSet<TopicPartition> = letters.iter().filter_map(|letter| Some(place(letter)?.0)).collect();
-    let committed = groups::committed(&theatre.cluster, pipeline, partitions.into_iter().collect()).await?;
+    let committed = groups::committed(&theatre.cluster, pipeline, partitions.into_iter().collect(), TopicIdentity::Unknown).await?;
     let is_before = |letter: &&DeadLetter| {
         place(letter).is_some_and(|(partition, offset)| committed.get(&partition).is_none_or(|&passed| passed <= offset))
     };

@@ -200,7 +200,14 @@ impl World {
         }
         let (partition, offsets) = (TopicPartition::new(RAW, 0), Offsets::from([(TopicPartition::new(RAW, 0), offset)]));
         consumer.report(&offsets).expect("reports");
-        while millrace_runtime::kafka::groups::committed(&self.theatre.cluster, "shop.table", vec![partition.clone()]).await.expect("asks")
+        while millrace_runtime::kafka::groups::committed(
+            &self.theatre.cluster,
+            "shop.table",
+            vec![partition.clone()],
+            millrace_model::TopicIdentity::Unknown,
+        )
+        .await
+        .expect("asks")
             != offsets
         {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -57,9 +57,9 @@ async fn a_topic_that_is_deleted_halts_its_readers_and_one_made_anew_halts_a_loa
     }
     let [transform, loader] = &services;
     transform.ready().await;
-    // Kafka forgot the group's offsets with the topic; the target still has its position.
+    // Kafka forgot the group's offsets with the topic; the target still has its position, and of which topic it is.
     let state = loader.is("halted").await;
-    assert_eq!(state["code"], "MR0208", "{state}");
+    assert_eq!(state["code"], "MR0209", "{state}");
     write("ben").await;
     transformed(2).await;
 }

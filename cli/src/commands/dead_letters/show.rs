@@ -36,7 +36,9 @@ pub(super) async fn execute(project: &Project, wanted: &LetterId, topics: &[Stri
         line("header", &plain(&format!("{}: {value}", header.key)));
     }
     match letter.omitted_bytes() {
-        Some(bytes) => line("value", &format!("was too large to be kept: {bytes} bytes with its key, where the record stands")),
+        Some(bytes) => {
+            line("value", &format!("was too large to be kept whole: {bytes} bytes more, with its key, are where the record stands"))
+        }
         None => line("value", &value.to_string()),
     }
     Ok(())

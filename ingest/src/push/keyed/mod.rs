@@ -41,6 +41,7 @@ use self::lane::{Lane, Running};
 use self::window::Window;
 use super::gateway::GRACE;
 use super::writing::Writing;
+use crate::agreement::{Agreement, Work, grown};
 use crate::crash_points as points;
 use crate::service::Ingest;
 
@@ -70,6 +71,7 @@ impl Membership {
     pub(crate) async fn run(&self, pipeline: &Pipeline) -> Result<()> {
         topics::ensure(&self.cluster, &[&key_topics(self.partitions)[..], &self.ingest.topics].concat()).await?;
         let count = topics::partitions(&self.cluster, IDEMPOTENCY).await?;
+        self.agreement(pipeline, count).make().await?;
         let subscription = Subscription { topic: IDEMPOTENCY.to_owned(), group: pipeline.id.to_string() };
         let mut consumer = Consumer::subscribe(&self.cluster, &subscription)?;
         self.places.send_replace(Places::new(count));
@@ -81,6 +83,12 @@ impl Membership {
         member.close(|_| true).await;
         consumer.close().await;
         ended
+    }
+}
+
+impl Membership {
+    fn agreement<'a>(&'a self, pipeline: &'a Pipeline, parts: i32) -> Agreement<'a> {
+        Agreement { ingest: &self.ingest, cluster: &self.cluster, pipeline: &pipeline.id, work: Work::Keys, parts }
     }
 }
 
@@ -130,14 +138,12 @@ impl Member<'_> {
         let partitions: Vec<i32> = assigned.partitions.iter().map(|partition| partition.partition).collect();
         assigned.hold();
         if partitions.iter().any(|&partition| partition >= self.count) {
-            return Err(Fault::passing(
-                Code::KafkaFenced,
-                format!("topic {IDEMPOTENCY} has more partitions than before; its owners start over"),
-            ));
+            return Err(grown(&self.pipeline.id));
         }
         self.membership.places.send_modify(|places| places.opening(&partitions));
         let producers = try_join_all(partitions.iter().map(|&partition| self.producer(partition))).await?;
         points::KEYED_FENCE_AFTER.reached()?;
+        self.membership.agreement(self.pipeline, self.count).check().await?;
         let windows = self.windows(&partitions).await?;
         points::KEYED_WINDOW_AFTER.reached()?;
         for ((partition, producer), window) in partitions.into_iter().zip(producers).zip(windows) {
@@ -152,7 +158,7 @@ impl Member<'_> {
     /// The producer that fences whoever had the partition before. Opening it blocks, each for itself.
     async fn producer(&self, partition: i32) -> Result<Producer> {
         let (ingest, cluster) = (Arc::clone(&self.membership.ingest), self.membership.cluster.clone());
-        let id = format!("{}.key.{partition}", self.pipeline.id);
+        let id = Work::Keys.producer(&self.pipeline.id, partition);
         let opened = tokio::task::spawn_blocking(move || ingest.open_producer(&cluster, &id)).await;
         opened.map_err(|error| Fault::fatal(Code::Internal, "opening a producer panicked").because(error))?
     }

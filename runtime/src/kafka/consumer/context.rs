@@ -4,18 +4,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use millrace_model::{Fault, Offsets, Records, RecordsBuilder, Result, TopicPartition};
+use millrace_model::{Code, Fault, Offsets, Records, RecordsBuilder, Result, TopicId, TopicIdentity, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
+use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList, config::RDKafkaLogLevel};
 use tokio::sync::mpsc;
 
 use super::super::client::{REQUEST_TIMEOUT, Troubles, log};
 use super::super::fault::fault;
+use super::super::groups::committed_of;
 use super::super::native_message::Message;
 use super::super::native_queue::NativeQueue;
+use super::super::topics::id_by;
 use super::{Assigned, Event, Revoked, Start};
 
 /// The most records that one batch has.
@@ -34,13 +36,57 @@ pub(super) struct Context {
     /// The average size of the values in the last batch.
     record_bytes: AtomicUsize,
     troubles: Troubles,
+    name: Box<str>,
+    group: Box<str>,
+    /// Which topic was assigned last, of all that ever had the name.
+    topic: Mutex<Option<TopicId>>,
+    /// Where partitions started.
+    starts: Mutex<Offsets>,
 }
 
 impl Context {
-    pub(super) fn new(sender: mpsc::WeakSender<Result<Event>>, batch_bytes: usize) -> Self {
+    pub(super) fn new(group: &str, topic: &str, sender: mpsc::WeakSender<Result<Event>>, batch_bytes: usize) -> Self {
         // So that the first call takes a few.
         let record_bytes = AtomicUsize::new((batch_bytes / 64).max(1));
-        Self { sender, pending: Mutex::default(), inflow: OnceLock::new(), batch_bytes, record_bytes, troubles: Troubles::default() }
+        Self {
+            sender,
+            pending: Mutex::default(),
+            inflow: OnceLock::new(),
+            batch_bytes,
+            record_bytes,
+            troubles: Troubles::default(),
+            name: topic.into(),
+            group: group.into(),
+            topic: Mutex::default(),
+            starts: Mutex::default(),
+        }
+    }
+
+    /// Which topic was assigned last; none where the broker gives no ids.
+    pub(super) fn topic(&self) -> Option<TopicId> {
+        *self.topic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The topic's name.
+    pub(super) fn topic_name(&self) -> &str {
+        &self.name
+    }
+
+    /// The group's name.
+    pub(super) fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// Where the partitions started that were assigned so far.
+    pub(super) fn starts(&self) -> Offsets {
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks which topic it is that is assigned.
+    fn identify(&self, consumer: &BaseConsumer<Self>) -> Result<TopicIdentity> {
+        let id = id_by(consumer.client().native_ptr(), &self.name, REQUEST_TIMEOUT)?;
+        *self.topic.lock().unwrap_or_else(PoisonError::into_inner) = id;
+        Ok(id.into())
     }
 
     /// Partitions that are assigned from here on bring their messages by `inflow`. To be told before the first assignment.
@@ -91,37 +137,58 @@ impl Context {
 
     /// Tells the loop, after the records that came before; waits until it can listen.
     fn tell(&self, event: Event) -> bool {
+        if self.troubles.any() {
+            // The consumer ends with it, and what was read may be another topic's.
+            return false;
+        }
         let before = self.take().map(Event::Records);
         let Some(sender) = self.sender.upgrade() else { return false };
         before.into_iter().chain([event]).all(|event| sender.blocking_send(Ok(event)).is_ok())
     }
 
     /// Asks the loop where to start, and starts there.
-    fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> Result<(), KafkaError> {
-        let (reply, answer) = sync_channel(1);
-        let assigned = Assigned { partitions: partitions(list), reply };
-        let mut held = false;
+    fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> Result<()> {
         // A cooperative rebalance that changes nothing for this member is told as an assignment of no partition.
-        if list.count() > 0
-            && self.tell(Event::Assigned(assigned))
-            && let Ok(start) = answer.recv()
-        {
-            let offsets = match start {
-                Start::At(offsets) => offsets,
-                Start::Committed => committed(consumer, list)?,
-                Start::Nowhere => {
-                    held = true;
-                    Offsets::new()
-                }
-            };
-            set_starts(list, &offsets)?;
-            self.receive(consumer, list);
+        let held = if list.count() == 0 {
+            false
+        } else {
+            // The consumer is about to end: what would come now is nobody's.
+            let Some(held) = self.start(consumer, list)? else { return Ok(()) };
+            held
+        };
+        let assigned = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
+            _ => consumer.assign(list),
+        };
+        let done = if held { assigned.and_then(|()| consumer.pause(list)) } else { assigned };
+        done.map_err(rebalancing)
+    }
+
+    /// Asks the loop where the partitions start, and notes it in the list. Returns whether nothing of them is to be read; `None` when nobody
+    /// answers.
+    fn start(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> Result<Option<bool>> {
+        let (reply, answer) = sync_channel(1);
+        let topic = self.identify(consumer)?;
+        if !self.tell(Event::Assigned(Assigned { partitions: partitions(list), topic, reply })) {
+            return Ok(None);
         }
-        match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(list)?,
-            _ => consumer.assign(list)?,
-        }
-        if held { consumer.pause(list) } else { Ok(()) }
+        let (offsets, held) = match answer.recv() {
+            Ok(Start::At(offsets)) => (offsets, false),
+            Ok(Start::Committed) => (self.committed(consumer, list, topic)?, false),
+            Ok(Start::Nowhere) => (Offsets::new(), true),
+            // The loop has gone.
+            Err(_) => return Ok(None),
+        };
+        set_starts(list, &offsets).map_err(rebalancing)?;
+        self.receive(consumer, list);
+        self.starts.lock().unwrap_or_else(PoisonError::into_inner).extend(offsets);
+        Ok(Some(held))
+    }
+
+    /// The group's offsets of those partitions that have one.
+    fn committed(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList, topic: TopicIdentity) -> Result<Offsets> {
+        let committed = consumer.committed_offsets(list.clone(), REQUEST_TIMEOUT).map_err(rebalancing)?;
+        committed_of(&committed, &self.group, topic)
     }
 
     fn receive(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
@@ -132,17 +199,18 @@ impl Context {
     }
 
     /// Lets the loop finish with the partitions, then lets them go.
-    fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), KafkaError> {
+    fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<()> {
         let (reply, answer) = sync_channel(1);
         let lost = consumer.assignment_lost();
         if list.count() > 0 && self.tell(Event::Revoked(Revoked { partitions: partitions(list), lost, _reply: reply })) {
             // Answered by being dropped: there is nothing to say but that it is done.
             answer.recv().ok();
         }
-        match consumer.rebalance_protocol() {
+        let done = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
             _ => consumer.unassign(),
-        }
+        };
+        done.map_err(rebalancing)
     }
 }
 
@@ -154,14 +222,15 @@ fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
     list.elements().iter().map(|element| TopicPartition::new(element.topic(), element.partition())).collect()
 }
 
-/// The group's offsets of those partitions that have one.
-fn committed(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> Result<Offsets, KafkaError> {
-    let committed = consumer.committed_offsets(list.clone(), REQUEST_TIMEOUT)?;
-    let known = |element: &TopicPartitionListElem<'_>| match element.offset() {
-        Offset::Offset(offset) => Some((TopicPartition::new(element.topic(), element.partition()), offset)),
-        _ => None,
-    };
-    Ok(committed.elements().iter().filter_map(known).collect())
+/// Whether a line of librdkafka's says that the topic of that name is another one now than that of `id`.
+fn is_another(line: &str, topic: &str, id: TopicId) -> bool {
+    let change = line.split_once(&format!("Topic {topic} changed id from ")).and_then(|(_, change)| change.split_once(" to "));
+    // librdkafka writes ids in base64 that is not for URLs.
+    change.is_some_and(|(_, now)| now.trim().replace('+', "-").replace('/', "_") != id.to_string())
+}
+
+fn rebalancing(error: KafkaError) -> Fault {
+    fault("taking part in a rebalance", error)
 }
 
 fn set_starts(list: &mut TopicPartitionList, offsets: &Offsets) -> Result<(), KafkaError> {
@@ -173,8 +242,15 @@ fn set_starts(list: &mut TopicPartitionList, offsets: &Offsets) -> Result<(), Ka
 }
 
 impl ClientContext for Context {
+    /// librdkafka reads on, at the offset where it was, in a topic that was made anew while it read (`FIXME` in its `rdkafka_topic.c`), and says
+    /// so in its log alone. The line comes through the queue of the records, before the first one of the new topic, which is fetched by its id:
+    /// none of them is handed out. Starting over finds what the positions are worth.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
+        if matches!(level, RDKafkaLogLevel::Debug) && self.topic().is_some_and(|id| is_another(message, &self.name, id)) {
+            let message = format!("topic {} was deleted and made anew while it was read", self.name);
+            self.troubles.set(Fault::passing(Code::KafkaTopicAnother, message));
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -188,8 +264,7 @@ impl ConsumerContext for Context {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, list),
             _ => self.revoke(consumer, list),
         };
-        if let Err(error) = done {
-            let fault = fault("taking part in a rebalance", error);
+        if let Err(fault) = done {
             // Without its assignment the consumer stands still: the reader tells the loop, which starts over.
             self.troubles.set(fault);
         }
@@ -199,5 +274,23 @@ impl ConsumerContext for Context {
         if let Err(error) = result {
             tracing::debug!(%error, "reporting offsets failed; the next report covers it");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_was_made_anew_is_known_by_librdkafka_s_word() {
+        let id = TopicId::new(0xfbef_beff << 64 | 1).expect("an id");
+        assert!(id.to_string().contains(['-', '_']), "{id} tells the two kinds of base64 apart");
+        let logged = id.to_string().replace('-', "+").replace('_', "/");
+        let line = |topic: &str, from: &str, to: &str| format!("[thrd:main]: Topic {topic} changed id from {from} to {to}");
+        let (none, other) = ("AAAAAAAAAAAAAAAAAAAAAA", "btKx7E2MT56h8p0Md7AS+g");
+        assert!(is_another(&line("orders", &logged, other), "orders", id));
+        assert!(!is_another(&line("orders", none, &logged), "orders", id), "it is told from the first");
+        assert!(!is_another(&line("orders.new", &logged, other), "orders", id));
+        assert!(!is_another("[thrd:main]: Topic orders [0] Leader 1 Epoch 0", "orders", id));
     }
 }

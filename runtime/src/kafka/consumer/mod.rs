@@ -11,13 +11,15 @@
 //! and the thread goes on polling, so that the group keeps its member.
 
 mod context;
+mod gap;
 mod reader;
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 
-use millrace_model::{Code, Fault, Offsets, Records, Result, TopicPartition};
+use millrace_model::{Code, Fault, Offsets, Records, Result, TopicIdentity, TopicPartition};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -53,6 +55,8 @@ pub enum Event {
 pub struct Assigned {
     /// Which.
     pub partitions: Vec<TopicPartition>,
+    /// Of which topic, of all that ever had the name.
+    pub topic: TopicIdentity,
     reply: SyncSender<Start>,
 }
 
@@ -65,7 +69,8 @@ enum Start {
 }
 
 impl Assigned {
-    /// Starts at the group's committed offsets; at the beginning where there are none.
+    /// Starts at the group's committed offsets; at the beginning where there are none. Offsets that were committed for another topic of the
+    /// name end the consumer ([`Code::KafkaTopicAnother`]).
     pub fn resume(self) {
         self.answer(Start::Committed);
     }
@@ -120,8 +125,14 @@ impl Consumer {
     ///
     /// Must be called within a tokio runtime.
     pub fn subscribe(cluster: &Cluster, subscription: &Subscription) -> Result<Self> {
+        Self::subscribe_noting(cluster, subscription, &subscription.topic)
+    }
+
+    /// The same of a group that notes with its offsets which topic `noted` is, where that is another than the one it reads: its offsets mean
+    /// nothing where that one was deleted.
+    pub fn subscribe_noting(cluster: &Cluster, subscription: &Subscription, noted: &str) -> Result<Self> {
         let (sender, events) = mpsc::channel(1);
-        let context = Context::new(sender.downgrade(), cluster.budget().batch_bytes());
+        let context = Context::new(&subscription.group, noted, sender.downgrade(), cluster.budget().batch_bytes());
         let client: BaseConsumer<Context> = member_config(cluster, &subscription.group)
             .create_with_context(context)
             .map_err(|error| super::fault::fault("opening a consumer", error))?;
@@ -152,13 +163,14 @@ impl Consumer {
     /// This membership, for a transaction that moves the group's offsets.
     pub fn group_metadata(&self) -> Result<GroupMetadata> {
         let none = || Fault::passing(Code::KafkaFenced, "the consumer is not a member of its group yet");
-        self.client.group_metadata().map(GroupMetadata).ok_or_else(none)
+        let topic = self.client.context().topic();
+        self.client.group_metadata().map(|member| GroupMetadata { member, topic }).ok_or_else(none)
     }
 
     /// Tells the group how far its work has come, without waiting for the answer. For targets that keep the true position
     /// themselves, so that lag can be seen in Kafka as well.
     pub fn report(&self, offsets: &Offsets) -> Result<()> {
-        let list = partition_list(offsets)?;
+        let list = partition_list(offsets, self.client.context().topic())?;
         self.client.commit(&list, CommitMode::Async).map_err(|error| super::fault::fault("reporting offsets", error))
     }
 
@@ -204,8 +216,13 @@ fn member_config(cluster: &Cluster, group: &str) -> rdkafka::ClientConfig {
             ("queued.min.messages", &messages),
             ("fetch.max.bytes", &answer),
             ("check.crcs", "false"),
+            // How soon a partition that was added is read.
+            ("topic.metadata.refresh.interval.ms", "30000"),
         ],
     );
+    // It is said when a topic was made anew, and nowhere else: see `Context::log`.
+    let debug = config.get("debug").map_or_else(|| "metadata".to_owned(), |debug| format!("{debug},metadata"));
+    config.set("debug", debug).set_log_level(RDKafkaLogLevel::Debug);
     config
         .set("group.id", group)
         .set("enable.auto.commit", "false")

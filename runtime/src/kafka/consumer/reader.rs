@@ -16,6 +16,7 @@ use super::super::native_message::Message;
 use super::super::native_queue::NativeQueue;
 use super::Event;
 use super::context::Context;
+use super::gap;
 
 /// How long the loop may leave a full batch standing before the partitions are paused.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -50,6 +51,8 @@ impl Reader {
         self.serve(Duration::ZERO)?;
         let pending = self.context();
         self.read(if pending.is_empty() { POLL } else { Duration::from_millis(1) })?;
+        // What the client had to say before it fetched these: that they are another topic's, see `Context::log`.
+        self.serve(Duration::ZERO)?;
         pending.trouble().map_or(Ok(()), Err)?;
         self.hand_out()
     }
@@ -101,12 +104,8 @@ impl Reader {
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Err(topic_missing(&self.topic)),
-            Some(
-                RDKafkaErrorCode::AutoOffsetReset
-                | RDKafkaErrorCode::OffsetOutOfRange
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::GroupAuthorizationFailed,
-            ) => Err(self.fault(error)),
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => Err(gap::fault(&self.client)),
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => Err(self.fault(error)),
             _ if fatal => Err(self.fault(error)),
             _ => {
                 tracing::warn!(topic = &*self.topic, %error, "kafka has trouble; it is tried again");

@@ -1,17 +1,20 @@
 //! Topics as the cluster has them, and what the user may do with them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use millrace_model::Result;
+use millrace_model::{Result, TopicId};
 use rdkafka::admin::{AdminOptions, ResourceSpecifier};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafka;
 use rdkafka_sys::rd_kafka_AclOperation_t as Native;
 
 use super::{Cluster, asking};
 use crate::kafka::client::REQUEST_TIMEOUT;
 use crate::kafka::fault::fault;
-use crate::kafka::native_admin::{self, NativeTopicFacts};
+use crate::kafka::fault::topic_missing;
+use crate::kafka::native_admin::{self, NativeTopicFacts, Rights};
 
 /// Something that an access control list allows (KIP-11, KIP-430).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,7 +98,8 @@ pub async fn describe(cluster: &Cluster, names: &[String]) -> Result<BTreeMap<St
         return Ok(BTreeMap::new());
     }
     let asked = names.to_vec();
-    let native = asking(cluster, move |client, timeout| native_admin::describe_topics(client.client().native_ptr(), &asked, timeout));
+    let native =
+        asking(cluster, move |client, timeout| native_admin::describe_topics(client.client().native_ptr(), &asked, Rights::Asked, timeout));
     let mut topics = BTreeMap::new();
     for facts in native.await? {
         if let Some((name, described)) = described(facts)? {
@@ -107,13 +111,33 @@ pub async fn describe(cluster: &Cluster, names: &[String]) -> Result<BTreeMap<St
 }
 
 fn described(facts: NativeTopicFacts) -> Result<Option<(String, Described)>> {
-    let NativeTopicFacts { name, error, partitions, replication, operations } = facts;
+    let NativeTopicFacts { name, id: _, error, partitions, replication, operations } = facts;
     let operations = operations.map(|operations| operations.into_iter().collect());
     match error {
         None => Ok(Some((name, Described::Exists(TopicFacts { partitions, replication, config: None, operations })))),
         Some(RDKafkaErrorCode::UnknownTopicOrPartition) => Ok(None),
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Ok(Some((name, Described::Hidden))),
         Some(code) => Err(fault(&format!("describing topic {name}"), KafkaError::AdminOp(code))),
+    }
+}
+
+/// Which topic it is that has the name now; none where the broker gives no ids (before Kafka 2.8).
+///
+/// # Errors
+/// [`Code::KafkaTopicMissing`](millrace_model::Code::KafkaTopicMissing) where there is none.
+pub async fn id(cluster: &Cluster, topic: &str) -> Result<Option<TopicId>> {
+    let name = topic.to_owned();
+    asking(cluster, move |client, timeout| Ok(id_by(client.client().native_ptr(), &name, timeout))).await?
+}
+
+/// The same, asked by a client that there is. Blocks until the answer or the time is over.
+pub(in crate::kafka) fn id_by(client: *mut RDKafka, topic: &str, timeout: Duration) -> Result<Option<TopicId>> {
+    let doing = || format!("asking for the id of topic {topic}");
+    let described = native_admin::describe_topics(client, &[topic.to_owned()], Rights::Omitted, timeout);
+    match described.map_err(|error| fault(&doing(), error))?.pop() {
+        Some(NativeTopicFacts { error: None, id, .. }) => Ok(id),
+        Some(NativeTopicFacts { error: Some(RDKafkaErrorCode::UnknownTopicOrPartition), .. }) | None => Err(topic_missing(topic)),
+        Some(NativeTopicFacts { error: Some(code), .. }) => Err(fault(&doing(), KafkaError::AdminOp(code))),
     }
 }
 
