@@ -1,7 +1,7 @@
 # What a person types. Each target installs what it needs on a Debian-like machine that has Rust.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-orders test crash-points lint bench
+.PHONY: help demo demo-orders test crash-points torture lint bench
 
 help: ## What there is to type
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ crash-points: ## Every crash point of every hop by itself, at its first hits: th
 lint: ## Format, compiler and clippy warnings, dependencies, shell scripts
 	@scripts/setup.sh lint
 	@scripts/lint.sh
+
+torture: ## Ten minutes of random faults on three brokers, a registry and PostgreSQL; ARGS="--minutes 60 --faults process,link"
+	@scripts/setup.sh test
+	@scripts/torture.sh $(ARGS)
 
 bench: ## Throughput of the standard jobs beside librdkafka and COPY, as JSON lines and a table
 	@scripts/setup.sh test

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Read {
     /// The partition it stands in.
     pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
     /// Its key.
     pub key: Option<Vec<u8>>,
     /// Its value.
@@ -34,6 +36,7 @@ impl Read {
         let header = |header: rdkafka::message::Header<'_, &[u8]>| (header.key.to_owned(), header.value.unwrap_or_default().to_vec());
         Self {
             partition: message.partition(),
+            offset: message.offset(),
             key: message.key().map(<[u8]>::to_vec),
             value: message.payload().map(<[u8]>::to_vec),
             timestamp: message.timestamp().to_millis(),

@@ -37,6 +37,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Posts a body; `None` when the gateway is away or went away before it answered.
     pub async fn post(&self, path: &str, content_type: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Option<Response> {
         let request = self.client.post(format!("http://{}{path}", self.address)).header("content-type", content_type).body(body.into());
@@ -89,6 +94,21 @@ impl Service {
     pub fn kill(&mut self) {
         self.child.kill().expect("the process is killed");
         self.child.wait().expect("the process has ended");
+    }
+
+    /// Stops it where it stands (SIGSTOP), until it is told to [go on](Self::go_on).
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Its process id, in its present life.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its health and metrics are.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
     }
 
     /// Starts it again as it was.

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Randomised faults on real servers: three brokers of Kafka, a registry and PostgreSQL, with Toxiproxy before each of them; a ledger of
+# every record in and out (tests/torture). The servers are its own and end with it.
+#
+#   torture.sh ARGS of millrace-torture    torture.sh --seed 7 --minutes 60 --faults process,broker_killed
+#   torture.sh --list                      the names of the faults
+#   torture.sh ledger                      totals of all runs so far
+#
+# With MILLRACE_TEST_KEEP the servers' folders stay. MILLRACE_BIN is another binary than the one that is built here.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+services=$here/services
+SERVICES_STATE=$(mktemp -d "${TMPDIR:-/tmp}/millrace-torture.XXXXXX")
+chmod 711 "$SERVICES_STATE" # the user postgres must come through
+export SERVICES_STATE
+# shellcheck source=scripts/services/common.sh
+. "$services/common.sh"
+export CLUSTER_STATE=$SERVICES_STATE/cluster REGISTRY_STATE=$SERVICES_STATE/registry POSTGRES_STATE=$SERVICES_STATE/postgres
+export TOXIPROXY_STATE=$SERVICES_STATE/toxiproxy
+
+# A port behind which those of the cluster are free too.
+cluster_port() {
+  local port shift taken
+  while :; do
+    port=$(free_port) taken=
+    for shift in 1 2 3 11 12 13 21 22 23 31 32 33; do
+      if listens $((port + shift)); then taken=1; fi
+    done
+    if [ -z "$taken" ]; then echo "$port"; return; fi
+  done
+}
+
+# shellcheck disable=SC2317 # called by the traps
+finish() {
+  local status=$?
+  trap - EXIT INT TERM
+  if [ -n "${command_pid:-}" ]; then kill "$command_pid" 2>/dev/null || true; fi
+  wait # a server that is just starting can't be stopped yet
+  "$services/kafka-cluster.sh" stop >/dev/null 2>&1 &
+  "$services/postgres.sh" stop >/dev/null 2>&1 &
+  "$services/registry.sh" stop >/dev/null 2>&1 &
+  "$services/toxiproxy.sh" stop >/dev/null 2>&1 &
+  wait
+  if [ -n "${MILLRACE_TEST_KEEP:-}" ]; then echo "servers' folders: $SERVICES_STATE" >&2; else rm -rf "$SERVICES_STATE"; fi
+  exit "$status"
+}
+
+start_all() {
+  local pids=() pid
+  "$services/kafka-cluster.sh" start &
+  pids+=($!)
+  "$services/registry.sh" start &
+  pids+=($!)
+  "$services/postgres.sh" start &
+  pids+=($!)
+  "$services/toxiproxy.sh" start &
+  pids+=($!)
+  for pid in "${pids[@]}"; do wait "$pid" || die "a server did not start"; done
+}
+
+cargo build --workspace --bins --quiet # with the features of the whole workspace, as the tests are
+folder=${CARGO_TARGET_DIR:-$here/../target}/debug
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+case " $* " in
+  *" --list "* | *" ledger "* | *" --help "*) "$folder/millrace-torture" "$@"; exit ;;
+esac
+CLUSTER_PORT=$(cluster_port) REGISTRY_PORT=$(free_port) REGISTRY_MANAGEMENT_PORT=$(free_port) POSTGRES_PORT=$(free_port) TOXIPROXY_PORT=$(free_port)
+export CLUSTER_PORT REGISTRY_PORT REGISTRY_MANAGEMENT_PORT POSTGRES_PORT TOXIPROXY_PORT
+export MILLRACE_BIN=${MILLRACE_BIN:-$folder/millrace}
+use_java 17
+started=$SECONDS
+start_all
+echo "servers in $((SECONDS - started)) s: $("$services/kafka-cluster.sh" brokers), $("$services/registry.sh" url), PostgreSQL $POSTGRES_PORT, Toxiproxy $TOXIPROXY_PORT" >&2
+# In the background and waited for, so that a signal reaches the trap at once.
+"$folder/millrace-torture" "$@" &
+command_pid=$!
+status=0
+wait "$command_pid" || status=$?
+command_pid=
+exit "$status"

@@ -1,0 +1,120 @@
+use super::*;
+
+/// A few hundred records of two customers, and what is there when all went well.
+fn exact() -> (Vec<Record>, Seen) {
+    let records: Vec<Record> = (0..200).flat_map(|seq| ["f0-0", "p1-0"].map(|customer| Record::of(3, customer, seq))).collect();
+    let mut seen = Seen::default();
+    let stored = |(offset, (record, fields)): (usize, (&Record, Vec<String>))| Stored {
+        partition: i32::from(record.customer == "p1-0"),
+        offset: offset as i64,
+        key: record.customer.clone(),
+        fields: Ok(fields),
+        headers: Vec::new(),
+    };
+    let raw = records.iter().filter(|record| record.is_taken()).map(|record| (record, record.raw()));
+    seen.topics.insert("raw", raw.enumerate().map(stored).collect());
+    let worked = records.iter().filter(|record| record.is_worked()).map(|record| (record, record.worked()));
+    seen.topics.insert("worked", worked.enumerate().map(stored).collect());
+    let letters = records.iter().filter_map(|record| Some((record, rejects(record)?)));
+    seen.letters = letters.map(|(record, pipeline)| letter(record, pipeline)).collect();
+    let at = |id: &str| {
+        let one = seen.topics["worked"].iter().find(|one| one.fields.as_ref().is_ok_and(|fields| fields[0] == id));
+        one.map(|one| (one.partition, one.offset))
+    };
+    let appended = good(&records).map(|record| Row { fields: record.worked(), place: at(&record.id) }).collect();
+    let plain = |record: &Record| Row { fields: record.worked(), place: None };
+    let (latest, earliest) = (last_of_each(&records).map(plain).collect(), first_of_each(&records).map(plain).collect());
+    seen.tables = BTreeMap::from([("appended", appended), ("latest", latest), ("earliest", earliest)]);
+    (records, seen)
+}
+
+fn letter(record: &Record, pipeline: &str) -> Letter {
+    let identity = format!("{pipeline} {}", record.id);
+    let (pipeline, code, at) = (pipeline.to_owned(), String::new(), String::new());
+    Letter { pipeline, identity, id: record.id.clone(), code, at, partition: 0, offset: 0 }
+}
+
+fn only(findings: &[Finding]) -> (Wrong, &str) {
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    (findings[0].wrong, &findings[0].place)
+}
+
+#[test]
+fn what_is_exact_has_no_findings() {
+    let (records, seen) = exact();
+    assert_eq!(judge(&records, &seen), []);
+}
+
+#[test]
+fn a_record_that_is_missing_in_a_topic_is_lost() {
+    let (records, mut seen) = exact();
+    seen.topics.get_mut("raw").expect("the topic").pop();
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Lost, "topic raw"));
+}
+
+#[test]
+fn a_record_that_is_twice_in_a_topic_is_doubled() {
+    let (records, mut seen) = exact();
+    let raw = seen.topics.get_mut("raw").expect("the topic");
+    raw.push(raw[0].clone());
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Doubled, "topic raw"));
+}
+
+#[test]
+fn a_record_after_a_later_one_of_its_key_is_reordered() {
+    let (records, mut seen) = exact();
+    seen.topics.get_mut("raw").expect("the topic").swap(0, 2);
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Reordered, "topic raw"));
+}
+
+#[test]
+fn a_key_in_two_partitions_is_reordered() {
+    let (records, mut seen) = exact();
+    seen.topics.get_mut("raw").expect("the topic").last_mut().expect("a record").partition = 7;
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Reordered, "topic raw"));
+}
+
+#[test]
+fn a_field_that_differs_is_corrupted() {
+    let (records, mut seen) = exact();
+    let first = &mut seen.topics.get_mut("raw").expect("the topic")[0];
+    first.fields.as_mut().expect("fields")[5].push('!');
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Corrupted, "topic raw"));
+}
+
+#[test]
+fn a_row_more_a_row_less_and_a_stale_row_are_seen() {
+    let (records, mut seen) = exact();
+    let appended = seen.tables.get_mut("appended").expect("the table");
+    appended.push(appended[0].clone());
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Doubled, "table appended"));
+    let appended = seen.tables.get_mut("appended").expect("the table");
+    appended.truncate(appended.len() - 2);
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Lost, "table appended"));
+    let (records, mut seen) = exact();
+    seen.tables.get_mut("latest").expect("the table")[0].fields = Record::of(3, "f0-0", 0).worked();
+    let findings = judge(&records, &seen);
+    assert!(findings.len() == 2 && findings.iter().all(|finding| finding.wrong == Wrong::Lost), "{findings:?}");
+}
+
+#[test]
+fn a_row_that_names_another_record_as_its_own_is_corrupted() {
+    let (records, mut seen) = exact();
+    seen.tables.get_mut("appended").expect("the table")[0].place = Some((0, 9_999));
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Corrupted, "table appended"));
+}
+
+#[test]
+fn letters_are_counted_by_identity_where_a_load_wrote_them() {
+    let (records, mut seen) = exact();
+    let find = |seen: &Seen, pipeline: &str| seen.letters.iter().find(|letter| letter.pipeline == pipeline).cloned().expect("a letter");
+    seen.letters.push(find(&seen, "appended"));
+    assert_eq!(judge(&records, &seen), [], "a load's letter may be written twice");
+    seen.letters.push(find(&seen, "worked"));
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Doubled, "dead letters"));
+    seen.letters.pop();
+    seen.letters.retain(|letter| letter.pipeline != "files");
+    assert!(judge(&records, &seen).iter().all(|finding| finding.wrong == Wrong::Lost));
+    seen.letters.push(letter(&records[0], "worked"));
+    assert!(judge(&records, &seen).iter().any(|finding| finding.wrong == Wrong::Corrupted), "a good record has none");
+}
