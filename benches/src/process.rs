@@ -1,33 +1,37 @@
 //! Processes under measurement: time by the clock, CPU and memory by the operating system's account.
 
-use std::path::Path;
-use std::process::{Child, Command};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
-/// What a job cost.
-pub(crate) struct Measured {
-    pub(crate) records: u64,
-    pub(crate) seconds: f64,
-    pub(crate) cpu_seconds: f64,
-    pub(crate) resident_mb: f64,
-}
+use crate::measured::{Measured, Span};
 
-impl Measured {
-    pub(crate) fn per_second(&self) -> f64 {
-        self.records as f64 / self.seconds
-    }
-
-    pub(crate) fn per_cpu_second(&self) -> f64 {
-        self.records as f64 / self.cpu_seconds
-    }
-}
+/// How often progress is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// The share of the records from which on a process counts as warm: one in so many.
+const WARM: u64 = 20;
 
 /// A child process that is ended when it is dropped.
 pub(crate) struct Process {
     child: Child,
     started: Instant,
+}
+
+/// What a process had used up at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    at: Instant,
+    cpu_seconds: f64,
+}
+
+impl Sample {
+    /// What was used from here to `later`, for `records`.
+    pub(crate) fn until(&self, later: &Self, records: u64) -> Span {
+        Span { records, seconds: (later.at - self.at).as_secs_f64(), cpu_seconds: later.cpu_seconds - self.cpu_seconds }
+    }
 }
 
 impl Process {
@@ -36,25 +40,60 @@ impl Process {
         Ok(Self { child, started: Instant::now() })
     }
 
-    /// Waits until `done` says so, and reads the account at that moment; a child that ends before has failed.
-    pub(crate) fn until(&mut self, records: u64, mut done: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<Measured> {
-        while !done()? {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("the process under measurement ended: {status}");
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        self.measure(records)
+    /// The operating system's number of it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
-    fn measure(&self, records: u64) -> anyhow::Result<Measured> {
-        let folder = Path::new("/proc").join(self.child.id().to_string());
-        Ok(Measured {
-            records,
-            seconds: self.started.elapsed().as_secs_f64(),
-            cpu_seconds: cpu_seconds(&std::fs::read_to_string(folder.join("stat"))?)?,
-            resident_mb: peak_resident_mb(&std::fs::read_to_string(folder.join("status"))?),
-        })
+    /// When it was started.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Follows it from its start until it has done `records`, as `done` says; what it used is split where it is warm.
+    pub(crate) fn follow(&mut self, records: u64, mut done: impl FnMut() -> anyhow::Result<u64>) -> anyhow::Result<Measured> {
+        let start = Sample { at: self.started, cpu_seconds: 0.0 };
+        let (at_warm, warm) = self.reach(records.div_ceil(WARM), &mut done)?;
+        let (at_end, end) = self.reach(records, &mut done)?;
+        ensure!(at_end >= at_warm, "progress went backwards");
+        let warm = (at_end > at_warm).then(|| warm.until(&end, at_end - at_warm));
+        self.measured(start.until(&end, at_end), warm)
+    }
+
+    /// Waits until `done` is `goal` at least: how far it is then, and what was used up.
+    pub(crate) fn reach(&mut self, goal: u64, done: &mut impl FnMut() -> anyhow::Result<u64>) -> anyhow::Result<(u64, Sample)> {
+        loop {
+            let now = done()?;
+            if now >= goal {
+                return Ok((now, self.sample()?));
+            }
+            self.lives()?;
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// A child that ended before its work was done has failed.
+    pub(crate) fn lives(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("the process under measurement ended: {status}"),
+        }
+    }
+
+    /// What it has used up by now.
+    pub(crate) fn sample(&self) -> anyhow::Result<Sample> {
+        let stat = std::fs::read_to_string(self.folder().join("stat"))?;
+        Ok(Sample { at: Instant::now(), cpu_seconds: cpu_seconds(&stat)? })
+    }
+
+    /// The stretches, with the memory that it took until now.
+    pub(crate) fn measured(&self, whole: Span, warm: Option<Span>) -> anyhow::Result<Measured> {
+        let peak_rss_mb = peak_resident_mb(&std::fs::read_to_string(self.folder().join("status"))?);
+        Ok(Measured { whole, warm, peak_rss_mb, latency_ms: None })
+    }
+
+    fn folder(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}", self.child.id()))
     }
 }
 
@@ -63,6 +102,44 @@ impl Drop for Process {
         // A child that has ended already needs neither.
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// A process that is told line by line what to do, and answers with a line: so that what it prepares is not measured.
+pub(crate) struct Told {
+    pub(crate) process: Process,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Told {
+    pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+        let input = process.child.stdin.take().context("no input")?;
+        let output = BufReader::new(process.child.stdout.take().context("no output")?);
+        Ok(Self { process, input, output })
+    }
+
+    /// The next line that it says.
+    pub(crate) fn hear(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        ensure!(self.output.read_line(&mut line)? > 0, "{} said nothing and ended", self.process.id());
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Tells it a line.
+    pub(crate) fn tell(&mut self, line: &str) -> anyhow::Result<()> {
+        writeln!(self.input, "{line}")?;
+        Ok(self.input.flush()?)
+    }
+
+    /// Tells it a line and measures what it uses until it answers.
+    pub(crate) fn measure(&mut self, line: &str, records: u64) -> anyhow::Result<(Measured, String)> {
+        let before = self.process.sample()?;
+        self.tell(line)?;
+        let answer = self.hear()?;
+        let span = before.until(&self.process.sample()?, records);
+        Ok((self.process.measured(span, None)?, answer))
     }
 }
 
@@ -96,5 +173,28 @@ mod tests {
     fn cpu_time_is_read_past_a_name_with_spaces() {
         let stat = "7 (a (b) c) S 1 7 7 0 -1 4194304 100 0 0 0 150 50 0 0 20 0 1 0 1 1 1";
         assert!((cpu_seconds(stat).expect("reads") - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_was_done_before_it_was_warm_counts_for_the_whole_only() {
+        let mut process = Process::start(Command::new("sleep").arg("60")).expect("starts");
+        let mut progress = [0, 3, 10, 60, 100].into_iter();
+        let measured = process.follow(100, || Ok(progress.next().expect("asked no further"))).expect("follows");
+        assert_eq!(measured.whole.records, 100);
+        assert_eq!(measured.warm.expect("warm").records, 90);
+        assert!(measured.warm.expect("warm").seconds < measured.whole.seconds);
+    }
+
+    #[test]
+    fn a_process_that_ends_early_is_no_measurement() {
+        let mut process = Process::start(&mut Command::new("true")).expect("starts");
+        assert!(process.follow(1, || Ok(0)).is_err());
+    }
+
+    #[test]
+    fn a_process_is_told_and_heard() {
+        let mut cat = Told::start(&mut Command::new("cat")).expect("starts");
+        let (measured, answer) = cat.measure("go", 7).expect("answers");
+        assert_eq!((measured.whole.records, answer.as_str()), (7, "go"));
     }
 }

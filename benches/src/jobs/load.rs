@@ -1,7 +1,6 @@
 //! Job L1: orders appended to an empty table with a primary key.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -9,23 +8,27 @@ use anyhow::{Context, ensure};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Executor as _};
 
-use crate::kafka::{Lag, block_on, fill_orders, forget_group, server};
+use super::Job;
+use crate::bench::Bench;
+use crate::kafka::{Progress, block_on, fill_orders, forget_group, server};
+use crate::measured::{Measured, Span};
 use crate::orders::Order;
-use crate::process::{Measured, Process};
-use crate::report::Report;
+use crate::process::Process;
+use crate::report::{Figure, Finding, RunFile};
 
 const GROUP: &str = "bench.orders";
 const TABLE: &str = "CREATE TABLE bench_orders (id bigint NOT NULL PRIMARY KEY, customer_id text NOT NULL, email text NOT NULL,
     amount double precision NOT NULL, currency text NOT NULL, created_at timestamptz NOT NULL, status text NOT NULL, coupon text,
     note text, country text NOT NULL, quantity integer NOT NULL, items jsonb NOT NULL)";
 
-/// Runs the job and its reference in turn.
-pub(crate) fn run(binary: &Path, records: u64, report: &mut Report) -> anyhow::Result<()> {
-    fill_orders(records)?;
-    let copied = copy(records)?;
-    report.add("L1", "psql \\copy, text", &copied, None);
-    let measured = millrace(binary, records)?;
-    report.add("L1", "millrace", &measured, Some(measured.per_second() / copied.per_second()));
+pub(crate) const JOB: Job = Job { name: "L1", about: "topic → PostgreSQL, append; beside psql's \\copy", run };
+
+fn run(bench: &Bench, report: &mut RunFile) -> anyhow::Result<()> {
+    fill_orders(bench.records)?;
+    let copied = copy(bench.records)?;
+    report.add(Figure::new("L1", "psql \\copy, text", copied));
+    let measured = millrace(bench)?;
+    report.add(Figure::new("L1", "millrace", measured).found(Finding::per_second(&measured, &copied, "psql").at_least(0.9)));
     Ok(())
 }
 
@@ -39,7 +42,8 @@ fn copy(records: u64) -> anyhow::Result<Measured> {
     ensure!(status.context("psql is needed for the reference")?.success(), "psql failed");
     let seconds = started.elapsed().as_secs_f64();
     // psql's own; COPY's work is the server's.
-    Ok(Measured { records, seconds, cpu_seconds: children_cpu_seconds()? - before, resident_mb: 0.0 })
+    let whole = Span { records, seconds, cpu_seconds: children_cpu_seconds()? - before };
+    Ok(Measured { whole, warm: None, peak_rss_mb: 0.0, latency_ms: None })
 }
 
 fn children_cpu_seconds() -> anyhow::Result<f64> {
@@ -60,14 +64,14 @@ fn tempfile_of_orders(records: u64) -> anyhow::Result<tempfile::NamedTempFile> {
     Ok(file)
 }
 
-fn millrace(binary: &Path, records: u64) -> anyhow::Result<Measured> {
+fn millrace(bench: &Bench) -> anyhow::Result<Measured> {
     recreate_table()?;
     forget_group(GROUP)?;
-    let lag = Lag::of(GROUP)?;
-    let mut process = Process::start(super::service(binary, "loader", "load")?.envs(warehouse()?))?;
-    let measured = process.until(records, || lag.is_none())?;
+    let progress = Progress::of(GROUP)?;
+    let mut process = Process::start(bench.service("loader", "load")?.envs(warehouse()?))?;
+    let measured = process.follow(bench.records, || progress.committed())?;
     let rows: i64 = block_on(async { sqlx::query_scalar("SELECT count(*) FROM bench_orders").fetch_one(&mut connect().await?).await })?;
-    ensure!(rows as u64 == records, "the table has {rows} rows of {records}");
+    ensure!(rows as u64 == bench.records, "the table has {rows} rows of {}", bench.records);
     Ok(measured)
 }
 

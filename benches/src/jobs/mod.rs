@@ -1,19 +1,38 @@
-//! The jobs, a file each.
+//! The jobs, a file each. A new one is a file and a line of [`JOBS`].
 
-pub(crate) mod load;
-pub(crate) mod transform;
+mod load;
+mod transform;
 
-use std::path::Path;
-use std::process::Command;
+use anyhow::bail;
 
-use crate::kafka::server;
+use crate::bench::Bench;
+use crate::report::RunFile;
 
-/// The binary running a service of one of the benches' projects.
-fn service(binary: &Path, service: &str, project: &str) -> anyhow::Result<Command> {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("projects").join(project);
-    let mut command = Command::new(binary);
-    command.args(["run", service, "--project"]).arg(project).args(["--log", "warn"]);
-    command.env("KAFKA_BROKERS", server("MILLRACE_TEST_KAFKA")?).env("SCHEMA_REGISTRY_URL", server("MILLRACE_TEST_REGISTRY")?);
-    command.env("MILLRACE_ADMIN", "127.0.0.1:0").env("MILLRACE_INSTANCE", "bench");
-    Ok(command)
+/// A job of the standard workloads.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// What it is called on the command line and in results.
+    pub(crate) name: &'static str,
+    /// What it does, and what it is measured beside.
+    pub(crate) about: &'static str,
+    /// Runs it and its references in turn, and reports a figure of each.
+    pub(crate) run: fn(&Bench, &mut RunFile) -> anyhow::Result<()>,
+}
+
+/// All of them, in the order in which they are run.
+pub(crate) const JOBS: &[Job] = &[transform::JOB, load::JOB];
+
+/// Those that are named, or all.
+pub(crate) fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Job>> {
+    if names.is_empty() {
+        return Ok(JOBS.iter().collect());
+    }
+    names.iter().map(|name| named(name)).collect()
+}
+
+fn named(name: &str) -> anyhow::Result<&'static Job> {
+    match JOBS.iter().find(|job| job.name.eq_ignore_ascii_case(name)) {
+        Some(job) => Ok(job),
+        None => bail!("there is no job {name}; there are {}", JOBS.iter().map(|job| job.name).collect::<Vec<_>>().join(", ")),
+    }
 }

@@ -1,43 +1,48 @@
 //! Job T: drop the cancelled, work out an amount, mask an address; exactly once, commits every 100 ms.
 
-use std::path::Path;
-use std::process::Command;
-
 use anyhow::ensure;
 
-use crate::kafka::{Lag, count, fill_orders, forget_group, recreate};
-use crate::process::{Measured, Process};
-use crate::reference;
-use crate::report::Report;
+use super::Job;
+use crate::bench::Bench;
+use crate::kafka::{Progress, count, fill_orders, forget_group, recreate};
+use crate::measured::Measured;
+use crate::parts::pass_through;
+use crate::process::Process;
+use crate::report::{Figure, Finding, RunFile};
 
 const GROUP: &str = "bench.orders";
 const OUTPUT: &str = "bench.out";
 
-/// Runs the job and its reference in turn.
-pub(crate) fn run(binary: &Path, records: u64, report: &mut Report) -> anyhow::Result<()> {
-    let kept = fill_orders(records)?;
-    eprintln!("T: {records} orders, of which {kept} are kept");
-    let passed = pass_through(records)?;
-    report.add("T", "librdkafka pass-through", &passed, None);
-    let measured = millrace(binary, records)?;
+pub(crate) const JOB: Job =
+    Job { name: "T", about: "topic → filter, compute, mask → topic, exactly once; beside librdkafka's pass-through", run };
+
+fn run(bench: &Bench, report: &mut RunFile) -> anyhow::Result<()> {
+    let kept = fill_orders(bench.records)?;
+    let passed = raw(bench.records)?;
+    report.add(Figure::new("T", "librdkafka pass-through", passed));
+    let measured = millrace(bench)?;
     let written = count(OUTPUT)?;
     ensure!(written == kept, "{OUTPUT} has {written} records of {kept}");
-    report.add("T", "millrace", &measured, Some(measured.per_cpu_second() / passed.per_cpu_second()));
+    report.add(
+        Figure::new("T", "millrace", measured)
+            .found(Finding::per_cpu_second(&measured, &passed, "pass-through").at_least(0.75))
+            .found(Finding::per_second(&measured, &passed, "pass-through").at_least(0.75)),
+    );
     Ok(())
 }
 
-fn pass_through(records: u64) -> anyhow::Result<Measured> {
-    recreate(reference::OUTPUT)?;
-    forget_group(reference::GROUP)?;
-    let lag = Lag::of(reference::GROUP)?;
-    let mut process = Process::start(Command::new(std::env::current_exe()?).arg("pass-through"))?;
-    process.until(records, || lag.is_none())
+fn raw(records: u64) -> anyhow::Result<Measured> {
+    recreate(pass_through::OUTPUT)?;
+    forget_group(pass_through::GROUP)?;
+    let progress = Progress::of(pass_through::GROUP)?;
+    let mut process = Process::start(&mut Bench::part(pass_through::PART.name, &[])?)?;
+    process.follow(records, || progress.committed())
 }
 
-fn millrace(binary: &Path, records: u64) -> anyhow::Result<Measured> {
+fn millrace(bench: &Bench) -> anyhow::Result<Measured> {
     recreate(OUTPUT)?;
     forget_group(GROUP)?;
-    let lag = Lag::of(GROUP)?;
-    let mut process = Process::start(&mut super::service(binary, "transform", "transform")?)?;
-    process.until(records, || lag.is_none())
+    let progress = Progress::of(GROUP)?;
+    let mut process = Process::start(&mut bench.service("transform", "transform")?)?;
+    process.follow(bench.records, || progress.committed())
 }

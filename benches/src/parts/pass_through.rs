@@ -11,7 +11,10 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use rdkafka_sys as sys;
 
+use super::Part;
 use crate::kafka::{ORDERS, PARTITIONS, client};
+
+pub(crate) const PART: Part = Part { name: "pass-through", run: pass_through };
 
 pub(crate) const GROUP: &str = "bench.reference";
 pub(crate) const OUTPUT: &str = "bench.passed";
@@ -20,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const AT_ONCE: usize = 2000;
 
 /// Copies the topic until the process is ended.
-pub(crate) fn pass_through() -> anyhow::Result<()> {
+fn pass_through(_: &[String]) -> anyhow::Result<()> {
     let mut copy = Copy::open()?;
     loop {
         copy.producer.begin_transaction()?;
