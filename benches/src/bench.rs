@@ -12,8 +12,6 @@ pub(crate) struct Bench {
     pub(crate) binary: PathBuf,
     /// How many records a job has.
     pub(crate) records: u64,
-    /// Whether other products are measured too.
-    pub(crate) peers: bool,
 }
 
 impl Bench {

@@ -44,14 +44,15 @@ pub(crate) fn fill_orders(records: u64) -> anyhow::Result<u64> {
         let order = Order::number(number);
         order.encode(id, &mut value);
         kept += u64::from(!order.is_cancelled());
-        send(&producer, order.customer.as_bytes(), &value)?;
+        send(&producer, ORDERS, order.customer.as_bytes(), &value)?;
     }
     producer.flush(Duration::from_mins(2))?;
     Ok(kept)
 }
 
-fn send(producer: &BaseProducer, key: &[u8], value: &[u8]) -> anyhow::Result<()> {
-    let mut record = BaseRecord::to(ORDERS).key(key).payload(value);
+/// Sends a record, waiting while the queue is full.
+pub(crate) fn send(producer: &BaseProducer, topic: &str, key: &[u8], value: &[u8]) -> anyhow::Result<()> {
+    let mut record = BaseRecord::to(topic).key(key).payload(value);
     loop {
         match producer.send(record) {
             Ok(()) => break Ok(()),
@@ -65,8 +66,12 @@ fn send(producer: &BaseProducer, key: &[u8], value: &[u8]) -> anyhow::Result<()>
 }
 
 fn register_orders() -> anyhow::Result<u32> {
-    let schema = include_str!("../projects/transform/schemas/order.avsc");
-    let url = format!("{}/subjects/{ORDERS}-value/versions", server("MILLRACE_TEST_REGISTRY")?);
+    register(ORDERS, include_str!("../projects/transform/schemas/order.avsc"))
+}
+
+/// Registers the schema of a topic's values; gives its id.
+pub(crate) fn register(topic: &str, schema: &str) -> anyhow::Result<u32> {
+    let url = format!("{}/subjects/{topic}-value/versions", server("MILLRACE_TEST_REGISTRY")?);
     let answer: Value = block_on(async {
         let request = reqwest::Client::new().post(url).json(&json!({ "schema": schema }));
         request.send().await?.error_for_status()?.json().await

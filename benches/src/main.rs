@@ -5,6 +5,7 @@
 //! commits are compared by their ratios to the references of their own runs.
 
 mod bench;
+mod health;
 mod jobs;
 mod kafka;
 mod measured;
@@ -72,9 +73,6 @@ struct Wanted {
     /// The binary to measure; the one beside this program without it.
     #[arg(long)]
     binary: Option<PathBuf>,
-    /// Runs other products too, where a job has such peers.
-    #[arg(long)]
-    peers: bool,
     /// The folder that the figures are kept in.
     #[arg(long, default_value = report::RESULTS)]
     results: PathBuf,
@@ -98,7 +96,7 @@ fn run(wanted: Wanted) -> anyhow::Result<ExitCode> {
         None => std::env::current_exe()?.with_file_name("millrace"),
     };
     let jobs = jobs::chosen(&wanted.jobs)?;
-    let bench = Bench { binary, records: wanted.records, peers: wanted.peers };
+    let bench = Bench { binary, records: wanted.records };
     let mut report = RunFile::start(wanted.records);
     let mut failed = false;
     for (round, job) in (1..=wanted.rounds).flat_map(|round| jobs.iter().map(move |job| (round, job))) {

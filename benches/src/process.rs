@@ -1,8 +1,7 @@
 //! Processes under measurement: time by the clock, CPU and memory by the operating system's account.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -38,11 +37,6 @@ impl Process {
     pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
         let child = command.spawn().with_context(|| format!("can't start {}", command.get_program().display()))?;
         Ok(Self { child, started: Instant::now() })
-    }
-
-    /// The operating system's number of it.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// When it was started.
@@ -105,44 +99,6 @@ impl Drop for Process {
     }
 }
 
-/// A process that is told line by line what to do, and answers with a line: so that what it prepares is not measured.
-pub(crate) struct Told {
-    pub(crate) process: Process,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Told {
-    pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
-        let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
-        let input = process.child.stdin.take().context("no input")?;
-        let output = BufReader::new(process.child.stdout.take().context("no output")?);
-        Ok(Self { process, input, output })
-    }
-
-    /// The next line that it says.
-    pub(crate) fn hear(&mut self) -> anyhow::Result<String> {
-        let mut line = String::new();
-        ensure!(self.output.read_line(&mut line)? > 0, "{} said nothing and ended", self.process.id());
-        Ok(line.trim_end().to_owned())
-    }
-
-    /// Tells it a line.
-    pub(crate) fn tell(&mut self, line: &str) -> anyhow::Result<()> {
-        writeln!(self.input, "{line}")?;
-        Ok(self.input.flush()?)
-    }
-
-    /// Tells it a line and measures what it uses until it answers.
-    pub(crate) fn measure(&mut self, line: &str, records: u64) -> anyhow::Result<(Measured, String)> {
-        let before = self.process.sample()?;
-        self.tell(line)?;
-        let answer = self.hear()?;
-        let span = before.until(&self.process.sample()?, records);
-        Ok((self.process.measured(span, None)?, answer))
-    }
-}
-
 /// User and system time of a line of `/proc/<pid>/stat` (proc(5), fields 14 and 15).
 fn cpu_seconds(stat: &str) -> anyhow::Result<f64> {
     seconds_from(stat, 14)
@@ -189,12 +145,5 @@ mod tests {
     fn a_process_that_ends_early_is_no_measurement() {
         let mut process = Process::start(&mut Command::new("true")).expect("starts");
         assert!(process.follow(1, || Ok(0)).is_err());
-    }
-
-    #[test]
-    fn a_process_is_told_and_heard() {
-        let mut cat = Told::start(&mut Command::new("cat")).expect("starts");
-        let (measured, answer) = cat.measure("go", 7).expect("answers");
-        assert_eq!((measured.whole.records, answer.as_str()), (7, "go"));
     }
 }

@@ -1,6 +1,7 @@
 //! The jobs, a file each. A new one is a file and a line of [`JOBS`].
 
 mod load;
+mod start;
 mod transform;
 
 use anyhow::bail;
@@ -20,7 +21,7 @@ pub(crate) struct Job {
 }
 
 /// All of them, in the order in which they are run.
-pub(crate) const JOBS: &[Job] = &[transform::JOB, load::JOB];
+pub(crate) const JOBS: &[Job] = &[transform::JOB, load::JOB, start::JOB];
 
 /// Those that are named, or all.
 pub(crate) fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Job>> {
