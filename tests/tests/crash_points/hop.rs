@@ -34,3 +34,11 @@ pub(crate) fn difference(what: &str, there: &[String], expected: &[String]) -> O
     let told = || format!("{what}: {} where {} should be; too often {more:?}, too seldom {fewer:?}", there.len(), expected.len());
     (!surplus.is_empty()).then(told)
 }
+
+#[test]
+fn what_is_lost_or_doubled_is_a_difference_and_another_order_is_none() {
+    let list = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(difference("rows", &list("b a a"), &list("a a b")), None);
+    assert!(difference("rows", &list("a b b"), &list("a b")).is_some_and(|told| told.contains(r#"too often [("b", 1)]"#)));
+    assert!(difference("rows", &list("a"), &list("a b")).is_some_and(|told| told.contains(r#"too seldom [("b", -1)]"#)));
+}

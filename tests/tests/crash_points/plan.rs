@@ -14,7 +14,7 @@ use crate::sources::SOURCES;
 use crate::{chain, load, pushed, sources, surgery, through};
 
 /// The names of points that a life comes to once: they have no second hit.
-const ONCE: [&str; 8] = [".claim.", ".fence.", ".pull.positions.", ".window.", ".address.", ".taken.", ".reshape.", ".schema."];
+const ONCE: [&str; 9] = [".claim.", ".fence.", ".pull.positions.", ".window.", ".address.", ".taken.", ".reshape.", ".schema.", ".growth."];
 /// So many deaths at most come one after the other in one project; a longer list is cut.
 const LONGEST: usize = 6;
 const VARIABLE: &str = "MILLRACE_CRASH_POINTS";
