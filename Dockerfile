@@ -8,7 +8,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends build-essential
 WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/source/target \
-    cargo build --profile dist --locked --bin millrace && cp target/dist/millrace /usr/local/bin/millrace
+    cargo build --profile dist --locked --bin millrace && scripts/crash-points.sh none target/dist/millrace \
+    && cp target/dist/millrace /usr/local/bin/millrace
 
 FROM debian:trixie-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libssl3t64 zlib1g \

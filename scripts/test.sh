@@ -34,6 +34,7 @@ done
 
 # The end-to-end tests run the binary itself. It is built with the features of the whole workspace, as the tests are.
 phase "build the binary" cargo build --workspace --bins
+phase "its crash points" scripts/crash-points.sh all "${CARGO_TARGET_DIR:-target}/debug/millrace"
 if [ $# = 0 ]; then
   phase "build the tests" cargo test --workspace --no-run --quiet
   phase "tests, development broker" on_development_servers
