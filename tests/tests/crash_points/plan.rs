@@ -181,8 +181,8 @@ impl Chain {
             ("transform", _) => through::plain(servers).await,
             ("transform-changing", _) => through::changing(servers).await,
             ("transform-parking", _) => through::parking(servers).await,
-            ("push", _) => pushed::open(servers, false).await,
-            ("push-keyed", _) => pushed::open(servers, true).await,
+            ("push", _) => pushed::open(servers, false),
+            ("push-keyed", _) => pushed::open(servers, true),
             ("replay", what) => return surgery::run(servers, what, &self.stops).await,
             (other, _) => panic!("no hop {other}"),
         };

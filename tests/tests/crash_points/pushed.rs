@@ -38,7 +38,7 @@ struct Pushed {
     open: BTreeSet<usize>,
 }
 
-pub(crate) async fn open(servers: &Servers, keyed: bool) -> Box<dyn Hop> {
+pub(crate) fn open(servers: &Servers, keyed: bool) -> Box<dyn Hop> {
     let project = Project::new(servers, PIPELINES);
     project.write("order.avsc", SCHEMA);
     let (answered, open) = (BTreeSet::new(), BTreeSet::new());
