@@ -1,7 +1,7 @@
 # What a person types. Each target installs what it needs on a Debian-like machine that has Rust.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-orders test crash-points torture lint bench bench-compare
+.PHONY: help demo demo-orders test crash-points torture lint bench bench-compare bench-micro
 
 help: ## What there is to type
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,17 +26,17 @@ lint: ## Format, compiler and clippy warnings, dependencies, shell scripts
 	@scripts/setup.sh lint
 	@scripts/lint.sh
 
-<<<<<<< HEAD
 torture: ## Ten minutes of random faults on three brokers, a registry and PostgreSQL; ARGS="--minutes 60 --faults process,link"
 	@scripts/setup.sh test
 	@scripts/torture.sh $(ARGS)
 
-bench: ## Throughput of the standard jobs beside librdkafka and COPY, as JSON lines and a table
-=======
 bench: ## The standard jobs beside librdkafka, COPY and a bare HTTP handler, in one run; kept in benches/results
->>>>>>> ec9aa55 (Benches: job S, the cold start of a service; make bench-compare)
 	@scripts/setup.sh test
 	@scripts/bench.sh
 
 bench-compare: ## Two commits by their ratios to the references of their own runs: make bench-compare A=... B=...
 	@cargo run -q --release -p millrace-benches -- compare $(A) $(B)
+
+bench-micro: ## What the parts of the hot paths cost alone, by criterion: codec, plan, COPY, JSON, positions
+	@scripts/setup.sh build
+	@cargo bench -p millrace-benches --bench micro

@@ -1,8 +1,8 @@
 //! Topics of the benches: made, filled, and watched.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -31,8 +31,18 @@ pub(crate) fn client() -> anyhow::Result<ClientConfig> {
 
 /// Makes the topic of orders anew and fills it with `records` of them; returns how many job T keeps.
 pub(crate) fn fill_orders(records: u64) -> anyhow::Result<u64> {
+    fill_orders_of(records, PARTITIONS, Order::number, |_, _| {})
+}
+
+/// The same of orders that `order` makes, over so many partitions, where `change` may alter the value of each.
+pub(crate) fn fill_orders_of(
+    records: u64,
+    partitions: i32,
+    order: impl Fn(u64) -> Order,
+    change: impl Fn(u64, &mut Vec<u8>),
+) -> anyhow::Result<u64> {
     let id = register_orders()?;
-    recreate(ORDERS)?;
+    recreate_with(ORDERS, partitions)?;
     let producer: BaseProducer = client()?
         .set("compression.type", "lz4")
         .set("partitioner", "murmur2_random")
@@ -41,8 +51,9 @@ pub(crate) fn fill_orders(records: u64) -> anyhow::Result<u64> {
         .create()?;
     let (mut value, mut kept) = (Vec::new(), 0);
     for number in 0..records {
-        let order = Order::number(number);
+        let order = order(number);
         order.encode(id, &mut value);
+        change(number, &mut value);
         kept += u64::from(!order.is_cancelled());
         send(&producer, ORDERS, order.customer.as_bytes(), &value)?;
     }
@@ -81,13 +92,17 @@ pub(crate) fn register(topic: &str, schema: &str) -> anyhow::Result<u32> {
 
 /// Deletes the topic, if it exists, and makes it.
 pub(crate) fn recreate(topic: &str) -> anyhow::Result<()> {
+    recreate_with(topic, PARTITIONS)
+}
+
+fn recreate_with(topic: &str, partitions: i32) -> anyhow::Result<()> {
     let admin: AdminClient<DefaultClientContext> = client()?.create()?;
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT));
     block_on(async {
         // It may not exist yet.
         admin.delete_topics(&[topic], &options).await?;
         loop {
-            let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
+            let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
             match admin.create_topics(&[new], &options).await?.pop() {
                 // Deleting takes its time after it is answered.
                 Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -99,18 +114,26 @@ pub(crate) fn recreate(topic: &str) -> anyhow::Result<()> {
 }
 
 /// How many of the orders a consumer group has committed.
-pub(crate) struct Progress(BaseConsumer);
+pub(crate) struct Progress {
+    client: BaseConsumer,
+    partitions: i32,
+}
 
 impl Progress {
     pub(crate) fn of(group: &str) -> anyhow::Result<Self> {
-        Ok(Self(client()?.set("group.id", group).create()?))
+        Self::over(group, PARTITIONS)
+    }
+
+    /// The same where the topic has so many partitions.
+    pub(crate) fn over(group: &str, partitions: i32) -> anyhow::Result<Self> {
+        Ok(Self { client: client()?.set("group.id", group).create()?, partitions })
     }
 
     /// The orders were written without transactions: an offset is a record.
     pub(crate) fn committed(&self) -> anyhow::Result<u64> {
         let mut wanted = TopicPartitionList::new();
-        wanted.add_partition_range(ORDERS, 0, PARTITIONS - 1);
-        let committed = self.0.committed_offsets(wanted, TIMEOUT)?;
+        wanted.add_partition_range(ORDERS, 0, self.partitions - 1);
+        let committed = self.client.committed_offsets(wanted, TIMEOUT)?;
         let offset = |element: &TopicPartitionListElem<'_>| match element.offset() {
             Offset::Offset(offset) => u64::try_from(offset).unwrap_or(0),
             _ => 0,
@@ -139,12 +162,19 @@ pub(crate) fn count(topic: &str) -> anyhow::Result<u64> {
     Ok(count)
 }
 
-/// Forgets the group, so that a job starts at the beginning.
+/// Forgets the group, so that a job starts at the beginning. A member that was killed is one until its session has timed out.
 pub(crate) fn forget_group(group: &str) -> anyhow::Result<()> {
     let admin: AdminClient<DefaultClientContext> = client()?.create()?;
-    // A group that never was is as good as forgotten.
-    block_on(admin.delete_groups(&[group], &AdminOptions::new().request_timeout(Some(TIMEOUT))))?;
-    Ok(())
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let deleted = block_on(admin.delete_groups(&[group], &AdminOptions::new().request_timeout(Some(TIMEOUT))))?;
+        match deleted.first() {
+            Some(Err((_, RDKafkaErrorCode::NonEmptyGroup))) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(200)),
+            Some(Err((_, code))) if *code != RDKafkaErrorCode::GroupIdNotFound => bail!("the group {group} can't be forgotten: {code}"),
+            // A group that never was is as good as forgotten.
+            _ => return Ok(()),
+        }
+    }
 }
 
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {

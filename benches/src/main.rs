@@ -8,11 +8,13 @@ mod bench;
 mod health;
 mod jobs;
 mod kafka;
+mod limit;
 mod measured;
 mod orders;
 mod parts;
 mod process;
 mod report;
+mod warehouse;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

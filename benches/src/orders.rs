@@ -75,6 +75,11 @@ impl Order {
         }
     }
 
+    /// The same with another coupon.
+    pub(crate) fn with_coupon(self, coupon: String) -> Self {
+        Self { coupon: Some(coupon), ..self }
+    }
+
     /// Whether job T drops it.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.status == CANCELLED

@@ -39,6 +39,16 @@ impl Process {
         Ok(Self { child, started: Instant::now() })
     }
 
+    /// The operating system's number of it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// User and system time from its start.
+    pub(crate) fn used_cpu_seconds(&self) -> anyhow::Result<f64> {
+        Ok(self.sample()?.cpu_seconds)
+    }
+
     /// When it was started.
     pub(crate) fn started(&self) -> Instant {
         self.started
@@ -100,7 +110,7 @@ impl Drop for Process {
 }
 
 /// User and system time of a line of `/proc/<pid>/stat` (proc(5), fields 14 and 15).
-fn cpu_seconds(stat: &str) -> anyhow::Result<f64> {
+pub(crate) fn cpu_seconds(stat: &str) -> anyhow::Result<f64> {
     seconds_from(stat, 14)
 }
 
@@ -117,7 +127,17 @@ fn seconds_from(stat: &str, field: usize) -> anyhow::Result<f64> {
 }
 
 fn peak_resident_mb(status: &str) -> f64 {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    megabytes(status, "VmHWM:")
+}
+
+/// The memory that a process has resident at present.
+pub(crate) fn resident_mb(process: u32) -> anyhow::Result<f64> {
+    Ok(megabytes(&std::fs::read_to_string(format!("/proc/{process}/status"))?, "VmRSS:"))
+}
+
+/// A line of `/proc/<pid>/status`, which is in KiB.
+fn megabytes(status: &str, name: &str) -> f64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
 

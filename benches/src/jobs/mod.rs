@@ -1,6 +1,9 @@
 //! The jobs, a file each. A new one is a file and a line of [`JOBS`].
 
+mod latency;
 mod load;
+mod memory;
+mod scaling;
 mod start;
 mod transform;
 
@@ -21,7 +24,18 @@ pub(crate) struct Job {
 }
 
 /// All of them, in the order in which they are run.
-pub(crate) const JOBS: &[Job] = &[transform::JOB, load::JOB, start::JOB];
+pub(crate) const JOBS: &[Job] = &[
+    transform::JOB,
+    load::append::JOB,
+    load::upsert::JOB,
+    load::sqlite::JOB,
+    load::bad_rows::JOB,
+    latency::JOB,
+    memory::JOB,
+    scaling::CORES,
+    scaling::PARTITIONED,
+    start::JOB,
+];
 
 /// Those that are named, or all.
 pub(crate) fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Job>> {

@@ -2,6 +2,7 @@
 //! and a line of [`PARTS`].
 
 pub(crate) mod pass_through;
+pub(crate) mod sqlite_loop;
 
 use anyhow::Context;
 
@@ -14,7 +15,7 @@ pub(crate) struct Part {
     pub(crate) run: fn(&[String]) -> anyhow::Result<()>,
 }
 
-const PARTS: &[Part] = &[pass_through::PART];
+const PARTS: &[Part] = &[pass_through::PART, sqlite_loop::PART];
 
 /// Runs the part of that name.
 pub(crate) fn run(name: &str, arguments: &[String]) -> anyhow::Result<()> {

@@ -25,6 +25,7 @@ mod partitions;
 mod positions;
 mod query;
 mod replacing;
+mod rows;
 mod session;
 mod shape;
 mod sink;
@@ -39,6 +40,7 @@ use millrace_model::{Result, Schema, Sink};
 pub use config::{Config, Tls};
 pub(crate) use connect::ssl_mode;
 pub(crate) use fault::{classify, refusal};
+pub use rows::CopyBody;
 pub(crate) use staged::{Change, Staged, rejected, within};
 
 use crate::described::{DescribedColumn, Relation};
