@@ -96,9 +96,11 @@ async fn run_epoch(plan: &Plan, seed: u64, mut world: World, deck: &mut Deck, ou
 /// One fault, or a few at once; each ends when its time is over, then all must be well again.
 async fn run_round(world: &mut World, deck: &mut Deck, outcome: &mut Outcome) {
     outcome.rounds += 1;
-    let mut wounds = Vec::new();
+    let (mut wounds, mut shows) = (Vec::new(), Vec::new());
+    let mut watch = Watch::begin(&world.fleet).await;
     for fault in deck.draw(world) {
         let name = fault.name();
+        shows = fault.shows().to_vec();
         match fault.inflict(world).await {
             Some(wound) => {
                 world.history.note(format!("{name}: {}", wound.what()));
@@ -108,13 +110,19 @@ async fn run_round(world: &mut World, deck: &mut Deck, outcome: &mut Outcome) {
         }
     }
     let (names, mixed) = (wounds.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), wounds.len() > 1);
-    let mut watch = Watch::default();
+    let proven = outcome.all_proven();
     hold(world, wounds, &mut watch, outcome).await;
+    let bit = outcome.all_proven() > proven;
     let recovered = recovery::wait(world).await;
     watch.look(&world.fleet).await;
     for name in &names {
         let signs = outcome.signs.entry(if mixed { "mixed".to_owned() } else { name.clone() }).or_default();
         watch.seen.iter().for_each(|sign| *signs.entry(*sign).or_default() += 1);
+    }
+    let alone_and_unseen = !mixed && bit && !shows.is_empty() && !shows.iter().any(|sign| watch.seen.contains(sign));
+    if alone_and_unseen {
+        let wanted = shows.iter().map(|sign| sign.name()).collect::<Vec<_>>();
+        outcome.broken.push(format!("{}: an operator saw none of {wanted:?}", names.join(" and ")));
     }
     match recovered {
         Ok(time) => {
@@ -202,6 +210,10 @@ impl Outcome {
 
     fn is_done(&self, plan: &Plan, history: &History) -> bool {
         history.elapsed().as_secs_f64() > plan.minutes * 60.0 || plan.rounds.is_some_and(|rounds| self.rounds >= rounds)
+    }
+
+    fn all_proven(&self) -> u64 {
+        self.proven.values().sum()
     }
 
     fn take(&mut self, name: &str, proof: Proof) {

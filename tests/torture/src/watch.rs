@@ -34,6 +34,8 @@ impl Sign {
     }
 }
 
+const COUNTERS: [(Sign, &str); 2] = [(Sign::Retries, "_retries_total"), (Sign::ConnectionFailures, "_connection_failures_total")];
+
 /// The signs since a moment.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
@@ -43,6 +45,17 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// From now on. A process that comes later has counted nothing before.
+    pub(crate) async fn begin(fleet: &Fleet) -> Self {
+        let mut watch = Self::default();
+        for (process, metrics) in fleet.metrics().await {
+            for (sign, end) in COUNTERS {
+                watch.first.insert((process, sign), sum(&metrics, end));
+            }
+        }
+        watch
+    }
+
     /// Looks at the instances as they are now.
     pub(crate) async fn look(&mut self, fleet: &Fleet) {
         for (process, metrics) in fleet.metrics().await {
@@ -55,10 +68,8 @@ impl Watch {
     }
 
     fn take(&mut self, process: u32, metrics: &str) {
-        for (sign, end) in [(Sign::Retries, "_retries_total"), (Sign::ConnectionFailures, "_connection_failures_total")] {
-            let now = sum(metrics, end);
-            let first = *self.first.entry((process, sign)).or_insert(now);
-            if now > first {
+        for (sign, end) in COUNTERS {
+            if sum(metrics, end) > self.first.get(&(process, sign)).copied().unwrap_or(0.0) {
                 self.seen.insert(sign);
             }
         }
@@ -82,16 +93,15 @@ mod tests {
 
     #[test]
     fn a_counter_that_rises_and_a_gauge_that_is_up_are_signs() {
-        let mut watch = Watch::default();
+        let mut watch = Watch { first: BTreeMap::from([((1, Sign::Retries), 3.0)]), ..Watch::default() };
         let metrics = |retries, waiting| {
             format!("millrace_loader_retries_total{{pipeline=\"a\"}} {retries}\nmillrace_loader_waiting{{pipeline=\"a\"}} {waiting}\n")
         };
         watch.take(1, &metrics(3, 0));
         assert_eq!(watch.seen, BTreeSet::new());
         watch.take(1, &metrics(4, 0));
-        watch.take(2, &metrics(9, 0));
         assert_eq!(watch.seen, BTreeSet::from([Sign::Retries]));
-        watch.take(2, &metrics(9, 1));
+        watch.take(2, &metrics(0, 1));
         assert_eq!(watch.seen, BTreeSet::from([Sign::Retries, Sign::Waiting]));
     }
 }

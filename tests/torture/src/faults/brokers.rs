@@ -8,6 +8,7 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 
 use super::{Fault, Proof, Wound};
 use crate::outside::cluster::{BROKERS, Leaders};
+use crate::watch::Sign;
 use crate::workload::pipelines::TOPICS;
 use crate::world::World;
 
@@ -43,6 +44,10 @@ impl Fault for Away {
             Self::All => "all_away",
         };
         format!("broker_{name}")
+    }
+
+    fn shows(&self) -> &'static [Sign] {
+        if *self == Self::All { &[Sign::Retries, Sign::Waiting] } else { &[] }
     }
 
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {

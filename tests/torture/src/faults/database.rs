@@ -7,8 +7,9 @@ use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
 use sqlx::PgConnection;
 
-use super::{Fault, Proof, Wound};
+use super::{Fault, Proof, TROUBLE, Wound};
 use crate::outside::database::execute;
+use crate::watch::Sign;
 use crate::workload::pipelines::TABLES;
 use crate::world::World;
 
@@ -31,6 +32,10 @@ struct Crashed;
 impl Fault for Crashed {
     fn name(&self) -> String {
         "postgres_crashed".to_owned()
+    }
+
+    fn shows(&self) -> &'static [Sign] {
+        TROUBLE
     }
 
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
@@ -235,6 +240,10 @@ impl Fault for Setting {
             Self::Connections => "postgres_connection_limit".to_owned(),
             Self::StatementTimeout => "postgres_statement_timeout".to_owned(),
         }
+    }
+
+    fn shows(&self) -> &'static [Sign] {
+        TROUBLE
     }
 
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {

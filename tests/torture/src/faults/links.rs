@@ -8,8 +8,9 @@ use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
 use serde_json::{Value, json};
 
-use super::{Fault, Proof, Wound};
+use super::{Fault, Proof, TROUBLE, Wound};
 use crate::outside::links::{Link, Traffic};
+use crate::watch::Sign;
 use crate::world::World;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
@@ -79,6 +80,10 @@ struct Harmed {
 impl Fault for Harmed {
     fn name(&self) -> String {
         format!("link_{}_{}", self.link, self.harm.name())
+    }
+
+    fn shows(&self) -> &'static [Sign] {
+        if self.link == "postgres" && self.harm == Harm::Refused { TROUBLE } else { &[] }
     }
 
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::watch::Sign;
 use crate::world::World;
+
+/// What trouble with a target or the registry shows by.
+const TROUBLE: &[Sign] = &[Sign::Retries, Sign::Waiting, Sign::ConnectionFailures, Sign::BreakerOpen];
 
 mod brokers;
 mod database;
@@ -22,6 +26,11 @@ pub(crate) trait Fault: Send + Sync {
     /// Whether it can be inflicted here and now; if not, why.
     fn possible(&self, _world: &World) -> Result<(), String> {
         Ok(())
+    }
+
+    /// The signs of which an operator must see one, where the fault comes alone; nothing where it may pass unseen.
+    fn shows(&self) -> &'static [Sign] {
+        &[]
     }
 
     /// Inflicts it; `None` when it turned out to be impossible.

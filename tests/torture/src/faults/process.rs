@@ -8,6 +8,7 @@ use rand::seq::IndexedRandom as _;
 
 use super::{Fault, Proof, Wound};
 use crate::fleet::{MOST, SERVICES};
+use crate::watch::Sign;
 use crate::world::World;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
@@ -39,6 +40,10 @@ impl Fault for Ended {
             End::Freeze => "freeze",
         };
         format!("process_{end}_{}", self.service)
+    }
+
+    fn shows(&self) -> &'static [Sign] {
+        if self.end == End::Freeze { &[Sign::NotReady] } else { &[] }
     }
 
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use rand::Rng as _;
 
 use super::links::restart_one;
-use super::{Fault, Proof, Wound};
+use super::{Fault, Proof, TROUBLE, Wound};
 use crate::outside::registry::Manner;
+use crate::watch::Sign;
 use crate::world::World;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
@@ -23,6 +24,10 @@ struct Lying {
 impl Fault for Lying {
     fn name(&self) -> String {
         format!("registry_{}", if self.manner == Manner::Broken { "error_500" } else { "wrong_answer" })
+    }
+
+    fn shows(&self) -> &'static [Sign] {
+        if self.manner == Manner::Broken { TROUBLE } else { &[Sign::Halted, Sign::Retries, Sign::ConnectionFailures] }
     }
 
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
