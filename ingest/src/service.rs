@@ -140,7 +140,7 @@ pub async fn start(
     if gateway.is_empty() {
         return Ok(Running { gateway: None, pipelines: running });
     }
-    let gateway = gateway.serve(service.http, shutdown).await?;
+    let gateway = gateway.serve(service, shutdown).await?;
     let address = advertised(service, gateway.address(), cluster);
     for (ingest, pipeline, ends) in pushed {
         running.extend(push(ingest, &pipeline, ends, service.idempotency_partitions, &address, (cluster, registry))?);

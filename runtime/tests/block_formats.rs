@@ -172,6 +172,18 @@ fn a_container_that_is_damaged_brings_what_comes_before() {
 }
 
 #[test]
+fn bytes_behind_the_last_record_of_a_block_are_damage_and_not_passed_over() {
+    let fields = json!([{ "name": "id", "type": "int" }]);
+    let schema = codec::schema(json!({ "type": "record", "name": "Order", "fields": fields })).expect("a schema");
+    // One record where there are the bytes of two.
+    let bytes = codec::container::of_one(schema.text(), &[2, 4]);
+    let mut blocks = AvroFile::open(Box::new(Cursor::new(bytes)), &schema, opening(0)).expect("opens");
+    assert_eq!(blocks.next(100).expect("reads").expect("has a record").batch.len(), 1);
+    let fault = blocks.next(100).expect_err("is damaged");
+    assert!(fault.code() == Code::FileDamaged && fault.message().contains("1 bytes follow record 1"), "{fault}");
+}
+
+#[test]
 fn a_container_whose_schema_is_another_one_is_refused_by_it() {
     let schema =
         codec::schema(json!({ "type": "record", "name": "Order", "fields": [{ "name": "id", "type": "string" }] })).expect("a schema");

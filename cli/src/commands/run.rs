@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{bail, ensure};
 use millrace_model::Result;
 use millrace_runtime::project::ServiceConfig;
-use millrace_runtime::service::{Admin, Health, Shutdown};
+use millrace_runtime::service::{Admin, Health, Shutdown, allow_files};
 use millrace_runtime::telemetry;
 
 use crate::args::{Logs, Run, Service};
@@ -22,6 +22,7 @@ pub(crate) async fn execute(args: &Run, logs: &Logs) -> anyhow::Result<ExitCode>
     }
     let loaded = Loaded::open(&args.project)?;
     let telemetry = telemetry::init(logs.log_format.into(), logs.log.as_deref(), services::name(args.service))?;
+    allow_files();
     let shutdown = Shutdown::on_signals()?;
     let health = Health::new();
     let admin = health.serve(loaded.project.service.admin(), Shutdown::new()).await?;
@@ -41,6 +42,7 @@ async fn once(args: &Run, logs: &Logs) -> anyhow::Result<ExitCode> {
     let loaded = Loaded::open(&args.project)?;
     // Log lines would break the bar: without a wish of one's own only trouble is shown.
     let telemetry = telemetry::init(logs.log_format.into(), logs.log.as_deref().or(Some("warn")), services::name(args.service))?;
+    allow_files();
     let (shutdown, health) = (Shutdown::on_signals()?, Health::new());
     let admin = serve_beside_others(&health, &loaded.project.service).await?;
     tracing::info!(address = %admin.address(), "health and metrics");

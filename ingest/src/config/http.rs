@@ -22,6 +22,9 @@ pub struct Http {
     /// beyond it is answered with 429.
     #[serde(default = "max_in_flight")]
     pub max_in_flight: ByteSize,
+    /// How long a body may take to arrive; a slower one, and one of which nothing comes for 10 seconds, is answered with 408.
+    #[serde(default = "body_timeout")]
+    pub body_timeout: Millis,
     /// Keys of which a request must bring one, as `Authorization: Bearer KEY` or `X-API-Key: KEY`; several, so that one can take
     /// the place of another. Without them the path is open to whoever reaches it.
     #[serde(default)]
@@ -52,6 +55,10 @@ const fn max_body() -> ByteSize {
 
 const fn max_in_flight() -> ByteSize {
     ByteSize::new(64 << 20)
+}
+
+const fn body_timeout() -> Millis {
+    Millis::new(60_000)
 }
 
 /// The keys of a path: at least one, and none of them empty.

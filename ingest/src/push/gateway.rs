@@ -13,8 +13,9 @@ use axum::{Json, Router};
 use millrace_model::{Code, Fault, Result};
 use millrace_runtime::kafka::Cluster;
 use millrace_runtime::pipeline::Pipeline;
+use millrace_runtime::project::ServiceConfig;
 use millrace_runtime::registry::Registry;
-use millrace_runtime::service::Shutdown;
+use millrace_runtime::service::{self, Limits, Shutdown};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -81,21 +82,17 @@ impl Gateway {
         self.routes.is_empty()
     }
 
-    /// Listens on `address` until the shutdown.
-    pub(crate) async fn serve(self, address: SocketAddr, shutdown: &Shutdown) -> Result<Serving> {
+    /// Listens where `service` says until the shutdown.
+    pub(crate) async fn serve(self, service: &ServiceConfig, shutdown: &Shutdown) -> Result<Serving> {
+        let address = service.http;
         let taken = |error| {
             let message = format!("can't listen on {address} for the push gateway; choose another with MILLRACE_HTTP");
             Fault::operator(Code::Io, message).because(error)
         };
         let listener = TcpListener::bind(address).await.map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
-        let requested = shutdown.clone();
-        let server = axum::serve(listener, self.router()).with_graceful_shutdown(async move { requested.requested().await });
-        let task = tokio::spawn(async move {
-            if let Err(error) = server.await {
-                tracing::error!(%error, "the push gateway broke off");
-            }
-        });
+        let limits = Limits { connections: service.max_connections.get() as usize, head: service.head_timeout.duration() };
+        let task = tokio::spawn(service::serve(listener, self.router(), limits, shutdown.clone()));
         Ok(Serving { address, task, shutdown: shutdown.clone() })
     }
 

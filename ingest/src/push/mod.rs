@@ -11,6 +11,7 @@
 //! | 400 | the request has no records, or is not what its headers say |
 //! | 401 | the path wants an API key |
 //! | 404, 405 | no pipeline has the path; the method is not POST |
+//! | 408 | the body did not arrive in time |
 //! | 413 | the body, or one record in it, is over the limit: nothing was written |
 //! | 415 | the body's type or compression is not taken |
 //! | 429 | the path's rate, or the bytes that it holds at once, are used up, or more records were rejected within a minute than `dead_letters.max_per_minute`

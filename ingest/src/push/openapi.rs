@@ -157,6 +157,7 @@ fn responses() -> Value {
     let mut responses = json!({
         "400": said("The body is empty, or not what its headers say.", "Refusal"),
         "401": said("The request has no API key that the path takes.", "Refusal"),
+        "408": said("The body did not arrive in time: nothing was written.", "Refusal"),
         "413": said("The body, or one record in it, is over the limit: nothing was written.", "Refusal"),
         "415": said("The body's type or compression is not taken.", "Refusal"),
         "429": said("The path's rate or room is used up: nothing was written.", "Refusal"),

@@ -29,8 +29,8 @@ use crate::service::Ingest;
 
 /// How long a sender waits for its records to be durable.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// How long a body may take to arrive.
-const ARRIVAL: Duration = Duration::from_mins(1);
+/// How long a body may stand still while it arrives.
+const STALL: Duration = Duration::from_secs(10);
 /// A body over the limit is read on for so many bytes, so that its sender gets to reading the answer.
 const OVERRUN: usize = 16 << 20;
 
@@ -40,6 +40,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(super) struct Route {
     path: String,
     max_body: usize,
+    body_timeout: Duration,
     pub(super) cors: Option<Cors>,
     admission: Admission,
     reader: Arc<Reader>,
@@ -77,6 +78,7 @@ impl Route {
         Ok(Self {
             path: http.path.clone(),
             max_body,
+            body_timeout: http.body_timeout.duration(),
             cors: http.cors.clone(),
             admission: Admission::new(http),
             reader: Arc::new(Reader::new(&http.path, &ingest.config.to.topic, max_body, &ingest.schema, registry)?),
@@ -149,11 +151,13 @@ impl Route {
     }
 
     async fn arrived(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
-        match timeout(ARRIVAL, read(body, self.max_body)).await {
-            Ok(Ok(Some(bytes))) => Ok(bytes),
-            Ok(Ok(None)) => Err(self.too_large(content_length(headers))),
-            Ok(Err(error)) => Err(Refused::new(StatusCode::BAD_REQUEST, None, format!("the body broke off: {error}"))),
-            Err(_) => Err(Refused::new(StatusCode::REQUEST_TIMEOUT, None, "the body did not arrive in time")),
+        let late =
+            || Refused::new(StatusCode::REQUEST_TIMEOUT, None, "the body did not arrive in time; nothing of this request was written");
+        match timeout(self.body_timeout, read(body, self.max_body)).await.map_err(|_| late())? {
+            Ok(bytes) => Ok(bytes),
+            Err(NotRead::TooLarge) => Err(self.too_large(content_length(headers))),
+            Err(NotRead::Stalled) => Err(late()),
+            Err(NotRead::Broken(error)) => Err(Refused::new(StatusCode::BAD_REQUEST, None, format!("the body broke off: {error}"))),
         }
     }
 
@@ -200,12 +204,21 @@ impl Route {
     }
 }
 
-/// The body, or `None` when it is over the limit.
-async fn read(body: Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
+/// Why there is no body.
+#[derive(Debug)]
+enum NotRead {
+    TooLarge,
+    /// Nothing came of it for [`STALL`].
+    Stalled,
+    Broken(axum::Error),
+}
+
+/// The body, of at most `limit` bytes.
+async fn read(body: Body, limit: usize) -> Result<Bytes, NotRead> {
     let mut stream = body.into_data_stream();
     let (mut bytes, mut length) = (Vec::new(), 0);
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
+    while let Some(chunk) = timeout(STALL, stream.next()).await.map_err(|_| NotRead::Stalled)? {
+        let chunk = chunk.map_err(NotRead::Broken)?;
         length += chunk.len();
         if length <= limit {
             bytes.extend_from_slice(&chunk);
@@ -213,7 +226,7 @@ async fn read(body: Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
             break;
         }
     }
-    Ok((length <= limit).then(|| bytes.into()))
+    if length <= limit { Ok(bytes.into()) } else { Err(NotRead::TooLarge) }
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
@@ -242,7 +255,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_taken_up_to_the_limit() {
-        assert_eq!(read(Body::from("12345"), 5).await.expect("reads").as_deref(), Some(b"12345".as_slice()));
-        assert_eq!(read(Body::from("123456"), 5).await.expect("reads"), None);
+        assert_eq!(&*read(Body::from("12345"), 5).await.expect("reads"), b"12345");
+        assert!(matches!(read(Body::from("123456"), 5).await, Err(NotRead::TooLarge)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_be_slow_but_not_stand_still() {
+        let chunks = |pause| {
+            let chunks = futures::stream::iter(0..3).then(move |_| async move {
+                tokio::time::sleep(pause).await;
+                Ok::<_, std::io::Error>("1")
+            });
+            Body::from_stream(chunks)
+        };
+        assert_eq!(&*read(chunks(STALL / 2), 5).await.expect("reads"), b"111");
+        assert!(matches!(read(chunks(STALL * 2), 5).await, Err(NotRead::Stalled)));
     }
 }

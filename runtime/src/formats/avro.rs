@@ -65,6 +65,10 @@ impl Values {
 
     /// Reads the next block, or passes over it when it has no more records than `skipped`. Tells whether there was one.
     fn begin_block(&mut self, skipped: u64) -> Result<bool> {
+        if self.at < self.block.len() {
+            let left = self.block.len() - self.at;
+            return Err(damaged(&format!("{left} bytes follow record {}, the last of its block", self.next)));
+        }
         let Some(packed) = self.container.packed(BLOCK).map_err(broken)? else { return Ok(false) };
         if packed.count <= skipped {
             self.next += packed.count;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -210,6 +211,12 @@ pub struct ServiceConfig {
     pub memory: ByteSize,
     /// How soon a record is handed on. A `commit_interval` of a pipeline goes before it.
     pub latency: Latency,
+    /// How many connections the push gateway has at once, and never more than half as many as the process may open files; who comes later
+    /// waits until one ends.
+    #[schemars(range(min = 1))]
+    pub max_connections: NonZeroU32,
+    /// How long the head of a request to the push gateway may take to arrive, and how long a connection may stand idle between two.
+    pub head_timeout: Millis,
 }
 
 impl ServiceConfig {
@@ -231,6 +238,8 @@ impl Default for ServiceConfig {
             admin: None,
             memory: Budget::USUAL,
             latency: Latency::default(),
+            max_connections: const { NonZeroU32::new(4096).expect("is not zero") },
+            head_timeout: Millis::new(30_000),
         }
     }
 }

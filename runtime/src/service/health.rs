@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use super::Shutdown;
+use super::listener::{self, Limits};
 use crate::resilience::{LinkStatus, Probes};
 use crate::telemetry::{PipelineMetrics, metrics};
 
@@ -135,12 +136,7 @@ impl Health {
     fn serve_on(&self, listener: TcpListener, shutdown: Shutdown) -> Result<Admin> {
         let unknown = |error| Fault::operator(Code::Io, "can't tell where health and metrics listen").because(error);
         let address = listener.local_addr().map_err(unknown)?;
-        let server = axum::serve(listener, self.router()).with_graceful_shutdown(async move { shutdown.requested().await });
-        let task = tokio::spawn(async move {
-            if let Err(error) = server.await {
-                error!(%error, "health and metrics are served no more");
-            }
-        });
+        let task = tokio::spawn(listener::serve(listener, self.router(), Limits::ADMIN, shutdown));
         Ok(Admin { address, task })
     }
 

@@ -166,6 +166,21 @@ mod tests {
     }
 
     #[test]
+    fn records_that_take_no_bytes_can_not_be_as_many_as_a_container_says() {
+        let fields = json!([{"name": "x", "type": "long", "default": 0}]);
+        let reader = codec::schema(json!({"type": "record", "name": "r", "fields": fields})).expect("is carried");
+        for fields in [json!([]), json!([{"name": "y", "type": "null"}])] {
+            let written = json!({"type": "record", "name": "r", "fields": fields}).to_string();
+            let mut container = container::of_one(&written, &[]);
+            let count = container.len() - 18;
+            // 2^62 of them, where it said one.
+            container.splice(count..=count, [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]);
+            let fault = Values::of(&container, &reader, 100).err().expect("is refused");
+            assert_eq!(fault.code(), Code::SchemaIncompatible, "{fault}");
+        }
+    }
+
+    #[test]
     fn a_container_of_another_schema_is_refused_whole() {
         let fault = |written: serde_json::Value| {
             Values::of(&container::of_one(&written.to_string(), &[2]), &schema(), 100).err().expect("is refused").code()
