@@ -1,7 +1,7 @@
 # What a person types. Each target installs what it needs on a Debian-like machine that has Rust.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-orders test crash-points torture lint bench bench-compare bench-micro
+.PHONY: help demo demo-orders test crash-points torture lint bench bench-compare bench-micro fuzz
 
 help: ## What there is to type
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,3 +40,7 @@ bench-compare: ## Two commits by their ratios to the references of their own run
 bench-micro: ## What the parts of the hot paths cost alone, by criterion: codec, plan, COPY, JSON, positions
 	@scripts/setup.sh build
 	@cargo bench -p millrace-benches --bench micro
+
+fuzz: ## Fuzz what reads bytes from outside, each target for MINUTES (20): make fuzz MINUTES=5 TARGETS="avro json"
+	@scripts/setup.sh build
+	@scripts/fuzz.sh $(or $(MINUTES),20) $(TARGETS)

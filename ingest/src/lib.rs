@@ -19,4 +19,5 @@ mod spread;
 pub use positions::{ASSIGNMENTS, POSITIONS, ensure_topics, own_topics};
 pub use progress::{Progress, SplitProgress};
 pub use push::keyed::{IDEMPOTENCY, key_topics};
+pub use push::{Bodies, Counts};
 pub use service::{Ingest, Running, start};

@@ -31,6 +31,7 @@
 mod admission;
 mod again;
 mod answer;
+mod bodies;
 mod body;
 mod gateway;
 mod group;
@@ -44,5 +45,6 @@ mod worker;
 mod writing;
 
 pub(crate) use again::Again;
+pub use bodies::{Bodies, Counts};
 pub(crate) use gateway::{Ends, Gateway, Serving};
 pub(crate) use worker::run;

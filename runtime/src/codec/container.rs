@@ -96,13 +96,14 @@ impl<R: BufRead> Container<R> {
             return Err(damaged("it does not begin with `Obj` and 1"));
         }
         let (mut schema, mut codec) = (None, Codec::Null);
-        for (key, value) in metadata(&mut header)? {
-            match &key[..] {
-                b"avro.schema" => schema = Some(text(&value)?),
-                b"avro.codec" => codec = Codec::of(&value)?,
+        metadata(&mut header, |key, value| {
+            match key {
+                b"avro.schema" => schema = Some(text(value)?),
+                b"avro.codec" => codec = Codec::of(value)?,
                 _ => {}
             }
-        }
+            Ok(())
+        })?;
         let sync = sync(&mut header)?;
         Ok(Self { schema: schema.ok_or_else(|| damaged("its header has no avro.schema"))?, codec, sync, from, block: 0 })
     }
@@ -221,21 +222,19 @@ fn text(bytes: &[u8]) -> Result<String, Broken> {
     Ok(value.to_string())
 }
 
-type Entry = (Vec<u8>, Vec<u8>);
-
-/// A map of bytes, in blocks as every Avro map.
-fn metadata(from: &mut impl BufRead) -> Result<Vec<Entry>, Broken> {
-    let mut entries = Vec::new();
+/// A map of bytes, in blocks as every Avro map. Entries are not kept: empty ones take two bytes each.
+fn metadata(from: &mut impl BufRead, mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Broken>) -> Result<(), Broken> {
     loop {
         let count = long(from)?;
         if count < 0 {
             size(from)?;
         }
         for _ in 0..count.unsigned_abs() {
-            entries.push((sized(from)?, sized(from)?));
+            let (key, value) = (sized(from)?, sized(from)?);
+            each(&key, &value)?;
         }
         if count == 0 {
-            return Ok(entries);
+            return Ok(());
         }
     }
 }
