@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput};
 use millrace_connectors::postgres::CopyBody;
 use millrace_model::{Batch, Offsets, Record, Records, RecordsBuilder, Schema};
 use millrace_runtime::codec::{self, Decoder, Encoder};
@@ -116,5 +116,9 @@ fn positions(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(micro, parts, positions);
-criterion_main!(micro);
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    parts(&mut criterion);
+    positions(&mut criterion);
+    criterion.final_summary();
+}
