@@ -16,7 +16,7 @@ use millrace_transform::steps;
 use orders::Order;
 
 #[path = "../src/orders.rs"]
-#[expect(dead_code, reason = "the jobs make more of orders")]
+#[expect(dead_code, unused_imports, reason = "the jobs make more of orders, and their tests are run elsewhere")]
 mod orders;
 
 const SCHEMA: &str = include_str!("../projects/transform/schemas/order.avsc");

@@ -6,7 +6,7 @@ use super::{figure, load};
 use crate::bench::Bench;
 use crate::jobs::Job;
 use crate::kafka::fill_orders;
-use crate::report::{Finding, RunFile};
+use crate::report::{Figure, Finding, RunFile};
 use crate::warehouse::{self, Loaded, TABLE};
 
 pub(crate) const JOB: Job = Job { name: "L1", about: "topic → PostgreSQL, append; beside psql's \\copy in text and in binary", run };
@@ -26,7 +26,7 @@ fn run(bench: &Bench, report: &mut RunFile) -> anyhow::Result<()> {
         Finding::per_second(&loaded.measured, &binary.measured, "binary \\copy").at_least(0.9),
         Finding::per_second(&loaded.measured, &text.measured, "text \\copy"),
     ];
-    report.add(shares.into_iter().fold(figure("L1", "millrace", &loaded), |figure, share| figure.found(share)));
+    report.add(shares.into_iter().fold(figure("L1", "millrace", &loaded), Figure::found));
     Ok(())
 }
 
