@@ -1,7 +1,7 @@
 # What a person types. Each target installs what it needs on a Debian-like machine that has Rust.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-orders test crash-points torture lint bench bench-compare bench-micro fuzz
+.PHONY: help demo demo-orders test crash-points torture lint bench bench-peers bench-compare bench-micro fuzz
 
 help: ## What there is to type
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ torture: ## Ten minutes of random faults on three brokers, a registry and Postgr
 bench: ## The standard jobs beside librdkafka, COPY and a bare HTTP handler, in one run; kept in benches/results
 	@scripts/setup.sh test
 	@scripts/bench.sh
+
+bench-peers: ## The same, with other products beside them
+	@scripts/setup.sh test
+	@scripts/bench.sh --peers
 
 bench-compare: ## Two commits by their ratios to the references of their own runs: make bench-compare A=... B=...
 	@cargo run -q --release -p millrace-benches -- compare $(A) $(B)

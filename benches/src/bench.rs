@@ -12,6 +12,8 @@ pub(crate) struct Bench {
     pub(crate) binary: PathBuf,
     /// How many records a job has.
     pub(crate) records: u64,
+    /// Whether other products are measured too.
+    pub(crate) peers: bool,
 }
 
 impl Bench {

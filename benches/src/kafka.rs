@@ -61,6 +61,17 @@ pub(crate) fn fill_orders_of(
     Ok(kept)
 }
 
+/// The same with values of JSON, which no reader of framed Avro can read.
+pub(crate) fn fill_json(records: u64) -> anyhow::Result<()> {
+    let json = |number: u64, value: &mut Vec<u8>| {
+        let mut text = String::new();
+        Order::number(number).json(&mut text);
+        *value = text.into_bytes();
+    };
+    fill_orders_of(records, PARTITIONS, Order::number, json)?;
+    Ok(())
+}
+
 /// Sends a record, waiting while the queue is full.
 pub(crate) fn send(producer: &BaseProducer, topic: &str, key: &[u8], value: &[u8]) -> anyhow::Result<()> {
     let mut record = BaseRecord::to(topic).key(key).payload(value);
@@ -76,7 +87,8 @@ pub(crate) fn send(producer: &BaseProducer, topic: &str, key: &[u8], value: &[u8
     }
 }
 
-fn register_orders() -> anyhow::Result<u32> {
+/// Registers the schema of the orders; gives its id.
+pub(crate) fn register_orders() -> anyhow::Result<u32> {
     register(ORDERS, include_str!("../projects/transform/schemas/order.avsc"))
 }
 

@@ -14,6 +14,7 @@ mod orders;
 mod parts;
 mod process;
 mod report;
+mod told;
 mod warehouse;
 
 use std::path::PathBuf;
@@ -75,6 +76,9 @@ struct Wanted {
     /// The binary to measure; the one beside this program without it.
     #[arg(long)]
     binary: Option<PathBuf>,
+    /// Measures other products too, where a job has such peers.
+    #[arg(long)]
+    peers: bool,
     /// The folder that the figures are kept in.
     #[arg(long, default_value = report::RESULTS)]
     results: PathBuf,
@@ -98,7 +102,7 @@ fn run(wanted: Wanted) -> anyhow::Result<ExitCode> {
         None => std::env::current_exe()?.with_file_name("millrace"),
     };
     let jobs = jobs::chosen(&wanted.jobs)?;
-    let bench = Bench { binary, records: wanted.records };
+    let bench = Bench { binary, records: wanted.records, peers: wanted.peers };
     let mut report = RunFile::start(wanted.records);
     let mut failed = false;
     for (round, job) in (1..=wanted.rounds).flat_map(|round| jobs.iter().map(move |job| (round, job))) {

@@ -109,11 +109,40 @@ impl Order {
         long(0, out);
     }
 
+    /// The names of the columns of [`Self::csv`].
+    pub(crate) const CSV_HEADING: &str = "id,customer_id,email,amount,currency,created_at,status,coupon,note,country,quantity\n";
+
+    /// The order as CSV without its items, at the end of `out`. None of its texts needs quotes.
+    pub(crate) fn csv(&self, out: &mut String) {
+        let Self { id, customer, email, amount, currency, created_at, country, quantity, .. } = self;
+        let (status, coupon, note) = (STATUSES[self.status], self.coupon.as_deref(), self.note.as_deref());
+        let (coupon, note) = (coupon.unwrap_or_default(), note.unwrap_or_default());
+        write!(out, "{id},{customer},{email},{amount},{currency},{created_at},{status},{coupon},{note},{country},{quantity}")
+            .expect(STRING);
+    }
+
+    /// The order as a JSON object, at the end of `out`.
+    pub(crate) fn json(&self, out: &mut String) {
+        let Self { id, customer, email, amount, currency, created_at, country, quantity, .. } = self;
+        let text = |text: &Option<String>| text.as_ref().map_or("null".to_owned(), |text| format!("\"{text}\""));
+        let (status, coupon, note) = (STATUSES[self.status], text(&self.coupon), text(&self.note));
+        let items = self.items_json();
+        write!(
+            out,
+            r#"{{"id":{id},"customer_id":"{customer}","email":"{email}","amount":{amount},"currency":"{currency}","created_at":{created_at},"status":"{status}","coupon":{coupon},"note":{note},"country":"{country}","quantity":{quantity},"items":{items}}}"#
+        )
+        .expect(STRING);
+    }
+
+    fn items_json(&self) -> String {
+        let [first, second] = &self.items;
+        format!(r#"[{{"sku":"{}","price":{}}},{{"sku":"{}","price":{}}}]"#, first.0, first.1, second.0, second.1)
+    }
+
     /// The order as a line of PostgreSQL's text format (COPY), into `out`.
     pub(crate) fn copy_line(&self, out: &mut String) {
         let null = |text: &Option<String>| text.clone().unwrap_or_else(|| "\\N".to_owned());
-        let [first, second] = &self.items;
-        let items = format!(r#"[{{"sku":"{}","price":{}}},{{"sku":"{}","price":{}}}]"#, first.0, first.1, second.0, second.1);
+        let items = self.items_json();
         writeln!(
             out,
             "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{items}",
@@ -129,9 +158,11 @@ impl Order {
             self.country,
             self.quantity,
         )
-        .expect("a String takes everything");
+        .expect(STRING);
     }
 }
+
+const STRING: &str = "a String takes everything";
 
 fn customer(number: u64) -> (String, String) {
     let mut random = Random(number ^ 0x00AB_CDEF);
@@ -191,6 +222,17 @@ mod tests {
     fn the_workload_is_the_standard_one() {
         let kept = (0..200_000).filter(|&number| !Order::number(number).is_cancelled()).count();
         assert!((0.895..0.905).contains(&(kept as f64 / 200_000.0)), "{kept}");
+    }
+
+    #[test]
+    fn an_order_is_json_and_a_line_of_csv() {
+        let (mut json, mut csv) = (String::new(), String::new());
+        Order::number(7).json(&mut json);
+        Order::number(7).csv(&mut csv);
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json.as_object().map(serde_json::Map::len), Some(12));
+        assert_eq!(csv.split(',').count(), Order::CSV_HEADING.split(',').count());
+        assert!(csv.starts_with("1000007,"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Processes under measurement: time by the clock, CPU and memory by the operating system's account.
 
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Child, ChildStdin, ChildStdout, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -47,6 +47,11 @@ impl Process {
     /// User and system time from its start.
     pub(crate) fn used_cpu_seconds(&self) -> anyhow::Result<f64> {
         Ok(self.sample()?.cpu_seconds)
+    }
+
+    /// What it reads from and writes to, where its command pipes both.
+    pub(crate) fn pipes(&mut self) -> Option<(ChildStdin, ChildStdout)> {
+        Some((self.child.stdin.take()?, self.child.stdout.take()?))
     }
 
     /// When it was started.

@@ -1,8 +1,12 @@
 //! The jobs, a file each. A new one is a file and a line of [`JOBS`].
 
+mod files;
+mod gateway;
+mod kafka_streams;
 mod latency;
 mod load;
 mod memory;
+mod poison;
 mod scaling;
 mod start;
 mod transform;
@@ -26,6 +30,10 @@ pub(crate) struct Job {
 /// All of them, in the order in which they are run.
 pub(crate) const JOBS: &[Job] = &[
     transform::JOB,
+    poison::JOB,
+    gateway::LINES,
+    gateway::SINGLE,
+    files::JOB,
     load::append::JOB,
     load::upsert::JOB,
     load::sqlite::JOB,

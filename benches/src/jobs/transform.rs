@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 
-use super::Job;
+use super::{Job, kafka_streams};
 use crate::bench::Bench;
 use crate::kafka::{Progress, count, fill_orders, forget_group, recreate};
 use crate::measured::Measured;
@@ -28,6 +28,21 @@ fn run(bench: &Bench, report: &mut RunFile) -> anyhow::Result<()> {
             .found(Finding::per_cpu_second(&measured, &passed, "pass-through").at_least(0.75))
             .found(Finding::per_second(&measured, &passed, "pass-through").at_least(0.75)),
     );
+    if bench.peers { beside_streams(bench, &measured, kept, report) } else { Ok(()) }
+}
+
+fn beside_streams(bench: &Bench, measured: &Measured, kept: u64, report: &mut RunFile) -> anyhow::Result<()> {
+    let streams = kafka_streams::run(bench.records)?;
+    let written = count(kafka_streams::OUTPUT)?;
+    ensure!(written == kept, "{} has {written} records of {kept}", kafka_streams::OUTPUT);
+    // Said of Kafka Streams' figure, as that of Millrace is reported without a peer too.
+    let times =
+        |what: &str, ours: f64, theirs: f64| Finding::ratio(format!("times as fast is Millrace {what}"), ours / theirs).at_least(3.0);
+    report.add(
+        Figure::new("T", "Kafka Streams, exactly_once_v2", streams)
+            .found(times("per CPU-second", measured.per_cpu_second(), streams.per_cpu_second()))
+            .found(times("per second", measured.per_second(), streams.per_second())),
+    );
     Ok(())
 }
 
@@ -39,7 +54,7 @@ fn raw(records: u64) -> anyhow::Result<Measured> {
     process.follow(records, || progress.committed())
 }
 
-fn millrace(bench: &Bench) -> anyhow::Result<Measured> {
+pub(super) fn millrace(bench: &Bench) -> anyhow::Result<Measured> {
     recreate(OUTPUT)?;
     forget_group(GROUP)?;
     let progress = Progress::of(GROUP)?;

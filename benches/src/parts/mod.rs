@@ -1,7 +1,10 @@
 //! What a job runs in a process of its own, so that its account is its own: references, generators of load. A new one is a file
 //! and a line of [`PARTS`].
 
+pub(crate) mod parse;
 pub(crate) mod pass_through;
+pub(crate) mod post;
+pub(crate) mod produce;
 pub(crate) mod sqlite_loop;
 
 use anyhow::Context;
@@ -15,7 +18,7 @@ pub(crate) struct Part {
     pub(crate) run: fn(&[String]) -> anyhow::Result<()>,
 }
 
-const PARTS: &[Part] = &[pass_through::PART, sqlite_loop::PART];
+const PARTS: &[Part] = &[pass_through::PART, produce::PART, parse::PART, post::PART, sqlite_loop::PART];
 
 /// Runs the part of that name.
 pub(crate) fn run(name: &str, arguments: &[String]) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ use super::figure::Figure;
 use super::machine::{Commit, Machine};
 use super::median::medians;
 use super::table::plain;
+use crate::measured::Measured;
 
 /// A run: where and when, and the figures of every round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,12 @@ impl RunFile {
         let figure = Figure { round: self.round, ..figure };
         println!("{}", serde_json::to_string(&figure).expect("a figure is JSON"));
         self.figures.push(figure);
+    }
+
+    /// What a program was measured to do in a job of this round.
+    pub(crate) fn measured(&self, job: &str, who: &str) -> Option<Measured> {
+        let same = |figure: &&Figure| figure.job == job && figure.who == who && figure.round == self.round;
+        self.figures.iter().find(same).map(|figure| figure.measured)
     }
 
     /// A figure for every job and program: of several rounds the medians.
