@@ -95,7 +95,7 @@ impl Puller<'_> {
     async fn work(&mut self) -> Result<()> {
         while !self.pipeline.shutdown.is_requested() {
             while let Some(event) = self.consumer.try_next() {
-                self.take(event?)?;
+                self.take(event?).await?;
             }
             self.list().await?;
             if !self.turn().await? {
@@ -116,15 +116,17 @@ impl Puller<'_> {
             () = until(Some(Instant::now() + IDLE)) => return Ok(()),
             event = self.consumer.next() => event?,
         };
-        self.take(event)
+        self.take(event).await
     }
 
-    fn take(&mut self, event: Event) -> Result<()> {
+    async fn take(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Assigned(assigned) => {
+                // Before anything is read: where the positions were deleted there is nothing to go on from.
+                let noted = self.shares.noted(&assigned).await?;
                 self.shares.add(&assigned.partitions)?;
                 self.listed = None;
-                assigned.resume();
+                assigned.start_at(noted);
             }
             Event::Revoked(revoked) => {
                 self.shares.remove(&revoked.partitions);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use millrace_connectors::Split;
 use millrace_model::{Code, Fault, Offsets, Result, TopicPartition};
-use millrace_runtime::kafka::{Cluster, Producer, topics};
+use millrace_runtime::kafka::{Assigned, Cluster, Producer, groups, topics};
 use millrace_runtime::output::Writer;
 use millrace_runtime::pipeline::Pipeline;
 use millrace_runtime::registry::Registry;
@@ -55,6 +55,14 @@ impl<'a> Shares<'a> {
 
     fn agreement(&self) -> Agreement<'_> {
         Agreement { ingest: self.ingest, cluster: self.cluster, pipeline: &self.pipeline.id, work: Work::Shares, parts: self.count }
+    }
+
+    /// What the group has noted with the shares that have come.
+    ///
+    /// # Errors
+    /// [`Code::KafkaTopicAnother`] when that is another topic of positions than there is.
+    pub(super) async fn noted(&self, assigned: &Assigned) -> Result<Offsets> {
+        groups::committed(self.cluster, &self.pipeline.id, assigned.partitions.clone(), assigned.topic).await
     }
 
     /// Takes shares in.
