@@ -21,9 +21,21 @@ fn records<'a>(values: impl ExactSizeIterator<Item = &'a [u8]>) -> Arc<Records> 
     Arc::new(records.finish())
 }
 
+fn wide(fields: usize, kind: &Value) -> Value {
+    let fields: Vec<Value> = (0..fields).map(|field| json!({ "name": format!("field_{field}"), "type": kind })).collect();
+    json!({ "type": "record", "name": "Wide", "fields": fields })
+}
+
 fn schema_of(fields: usize) -> Schema {
-    let fields: Vec<Value> = (0..fields).map(|field| json!({ "name": format!("field_{field}"), "type": ["null", "long"] })).collect();
-    codec::schema(json!({ "type": "record", "name": "Wide", "fields": fields })).expect("a schema")
+    codec::schema(wide(fields, &json!("long"))).expect("a schema")
+}
+
+#[test]
+fn a_schema_of_more_types_than_there_is_room_for_is_refused_by_its_field() {
+    let started = Instant::now();
+    let fault = codec::schema(wide(100_000, &json!(["null", "long"]))).expect_err("is refused");
+    assert!(fault.code() == Code::SchemaUnsupported && fault.message().contains("field_"), "{fault}");
+    assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
 }
 
 #[test]
