@@ -156,7 +156,7 @@ fn judge_letters(records: &[Record], letters: &[Letter], findings: &mut Vec<Find
             }
             None if by_load && unwanted.contains(letter.id.as_str()) => {}
             None => {
-                findings.push(finding(Wrong::Corrupted, place, &letter.id, format!("{} {} should not be", letter.identity, letter.code)))
+                findings.push(finding(Wrong::Corrupted, place, &letter.id, format!("{} {} should not be", letter.identity, letter.code)));
             }
         }
     }
