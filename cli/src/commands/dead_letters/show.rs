@@ -37,7 +37,7 @@ pub(super) async fn execute(project: &Project, wanted: &LetterId, topics: &[Stri
     }
     match letter.omitted_bytes() {
         Some(bytes) => {
-            line("value", &format!("was too large to be kept whole: {bytes} bytes more, with its key, are where the record stands"))
+            line("value", &format!("was too large to be kept whole: {bytes} bytes more, with its key, are where the record stands"));
         }
         None => line("value", &value.to_string()),
     }
