@@ -9,8 +9,8 @@ use millrace_runtime::dead_letters::DeadLetter;
 use millrace_runtime::formats::JsonReader;
 use serde_json::{Map, Value, json};
 
-/// Far more than anything here takes, on a busy machine and without optimisation, and far less than what grows with the square.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Far more than the 6 seconds that the longest takes without optimisation, for machines that are busy; what grows with the cube takes hours.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 fn records<'a>(values: impl ExactSizeIterator<Item = &'a [u8]>) -> Arc<Records> {
     let mut records = RecordsBuilder::new("in".into(), values.len());
