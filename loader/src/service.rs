@@ -159,6 +159,7 @@ impl Worker<'_> {
             return Err(Revoked::lost_fault());
         }
         self.commit().await?;
+        self.sink.release(&revoked.partitions).await?;
         for partition in &revoked.partitions {
             self.round.release(partition);
             self.lot.iter_mut().for_each(|lot| lot.parking.give_up(partition.partition));

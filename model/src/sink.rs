@@ -49,6 +49,12 @@ pub trait Sink: Send {
     /// Takes the partitions over and returns the next offset of each one that has a position.
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets>;
 
+    /// Gives partitions back that another may claim from now on, between rounds: the claim need not end this writer's session, which goes on
+    /// with the partitions that it keeps. A target without sessions, or without locks that one could leave behind, has nothing to do.
+    async fn release(&mut self, _partitions: &[TopicPartition]) -> Result<()> {
+        Ok(())
+    }
+
     /// Stages rows of the sink's schema; returns those that it can see won't fit the target.
     ///
     /// A batch may lack columns other than keys where [`Sink::clear`] is supported: a row that is there keeps what it has in them, a new one

@@ -3,7 +3,8 @@
 //! The table's positions are rows of `millrace_positions`, in the same schema as the table. The user needs to read and write
 //! both, to create them when they do not exist, and for upserts to create temporary tables. A writer that takes over from another ends that one's session,
 //! which a user may do to sessions of the same user; where a pipeline changes its user, grant `pg_signal_backend` and `pg_read_all_stats` to the new one.
-//! A writer that lost one partition of several to another, as in a rebalance, loses its session too: it claims what it still has and goes on.
+//! A writer that gives a partition back in order, as in a rebalance, takes its name off it and keeps its session. One that lost a partition of several without that
+//! loses its session too: it claims what it still has and goes on.
 //! Positions name server processes, so a pooler that shares them among clients (`PgBouncer` in transaction mode) can't stand between.
 
 mod catalogue;

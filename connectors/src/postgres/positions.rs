@@ -167,6 +167,17 @@ impl Positions {
         Ok(offsets)
     }
 
+    /// Says of partitions that this session has nothing more to do with them, so that who claims them does not end it.
+    pub(super) async fn release(&self, connection: &mut PgConnection, partitions: &[TopicPartition]) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} p SET backend_pid = NULL, backend_start = NULL FROM unnest($2::text[], $3::int[]) AS u (t, n) \
+             WHERE p.pipeline = $1 AND p.topic = u.t AND p.\"partition\" = u.n AND p.backend_pid = pg_backend_pid()",
+            self.table
+        );
+        let given = self.bind(&sql, &Partitions::of(partitions.iter())).execute(connection).await;
+        given.map(drop).map_err(|error| fault("giving partitions back", error))
+    }
+
     /// Moves positions inside the transaction that is open, each only from where this writer started.
     /// [`Commit::Fenced`] says that one of them was elsewhere.
     pub(super) async fn advance(

@@ -151,6 +151,11 @@ impl Session {
         self.positions.claim(&mut self.connection, partitions, topic).await
     }
 
+    /// Gives partitions back, between rounds.
+    pub(super) async fn release(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        self.positions.release(&mut self.connection, partitions).await
+    }
+
     /// The parked keys of partitions.
     pub(super) async fn parked(&mut self, partitions: &[TopicPartition]) -> Result<ParkedHeads> {
         self.parked.read(&mut self.connection, partitions).await

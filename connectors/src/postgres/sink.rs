@@ -127,6 +127,13 @@ impl Sink for PostgresSink {
         Ok(offsets)
     }
 
+    async fn release(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        let mut session = self.settled()?;
+        self.config.link().step(session.release(partitions)).await?;
+        self.state = State::Idle(session);
+        Ok(())
+    }
+
     async fn write(&mut self, batch: &Batch) -> Result<Vec<Rejection>> {
         let (mut good, rejections) = self.catalogue.check(batch)?;
         if !good.is_empty() {

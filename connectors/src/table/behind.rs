@@ -58,6 +58,10 @@ impl<S: Sink> Sink for Behind<S> {
         self.sink.claim(partitions).await
     }
 
+    async fn release(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        self.sink.release(partitions).await
+    }
+
     async fn write(&mut self, batch: &Batch) -> Result<Vec<Rejection>> {
         self.grow().await?;
         self.sink.write(batch).await

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use millrace_model::{Code, Commit, Offsets, Retry};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::rows::{append, at, batch, partition, upsert};
-use crate::warehouse::{Postgres, Warehouse};
+use crate::rows::{append, at, batch, notes, partition, upsert};
+use crate::warehouse::{Postgres, Warehouse, other_partition};
 
 /// Names the schema that a writer started by [`stopped_in_mid_copy`] writes to.
 const WRITES_TO: &str = "MILLRACE_TEST_WRITES_TO";
@@ -49,6 +49,22 @@ async fn a_row_lock_of_a_writer_that_stands_still_goes_with_its_session() {
     let fault = stale.commit(&Offsets::new(), &at(1)).await.expect_err("the session has ended");
     assert_eq!((fault.code(), fault.retry()), (Code::TargetUnavailable, Retry::BackOff), "{fault}");
     assert_eq!(warehouse.notes().await, ["1 successor"]);
+}
+
+#[tokio::test]
+async fn a_partition_that_was_given_back_is_claimed_without_ending_the_session_that_goes_on() {
+    let postgres = Postgres::new("given_back").await;
+    let warehouse: &dyn Warehouse = &postgres;
+    let mut one = warehouse.claimed(&upsert(), None).await;
+    one.claim(&[other_partition()]).await.expect("claims");
+    one.release(&[other_partition()]).await.expect("gives it back");
+    one.write(&batch(&[(1, Some("one"))])).await.expect("writes");
+
+    let mut another = warehouse.open(&upsert(), &notes()).await.expect("opens");
+    another.claim(&[other_partition()]).await.expect("claims");
+    assert!(one.settle().await.expect("its session goes on").is_empty());
+    assert_eq!(one.commit(&Offsets::new(), &at(1)).await.expect("commits"), Commit::Done);
+    assert_eq!(warehouse.notes().await, ["1 one"]);
 }
 
 /// A process that does not outlive its test, not even stopped.

@@ -12,6 +12,7 @@ use rdkafka::topic_partition_list::Offset;
 use super::client::{Cluster, PlainContext, REQUEST_TIMEOUT};
 use super::fault::{fault, topic_missing};
 use super::message::{headers, record};
+use super::topics::{LOOK_AGAIN, SHOWS_WITHIN};
 
 /// How long open transactions of others are waited for; Kafka ends an abandoned one sooner.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -22,7 +23,7 @@ pub async fn read_to_end(cluster: &Cluster, topic: &str, each: impl FnMut(&Recor
     let (cluster, topic) = (cluster.clone(), topic.to_owned());
     let read = tokio::task::spawn_blocking(move || {
         let committed = reader(&cluster, "read_committed")?;
-        let partitions = all_of(&committed, &topic)?;
+        let partitions = all_when_shown(&committed, &topic)?;
         await_transactions(&cluster, &committed, &topic, &partitions)?;
         read(&committed, &topic, partitions, each)
     });
@@ -62,6 +63,17 @@ fn panicked(error: tokio::task::JoinError) -> Fault {
 
 fn all_of(client: &Reader, topic: &str) -> Result<BTreeSet<i32>> {
     Ok((0..partition_count(client, topic)?).collect())
+}
+
+/// The same of a topic that may just have been made: this broker may not know of it yet.
+fn all_when_shown(client: &Reader, topic: &str) -> Result<BTreeSet<i32>> {
+    let deadline = Instant::now() + SHOWS_WITHIN;
+    loop {
+        match all_of(client, topic) {
+            Err(fault) if fault.code() == Code::KafkaTopicMissing && Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
+            found => return found,
+        }
+    }
 }
 
 fn await_transactions(cluster: &Cluster, committed: &Reader, topic: &str, partitions: &BTreeSet<i32>) -> Result<()> {

@@ -22,6 +22,9 @@ use super::fault::{fault, topic_missing};
 /// How many events of a client are looked at for the reason of its failure, and how long each is waited for.
 const EVENTS: u32 = 10;
 const EVENT: Duration = Duration::from_millis(50);
+/// How long brokers may take to learn of a topic that one of them has made.
+pub(super) const SHOWS_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A topic as it is to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,7 +101,7 @@ async fn await_topics(cluster: &Cluster, what: &str, done: impl Fn(&[Existing]) 
         if Instant::now() > deadline {
             return Err(Fault::passing(Code::KafkaUnavailable, what));
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
     Ok(())
 }
@@ -122,10 +125,19 @@ pub async fn list(cluster: &Cluster) -> Result<Vec<Existing>> {
     .await
 }
 
-/// How many partitions `topic` has; a fault when it does not exist.
+/// How many partitions `topic` has; a fault when it does not exist. What one broker has been told to make another learns a little later,
+/// so a topic is missing when it has not shown for [`SHOWS_WITHIN`].
 pub async fn partitions(cluster: &Cluster, topic: &str) -> Result<i32> {
-    let found = list(cluster).await?.into_iter().find(|existing| existing.name == topic);
-    found.map(|existing| existing.partitions).ok_or_else(|| topic_missing(topic))
+    let deadline = Instant::now() + SHOWS_WITHIN;
+    loop {
+        if let Some(found) = list(cluster).await?.into_iter().find(|existing| existing.name == topic) {
+            return Ok(found.partitions);
+        }
+        if Instant::now() > deadline {
+            return Err(topic_missing(topic));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Where each partition of `topic` starts and ends, for readers of committed records.
