@@ -12,6 +12,8 @@ use crate::plan::{Action, Stop};
 /// How often more comes while a service is to stop somewhere, and how often it is compared afterwards.
 const PACE: Duration = Duration::from_millis(400);
 const PATIENCE: Duration = Duration::from_secs(150);
+/// After so long a life has come past what it comes to once.
+const LIFE: Duration = Duration::from_secs(20);
 /// The signal that `abort` sends itself.
 const ABORTED: i32 = 6;
 
@@ -40,16 +42,23 @@ pub(crate) async fn run(hop: &mut dyn Hop, stops: &[Stop]) {
     assert_eq!(hop.difference().await, None, "after {stops:?}, and after the end of the service");
 }
 
-/// Feeds the service until it has died where it should.
+/// Feeds the service until it has died where it should. Where a life had nothing for the stop when it came there, as nothing was parked when it
+/// took its partitions over, it is another life's.
 async fn die(hop: &mut dyn Hop, service: &mut Service, stop: &Stop) {
     let before = told(service, stop);
     let deadline = Instant::now() + PATIENCE;
+    let mut born = Instant::now();
     let status = loop {
         if let Some(status) = service.ended() {
             break status;
         }
         assert!(Instant::now() < deadline, "{stop} was not reached in {PATIENCE:?}");
         hop.feed(service).await;
+        if stop.comes_once() && born.elapsed() > LIFE && service.ended().is_none() {
+            service.kill();
+            service.rearm(&stop.failpoints());
+            born = Instant::now();
+        }
         sleep(PACE).await;
     };
     assert!(status.signal() == Some(ABORTED) && told(service, stop) == before + 1, "it did not die at {stop}: {status}");

@@ -39,6 +39,11 @@ impl Stop {
         if self.action == Action::Crash { "crash" } else { "stand" }
     }
 
+    /// Whether a life comes to it once, and that only where there is something for it at that moment.
+    pub(crate) fn comes_once(&self) -> bool {
+        ONCE.iter().any(|step| self.point.contains(step))
+    }
+
     /// How a process is told of it.
     pub(crate) fn failpoints(&self) -> String {
         format!("{}={}@{}", self.point, self.word(), self.hit)
