@@ -37,6 +37,12 @@ impl Message {
         Some((code.into(), text))
     }
 
+    /// The partition and the offset of the record, or those that the error is about.
+    pub(super) fn place(&self) -> (i32, i64) {
+        let message = self.get();
+        (message.partition, message.offset)
+    }
+
     /// The record of `topic` that this is, without its headers.
     pub(super) fn record<'a>(&'a self, topic: &'a str) -> Record<'a> {
         let message = self.get();

@@ -35,10 +35,10 @@ impl fmt::Display for Gap {
     }
 }
 
-/// The fault of a consumer that was refused its position, with every partition of its own for which that is so.
-pub(super) fn fault(client: &BaseConsumer<Context>) -> Fault {
+/// The fault of a consumer that was refused a position, with every partition of its own for which that is so.
+pub(super) fn fault(client: &BaseConsumer<Context>, refused: (TopicPartition, i64)) -> Fault {
     let context = client.context();
-    let gaps: Vec<String> = gaps(client, &context.starts()).iter().map(Gap::to_string).collect();
+    let gaps: Vec<String> = gaps(client, &context.starts(), refused).iter().map(Gap::to_string).collect();
     let (topic, group) = (context.topic_name(), context.group());
     let what = if gaps.is_empty() { Code::KafkaPositionGone.title().to_owned() } else { gaps.join("; ") };
     let message = format!("reading topic {topic} stopped: {what}. To go on without them, run `millrace positions accept {group}`");
@@ -46,10 +46,12 @@ pub(super) fn fault(client: &BaseConsumer<Context>) -> Fault {
 }
 
 /// A broker that does not tell now is not asked again: the fault is certain without it.
-fn gaps(client: &BaseConsumer<Context>, starts: &Offsets) -> Vec<Gap> {
+fn gaps(client: &BaseConsumer<Context>, starts: &Offsets, refused: (TopicPartition, i64)) -> Vec<Gap> {
     let Ok(positions) = client.position() else { return Vec::new() };
     let gap = |partition: TopicPartition, read: Offset| {
         let position = match read {
+            // librdkafka counts the refusal, which comes in the place of a record, as one that was read.
+            _ if partition == refused.0 => refused.1,
             Offset::Offset(position) => position,
             _ => *starts.get(&partition)?,
         };

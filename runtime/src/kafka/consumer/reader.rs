@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_model::{Code, Fault, Result};
+use millrace_model::{Code, Fault, Result, TopicPartition};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -90,9 +90,18 @@ impl Reader {
             }
             Some((code, reason)) => {
                 tracing::debug!(topic = &*self.topic, reason, "a partition has trouble");
-                self.tolerate(KafkaError::MessageConsumption(code))
+                match code {
+                    RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => Err(self.refused(message)),
+                    _ => self.tolerate(KafkaError::MessageConsumption(code)),
+                }
             }
         }
+    }
+
+    /// A position is none of the topic's any more.
+    fn refused(&self, message: &Message) -> Fault {
+        let (partition, position) = message.place();
+        gap::fault(&self.client, (TopicPartition::new(&*self.topic, partition), position))
     }
 
     fn context(&self) -> &Context {
@@ -104,7 +113,6 @@ impl Reader {
         let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_));
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Err(topic_missing(&self.topic)),
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => Err(gap::fault(&self.client)),
             Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed) => Err(self.fault(error)),
             _ if fatal => Err(self.fault(error)),
             _ => {
