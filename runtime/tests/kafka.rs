@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use millrace_model::{Header, Offsets, Records, TopicPartition};
+use millrace_model::{Code, Header, Offsets, Records, TopicPartition};
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Outgoing, Producer, Subscription, compacted, rights};
-use millrace_runtime::project::KafkaConfig;
+use millrace_runtime::project::{KafkaConfig, Scalar};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, Producer as _};
 use rdkafka_sys as sys;
@@ -191,6 +191,30 @@ async fn a_transaction_with_records_on_their_way_is_aborted_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_comes_after_a_record_that_was_too_large_for_its_topic_is_delivered() {
+    let bench = Bench::start().await;
+    let topic = bench.name("small");
+    let small = [("max.message.bytes".to_owned(), "30000".to_owned())];
+    let declared = Declared { partitions: Some(1), config: small.into(), ..Declared::named(&topic) };
+    topics::ensure(&bench.cluster("admin"), &[declared]).await.expect("made");
+    // Kafka measures a batch as it is sent.
+    let uncompressed = BTreeMap::from([("compression.type".to_owned(), Scalar::new("none"))]);
+    let config = KafkaConfig { brokers: bench.brokers.clone(), options: uncompressed, ..KafkaConfig::default() };
+    let mut producer = Producer::transactional(&Cluster::new(&config, "p"), &bench.name("tx")).expect("opens");
+    for round in 0..10 {
+        producer.begin().expect("begins");
+        send(&mut producer, &topic, &["before", &"x".repeat(60_000), "after"]);
+        let refused = producer.drain().expect_err("is refused");
+        assert_eq!(refused.code(), Code::KafkaTooLarge, "round {round}: {refused}");
+        producer.abort().expect("aborts");
+        producer.begin().expect("begins");
+        send(&mut producer, &topic, &["passes"]);
+        producer.drain().unwrap_or_else(|fault| panic!("round {round}: {fault}"));
+        producer.abort().expect("aborts");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn offsets_move_with_the_transaction_that_they_are_in() {
     let bench = Bench::start().await;
     let (topic, output) = (bench.topic(1).await, bench.name("out"));
@@ -224,7 +248,7 @@ async fn a_successor_ends_what_its_predecessor_left_open_and_fences_it() {
     send(&mut successor, &topic, &["kept"]);
     successor.commit().expect("commits");
     let fault = zombie.commit().expect_err("the zombie is fenced");
-    assert_eq!(fault.code(), millrace_model::Code::KafkaFenced, "{fault}");
+    assert_eq!(fault.code(), Code::KafkaFenced, "{fault}");
     let mut consumer = bench.subscribe("c", &topic);
     assert_eq!(values(&mut consumer, 1).await, ["kept"]);
     consumer.close().await;
@@ -345,7 +369,7 @@ async fn a_compacted_topic_is_read_to_its_end_with_transactions_that_were_open_w
 async fn a_missing_topic_waits_for_an_operator_and_is_named() {
     let bench = Bench::start().await;
     let fault = topics::partitions(&bench.cluster("admin"), "no-such-topic").await.expect_err("is missing");
-    assert_eq!(fault.code(), millrace_model::Code::KafkaTopicMissing);
+    assert_eq!(fault.code(), Code::KafkaTopicMissing);
     assert!(fault.to_string().contains("no-such-topic"), "{fault}");
 }
 

@@ -96,6 +96,13 @@ impl DeadLetter {
         self.said("at").parse().ok().or_else(|| Timestamp::from_millisecond(self.timestamp).ok())
     }
 
+    /// The same letter, rejected at another time: that of a copy of its record.
+    #[must_use]
+    pub fn rejected_at(mut self, at: Timestamp) -> Self {
+        self.said.insert("at", at.to_string());
+        self
+    }
+
     /// How many bytes of key and value were too many to be kept: they are at the original's place only.
     pub fn omitted_bytes(&self) -> Option<u64> {
         self.said.get("omitted_bytes").map(|bytes| bytes.parse().unwrap_or_default())

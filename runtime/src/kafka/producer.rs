@@ -1,5 +1,6 @@
 //! Producing: records into a transaction, and the transaction's end together with the offsets that it covers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use millrace_model::{Code, Fault, Header, Offsets, Result, TopicId};
@@ -7,7 +8,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext, PurgeConfig};
 use rdkafka::topic_partition_list::Offset;
-use rdkafka::{ClientContext, config::RDKafkaLogLevel};
+use rdkafka::{ClientConfig, ClientContext, config::RDKafkaLogLevel};
 
 use super::client::{Cluster, GroupMetadata, Troubles, log};
 use super::groups::note_of;
@@ -48,6 +49,7 @@ pub struct Producer {
     // Dropped in this order: librdkafka wants topics gone before their client.
     topics: Vec<(Box<str>, NativeTopic)>,
     client: BaseProducer<Context>,
+    config: ClientConfig,
     in_transaction: bool,
 }
 
@@ -57,9 +59,13 @@ impl Producer {
     pub fn transactional(cluster: &Cluster, transactional_id: &str) -> Result<Self> {
         let timeout = TRANSACTION_TIMEOUT.as_millis().to_string();
         let producer = Self::new(cluster, &[("transactional.id", transactional_id), ("transaction.timeout.ms", &timeout)])?;
-        let started = producer.client.init_transactions(CALL_TIMEOUT);
-        producer.checked("starting transactions", started)?;
+        producer.start()?;
         Ok(producer)
+    }
+
+    fn start(&self) -> Result<()> {
+        let started = self.client.init_transactions(CALL_TIMEOUT);
+        self.checked("starting transactions", started)
     }
 
     /// A producer without transactions.
@@ -93,8 +99,7 @@ impl Producer {
         for (name, value) in extra {
             config.set(*name, *value);
         }
-        let client = config.create_with_context(Context::default()).map_err(|error| super::fault::fault("opening a producer", error))?;
-        Ok(Self { topics: Vec::new(), client, in_transaction: false })
+        Ok(Self { topics: Vec::new(), client: open(&config)?, config, in_transaction: false })
     }
 
     /// The topic of that name, to send to.
@@ -180,8 +185,21 @@ impl Producer {
             self.forget_records()?;
             self.retried("aborting a transaction", |client| client.abort_transaction(CALL_TIMEOUT))?;
             self.in_transaction = false;
+            if self.client.context().out_of_sequence.load(Ordering::Relaxed) {
+                self.renew()?;
+            }
         }
         Ok(())
+    }
+
+    /// Takes a new client in the place of this one. librdkafka (2.12) goes on counting behind records that were refused as too large, and the broker takes
+    /// nothing of the next transaction, because it misses them.
+    fn renew(&mut self) -> Result<()> {
+        let topics = std::mem::take(&mut self.topics);
+        let names: Vec<Box<str>> = topics.into_iter().map(|(name, _)| name).collect();
+        self.client = open(&self.config)?;
+        names.iter().try_for_each(|name| self.topic(name).map(drop))?;
+        self.start()
     }
 
     /// Gives up the records that have not been delivered. librdkafka aborts only after their reports were taken, which its call
@@ -212,6 +230,10 @@ impl Producer {
     }
 }
 
+fn open(config: &ClientConfig) -> Result<BaseProducer<Context>> {
+    config.create_with_context(Context::default()).map_err(|error| super::fault::fault("opening a producer", error))
+}
+
 /// `offsets` in librdkafka's form, with a note of the topic that they are of.
 pub(super) fn partition_list(offsets: &Offsets, topic: Option<TopicId>) -> Result<TopicPartitionList> {
     let mut list = TopicPartitionList::with_capacity(offsets.len());
@@ -230,6 +252,8 @@ pub(super) fn partition_list(offsets: &Offsets, topic: Option<TopicId>) -> Resul
 struct Context {
     troubles: Troubles,
     failed: std::sync::Mutex<Option<Fault>>,
+    /// Records have numbers that the broker has not seen.
+    out_of_sequence: AtomicBool,
 }
 
 impl Context {
@@ -255,10 +279,11 @@ impl ProducerContext for Context {
         if let Err((error, message)) = result {
             let topic = rdkafka::Message::topic(message);
             let fault = match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::MessageSizeTooLarge) => Fault::operator(
-                    Code::KafkaTooLarge,
-                    format!("a record for topic {topic} was not taken; {}", Code::KafkaTooLarge.help()),
-                ),
+                Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                    self.out_of_sequence.store(true, Ordering::Relaxed);
+                    let message = format!("a record for topic {topic} was not taken; {}", Code::KafkaTooLarge.help());
+                    Fault::operator(Code::KafkaTooLarge, message)
+                }
                 _ => super::fault::fault(&format!("delivering to topic {topic}"), error.clone()),
             };
             self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(fault);

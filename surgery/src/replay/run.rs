@@ -36,6 +36,7 @@ pub(super) async fn replay(
     };
     let not_passed =
         if orders.again || orders.unpassed { BTreeSet::new() } else { target::not_passed(theatre, way, pipeline, &letters).await? };
+    let letters = target::as_rejected_last(theatre, way, letters).await?;
     let preparation = Preparation::new(theatre, way, orders);
     let mut run = Run { preparation, way, orders, limiter, marks, destination, waiting: Waiting::default(), not_passed, tell };
     run.all(letters).await

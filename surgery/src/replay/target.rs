@@ -4,7 +4,7 @@
 //! was replayed last, in microseconds since the epoch. It moves in the transaction of the row, from where it was found, so that of two replays
 //! one lands; and a replay that was cut off before the letter's mark finds that the row is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use millrace_loader::reading::Reading;
 use millrace_loader::service::Load;
 use millrace_model::{Code, Commit, Fault, Offsets, Records, Rejection, Result, Schema, Sink, Stage, TopicIdentity, TopicPartition};
-use millrace_runtime::dead_letters::{DeadLetter, Identity, Resolution};
+use millrace_runtime::dead_letters::{self, DeadLetter, Identity, Resolution};
 use millrace_runtime::kafka::{Producer, groups};
 use millrace_runtime::registry::Registry;
 
@@ -134,6 +134,31 @@ pub(super) async fn not_passed(theatre: &Theatre, way: &Taken<'_>, pipeline: &st
         place(letter).is_some_and(|(partition, offset)| committed.get(&partition).is_none_or(|&passed| passed <= offset))
     };
     Ok(letters.iter().filter(is_before).map(DeadLetter::identity).collect())
+}
+
+/// The letters of a load, each from when its record was rejected last. To be asked for once it is known which records the load has passed: a letter
+/// that it has written since the letters were read, before it passed, is of the same rejection, and settled with it.
+pub(super) async fn as_rejected_last(theatre: &Theatre, way: &Taken<'_>, letters: Vec<DeadLetter>) -> Result<Vec<DeadLetter>> {
+    if !matches!(way, Taken::Route(_, Route::Load(_))) {
+        return Ok(letters);
+    }
+    let topics: BTreeSet<&str> = letters.iter().map(|letter| letter.place.topic.as_str()).collect();
+    let mut last: BTreeMap<TopicPartition, Timestamp> = BTreeMap::new();
+    for topic in topics {
+        let there = match dead_letters::read(&theatre.cluster, topic).await {
+            // Letters of a file may have outlived their topic.
+            Err(fault) if fault.code() == Code::KafkaTopicMissing => Vec::new(),
+            read => read?,
+        };
+        for (record, at) in there.iter().filter_map(|letter| Some((position_of(letter), letter.at()?))) {
+            last.entry(record).and_modify(|known| *known = at.max(*known)).or_insert(at);
+        }
+    }
+    let newest = |letter: DeadLetter| match last.get(&position_of(&letter)) {
+        Some(&at) if letter.at() < Some(at) => letter.rejected_at(at),
+        _ => letter,
+    };
+    Ok(letters.into_iter().map(newest).collect())
 }
 
 /// Why such a letter is not replayed.

@@ -100,6 +100,20 @@ async fn forget_marks(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_the_load_rejects_again_and_passes_while_a_replay_begins_is_in_the_table_once() {
+    let world = World::start().await;
+    let value = world.avro(&order(1, "ann", 1.0)).await;
+    world.reject("shop.table", Stage::Write, 1, Some(b"ann"), Some(&value));
+    let letters = world.letters().await;
+    // The loader was killed before its commit; it comes again.
+    world.reject("shop.table", Stage::Write, 1, Some(b"ann"), Some(&value));
+    world.pass(2).await;
+    assert_eq!(world.replay_these(letters, &orders()).await.expect("replays"), [(1, "replayed to orders".into())]);
+    assert_eq!(world.replay(&orders()).await, [(1, "settled by ann".into())]);
+    assert_eq!(world.ids_in_the_table().await, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_the_table_refuses_again_leaves_the_others_and_no_trace() {
     let world = World::start().await;
     for (offset, value) in

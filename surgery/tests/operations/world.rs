@@ -132,7 +132,12 @@ impl World {
 
     /// The same; a fault says that another replay has taken over.
     pub(crate) async fn try_replay(&self, orders: &Orders) -> millrace_model::Result<Vec<(i64, String)>> {
-        let letters = self.letters().await.into_iter().map(|letter| letter.letter).collect();
+        self.replay_these(self.letters().await, orders).await
+    }
+
+    /// The same of letters that were read before.
+    pub(crate) async fn replay_these(&self, letters: Vec<Letter>, orders: &Orders) -> millrace_model::Result<Vec<(i64, String)>> {
+        let letters = letters.into_iter().map(|letter| letter.letter).collect();
         let mut told = Vec::new();
         let tell = |letter: &DeadLetter, outcome: Outcome| told.push((letter.offset().unwrap_or(-1), word(&outcome)));
         replay(&self.theatre, letters, orders, tell).await?;
