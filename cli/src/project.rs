@@ -193,7 +193,7 @@ impl Loaded {
 
     /// A topic as the project declares it.
     pub(crate) fn declared(&self, name: &str) -> Declared {
-        let Some(topic) = self.flow.topics.get(name) else { return Declared::named(name) };
+        let Some(topic) = self.project.topics.get(name) else { return Declared::named(name) };
         let config = topic.config.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
         Declared { name: name.to_owned(), partitions: topic.partitions, replication: topic.replication, config }
     }

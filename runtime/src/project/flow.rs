@@ -6,7 +6,7 @@ use millrace_model::{Code, Schema};
 
 use super::finding::Finding;
 use super::kind::Kind;
-use super::sections::{Delivery, Key, OnError, Output, Scalar};
+use super::sections::{Delivery, Key, OnError, Output};
 
 mod check;
 mod fit;
@@ -201,14 +201,14 @@ pub struct TypedTopic {
     pub schema: Schema,
     /// The columns of its keys, where they are known.
     pub key: Option<Key>,
-    /// How many partitions it is created with.
-    pub partitions: Option<i32>,
-    /// How many replicas it is created with.
-    pub replication: Option<i32>,
-    /// Its configuration when it is created.
-    pub config: BTreeMap<String, Scalar>,
     /// The pipelines that write it.
     pub writers: Vec<String>,
+}
+
+impl TypedTopic {
+    fn new(schema: Schema, key: Option<Key>) -> Self {
+        Self { schema, key, writers: Vec::new() }
+    }
 }
 
 /// A pipeline and the schemas at both of its ends.

@@ -11,9 +11,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use millrace_loader::reading::Reading;
 use millrace_loader::service::Load;
-use millrace_model::{Code, Commit, Fault, Offsets, Records, Rejection, Result, Schema, Sink, Stage, TopicIdentity, TopicPartition};
+use millrace_model::{
+    Code, Commit, Fault, Offsets, ParkedHeads, Records, Rejection, Result, Schema, Sink, Stage, TopicIdentity, TopicPartition,
+};
 use millrace_runtime::dead_letters::{self, DeadLetter, Identity, Resolution};
 use millrace_runtime::kafka::{Producer, groups};
+use millrace_runtime::parking::keys::Key;
+use millrace_runtime::parking::rebuild::digest;
+use millrace_runtime::project::OnError;
 use millrace_runtime::registry::Registry;
 
 use super::{Destination, Taken, send_marks};
@@ -121,19 +126,45 @@ impl Destination for Target {
 }
 
 /// The letters whose records the load has still before it: it made the dead letter durable, and was cut off before the commit that
-/// would have passed the record. It will look at the record again by itself.
+/// would have passed the record, or that would have let it wait no more behind another of its key. It will look at the record again by itself.
 pub(super) async fn not_passed(theatre: &Theatre, way: &Taken<'_>, pipeline: &str, letters: &[DeadLetter]) -> Result<BTreeSet<Identity>> {
-    match way {
-        Taken::Route(id, Route::Load(_)) if *id == pipeline => {}
+    let load = match way {
+        Taken::Route(id, Route::Load(load)) if *id == pipeline => load,
         _ => return Ok(BTreeSet::new()),
-    }
-    let place = |letter: &DeadLetter| Some((TopicPartition::new(letter.said("topic"), letter.partition()?), letter.offset()?));
+    };
     let partitions: BTreeSet<TopicPartition> = letters.iter().filter_map(|letter| Some(place(letter)?.0)).collect();
-    let committed = groups::committed(&theatre.cluster, pipeline, partitions.into_iter().collect(), TopicIdentity::Unknown).await?;
+    let partitions: Vec<TopicPartition> = partitions.into_iter().collect();
+    let heads = parked_heads(load, letters, &partitions).await?;
+    let committed = groups::committed(&theatre.cluster, pipeline, partitions, TopicIdentity::Unknown).await?;
     let is_before = |letter: &&DeadLetter| {
-        place(letter).is_some_and(|(partition, offset)| committed.get(&partition).is_none_or(|&passed| passed <= offset))
+        place(letter).is_some_and(|(partition, offset)| {
+            committed.get(&partition).is_none_or(|&passed| passed <= offset) || waits(letter, &partition, offset, &heads)
+        })
     };
     Ok(letters.iter().filter(is_before).map(DeadLetter::identity).collect())
+}
+
+/// Where the letter's record stood.
+fn place(letter: &DeadLetter) -> Option<(TopicPartition, i64)> {
+    Some((TopicPartition::new(letter.said("topic"), letter.partition()?), letter.offset()?))
+}
+
+/// The records that parked keys wait for, by what the load has committed.
+async fn parked_heads(load: &Load, letters: &[DeadLetter], partitions: &[TopicPartition]) -> Result<ParkedHeads> {
+    if load.config.on_error != OnError::ParkKey {
+        return Ok(ParkedHeads::new());
+    }
+    let mut sink = load.connection.open(&load.table, Reading::new(&load.config, &load.schema)?.table_schema()).await?;
+    let positions: Vec<TopicPartition> = letters.iter().map(position_of).collect();
+    sink.claim(&positions).await?;
+    sink.parked(partitions).await
+}
+
+/// Whether a record waits behind another one of its key.
+fn waits(letter: &DeadLetter, partition: &TopicPartition, offset: i64, heads: &ParkedHeads) -> bool {
+    let Some(key) = &letter.key else { return false };
+    let key = digest(&partition.topic, &Key { partition: partition.partition, bytes: key.as_slice().into() });
+    heads.get(&key).is_some_and(|&head| head < offset)
 }
 
 /// The letters of a load, each from when its record was rejected last. To be asked for once it is known which records the load has passed: a letter
@@ -163,7 +194,8 @@ pub(super) async fn as_rejected_last(theatre: &Theatre, way: &Taken<'_>, letters
 
 /// Why such a letter is not replayed.
 pub(super) fn still_before() -> Fault {
-    let message = "the load has not passed this record yet (by its consumer group's offsets) and will try it again itself; \
+    let message = "the load has not passed this record yet (by its consumer group's offsets, or because it waits for another of its key) and \
+                   will try it again itself; \
                    replay it once it has, or by --unpassed if the load is stopped for good";
     Fault::operator(Code::NotReplayable, message)
 }

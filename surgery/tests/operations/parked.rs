@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use millrace_loader::service::{self as loading, Load};
+use millrace_model::{Commit, Offsets, ParkedChanges, Stage, TopicPartition};
 use millrace_runtime::kafka::{Outgoing, Producer};
 use millrace_runtime::parking;
 use millrace_runtime::parking::entry::Kept;
+use millrace_runtime::parking::keys::Key;
+use millrace_runtime::parking::rebuild::digest;
 use millrace_runtime::pipeline::{Pipeline, Running};
 use millrace_runtime::project::{Millis, OnError, ParkedConfig};
 use millrace_runtime::service::{Health, Shutdown};
@@ -102,6 +105,35 @@ async fn publish_all(world: &World, orders: &[Value]) {
         producer.send(topic, &Outgoing { key, value: Some(&value), ..Outgoing::default() }).expect("sends");
     }
     producer.drain().expect("delivers");
+}
+
+/// A loader was killed while it tried what had waited: the letter is durable, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_a_record_that_waits_by_what_the_load_has_committed_is_not_replayed() {
+    let mut world = World::start().await;
+    let load = parking_load(&world).await;
+    park(&load, b"ann", 6).await;
+    world.theatre.routes.insert("shop.table".to_owned(), Route::Load(Box::new(load)));
+    let value = world.avro(&order(7, "ann", 1.0)).await;
+    world.reject("shop.table", Stage::Write, 7, Some(b"ann"), Some(&value));
+    world.reject("shop.table", Stage::Write, 8, Some(b"bob"), Some(&value));
+    world.pass(9).await;
+    let mut told = world.replay(&patched("amount = abs(amount)")).await;
+    told.sort();
+    assert_eq!(told, [(7, "impossible: MR0804".into()), (8, "replayed to orders".into())]);
+}
+
+/// Has the load park a key from that record on.
+async fn park(load: &Load, key: &[u8], head: i64) {
+    let mut sink = load.connection.open(&load.table, &load.schema).await.expect("opens");
+    let partition = TopicPartition::new(RAW, 0);
+    sink.claim(std::slice::from_ref(&partition)).await.expect("claims");
+    assert!(sink.parked(std::slice::from_ref(&partition)).await.expect("makes the books").is_empty());
+    let parked = digest(RAW, &Key { partition: 0, bytes: key.into() });
+    sink.settle().await.expect("settles");
+    sink.park(&ParkedChanges::from([(parked, Some(head))])).await.expect("parks");
+    let committed = sink.commit(&Offsets::new(), &Offsets::from([(partition, head + 1)])).await.expect("commits");
+    assert_eq!(committed, Commit::Done);
 }
 
 async fn clean_ids(world: &World) -> Vec<i64> {

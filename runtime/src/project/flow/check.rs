@@ -90,7 +90,7 @@ impl<C> Checker<'_, C> {
             if let (Some(schema), Some(key)) = (&schema, &topic.key) {
                 self.key_columns(key, schema, &["topics", name, "key"]);
             }
-            let typed = schema.map(|schema| self.typed_topic(name, schema, topic.key.clone()));
+            let typed = schema.map(|schema| TypedTopic::new(schema, topic.key.clone()));
             self.topics.insert(name.clone(), typed);
         }
     }
@@ -102,12 +102,6 @@ impl<C> Checker<'_, C> {
                 self.findings.push(finding.at(self.document.locate(["topics", name, key])));
             }
         }
-    }
-
-    fn typed_topic(&self, name: &str, schema: Schema, key: Option<Key>) -> TypedTopic {
-        let declared = self.shared.declared.get(name).cloned().unwrap_or_default();
-        let Topic { partitions, replication, config, .. } = declared;
-        TypedTopic { schema, key, partitions, replication, config, writers: Vec::new() }
     }
 
     pub(super) fn topic_name(&mut self, topic: &str, at: &[&str]) {
@@ -230,7 +224,7 @@ impl<C> Checker<'_, C> {
 
     /// Notes that a pipeline writes a topic; all that do agree on the schema.
     fn write(&mut self, named: &Named<'_, C>, output: &Output, schema: &Schema, key: Option<Key>) {
-        let fresh = self.typed_topic(&output.topic, schema.clone(), key.clone());
+        let fresh = TypedTopic::new(schema.clone(), key.clone());
         let known = self.topics.entry(output.topic.clone()).or_insert(Some(fresh));
         let Some(known) = known else { return };
         let Some(first) = known.writers.first().cloned() else {

@@ -26,7 +26,7 @@ fn a_project_is_spread_over_the_files_that_it_includes() {
     let checked = folder.check_with(&[]);
     assert_eq!(checked.findings.to_lines(), "");
     assert_eq!(checked.flow.pipelines.keys().collect::<Vec<_>>(), ["api", "table"]);
-    assert_eq!(checked.flow.topics["t"].partitions, Some(3));
+    assert_eq!(checked.project.expect("a project").topics["t"].partitions, Some(3));
 }
 
 #[test]
