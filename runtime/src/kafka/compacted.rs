@@ -23,7 +23,7 @@ pub async fn read_to_end(cluster: &Cluster, topic: &str, each: impl FnMut(&Recor
     let (cluster, topic) = (cluster.clone(), topic.to_owned());
     let read = tokio::task::spawn_blocking(move || {
         let committed = reader(&cluster, "read_committed")?;
-        let partitions = all_when_shown(&committed, &topic)?;
+        let partitions = when_shown(|| all_of(&committed, &topic))?;
         await_transactions(&cluster, &committed, &topic, &partitions)?;
         read(&committed, &topic, partitions, each)
     });
@@ -65,11 +65,11 @@ fn all_of(client: &Reader, topic: &str) -> Result<BTreeSet<i32>> {
     Ok((0..partition_count(client, topic)?).collect())
 }
 
-/// The same of a topic that may just have been made: this broker may not know of it yet.
-fn all_when_shown(client: &Reader, topic: &str) -> Result<BTreeSet<i32>> {
+/// What `look` finds of a topic that may just have been made: the broker that is asked may not know of it, or of one of its partitions, yet.
+fn when_shown<T>(look: impl Fn() -> Result<T>) -> Result<T> {
     let deadline = Instant::now() + SHOWS_WITHIN;
     loop {
-        match all_of(client, topic) {
+        match look() {
             Err(fault) if fault.code() == Code::KafkaTopicMissing && Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
             found => return found,
         }
@@ -78,7 +78,8 @@ fn all_when_shown(client: &Reader, topic: &str) -> Result<BTreeSet<i32>> {
 
 fn await_transactions(cluster: &Cluster, committed: &Reader, topic: &str, partitions: &BTreeSet<i32>) -> Result<()> {
     let uncommitted = reader(cluster, "read_uncommitted")?;
-    let ends = partitions.iter().map(|&partition| Ok((partition, end(&uncommitted, topic, partition)?))).collect::<Result<Vec<_>>>()?;
+    let seen = |&partition: &i32| Ok((partition, when_shown(|| end(&uncommitted, topic, partition))?));
+    let ends = partitions.iter().map(seen).collect::<Result<Vec<_>>>()?;
     ends.into_iter().try_for_each(|(partition, seen)| await_end(committed, topic, partition, seen))
 }
 
@@ -151,4 +152,32 @@ fn assign(client: &Reader, topic: &str, partitions: &BTreeSet<i32>) -> Result<()
         list.add_partition_offset(topic, partition, Offset::Offset(0)).map_err(|error| fault("naming an offset", error))?;
     }
     client.assign(&list).map_err(|error| fault(&format!("reading topic {topic}"), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_partition_that_its_broker_has_not_heard_of_yet_is_looked_for_again() {
+        let looks = Cell::new(0);
+        let end = when_shown(|| {
+            looks.set(looks.get() + 1);
+            if looks.get() < 3 { Err(topic_missing("orders")) } else { Ok(7) }
+        });
+        assert_eq!((end.expect("it is shown"), looks.get()), (7, 3));
+    }
+
+    #[test]
+    fn another_fault_is_told_at_once() {
+        let looks = Cell::new(0);
+        let found = when_shown(|| -> Result<()> {
+            looks.set(looks.get() + 1);
+            Err(Fault::passing(Code::KafkaUnavailable, "no broker"))
+        });
+        assert!(found.is_err_and(|fault| fault.code() == Code::KafkaUnavailable));
+        assert_eq!(looks.get(), 1);
+    }
 }
