@@ -92,8 +92,12 @@ fetch_jars() {
     { cat "$folder.log" >&2; die "the jars of $pom can't be fetched"; }
 }
 
-# Says that the jars in folder $2 are those of $1, with all that was added to them.
-jars_are_complete() { cat "$1" "$0" >"$2/.complete"; }
+# Says that the jars in folder $2 are those of $1, with all that was added to them; at once, and only where it was not said: others may be reading it.
+jars_are_complete() {
+  if cat "$1" "$0" | cmp -s - "$2/.complete"; then return; fi
+  cat "$1" "$0" >"$2/.complete.$$"
+  mv -f "$2/.complete.$$" "$2/.complete"
+}
 
 # The settings of a Java server that has it log into file $1.
 log_to() {
