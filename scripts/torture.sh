@@ -38,11 +38,27 @@ finish() {
   wait # a server that is just starting can't be stopped yet
   "$services/kafka-cluster.sh" stop >/dev/null 2>&1 &
   "$services/postgres.sh" stop >/dev/null 2>&1 &
+  # The one that has followed it, if a failover made one.
+  POSTGRES_STATE=$POSTGRES_STATE-second "$services/postgres.sh" stop >/dev/null 2>&1 &
   "$services/registry.sh" stop >/dev/null 2>&1 &
   "$services/toxiproxy.sh" stop >/dev/null 2>&1 &
   wait
   if [ -n "${MILLRACE_TEST_KEEP:-}" ]; then echo "servers' folders: $SERVICES_STATE" >&2; else rm -rf "$SERVICES_STATE"; fi
   exit "$status"
+}
+
+# The services know the servers by names, from a file that is /etc/hosts to them alone, and nobody else is asked for a name: so names can fail.
+# That takes the right to mount; without it they know addresses.
+name_servers() {
+  local hosts=$SERVICES_STATE/hosts resolver=$SERVICES_STATE/resolv.conf mounts
+  echo "127.0.0.1 localhost kafka.millrace.test registry.millrace.test postgres.millrace.test" >"$hosts"
+  printf 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n' >"$resolver"
+  mounts="mount --bind '$hosts' /etc/hosts && mount --bind '$resolver' /etc/resolv.conf"
+  if ! unshare --mount sh -c "$mounts" 2>/dev/null; then return; fi
+  # shellcheck disable=SC2016 # the words of the script that is written
+  printf '#!/bin/sh\nexec unshare --mount sh -c "%s && exec \"\$0\" \"\$@\"" %q "$@"\n' "$mounts" "$MILLRACE_BIN" >"$SERVICES_STATE/millrace"
+  chmod +x "$SERVICES_STATE/millrace"
+  export TORTURE_HOSTS=$hosts CLUSTER_PROXIED_HOST=kafka.millrace.test MILLRACE_BIN=$SERVICES_STATE/millrace
 }
 
 start_all() {
@@ -70,6 +86,7 @@ CLUSTER_PORT=$(cluster_port) REGISTRY_PORT=$(free_port) REGISTRY_MANAGEMENT_PORT
 export CLUSTER_PORT REGISTRY_PORT REGISTRY_MANAGEMENT_PORT POSTGRES_PORT TOXIPROXY_PORT
 export MILLRACE_BIN=${MILLRACE_BIN:-$folder/millrace}
 use_java 17
+name_servers
 started=$SECONDS
 start_all
 echo "servers in $((SECONDS - started)) s: $("$services/kafka-cluster.sh" brokers), $("$services/registry.sh" url), PostgreSQL $POSTGRES_PORT, Toxiproxy $TOXIPROXY_PORT" >&2

@@ -11,23 +11,29 @@
 #
 # Ports: broker N listens on CLUSTER_PORT + N. It also listens on CLUSTER_PORT + 20 + N for clients that come by a proxy: there it says
 # that it is at CLUSTER_PORT + 30 + N, which is for the proxy. CLUSTER_PORT + 10 + N is its controller's.
-# Environment: CLUSTER_PORT CLUSTER_STATE CLUSTER_HEAP, KAFKA_VERSION as in kafka.sh
+# Environment: CLUSTER_PORT CLUSTER_STATE CLUSTER_HEAP, CLUSTER_PROXIED_HOST (127.0.0.1; the name that clients that come by a proxy know), KAFKA_VERSION as in kafka.sh
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/services/common.sh
 . "$here/common.sh"
-: "${CLUSTER_PORT:=19500}" "${CLUSTER_STATE:=$SERVICES_STATE/kafka-cluster}" "${CLUSTER_HEAP:=256m}"
+: "${CLUSTER_PORT:=19500}" "${CLUSTER_STATE:=$SERVICES_STATE/kafka-cluster}" "${CLUSTER_HEAP:=256m}" "${CLUSTER_PROXIED_HOST:=127.0.0.1}"
 nodes=(1 2 3)
 libs=$("$here/kafka.sh" libs)
 
 folder() { echo "$CLUSTER_STATE/broker-$1"; }
 config() { echo "$(folder "$1")/server.properties"; }
+proxied() { echo "$CLUSTER_PROXIED_HOST:$((CLUSTER_PORT + 30 + $1))"; }
 address() { echo "127.0.0.1:$((CLUSTER_PORT + $1))"; }
 
 brokers() {
-  local node list=() shift=0
-  case ${1:-direct} in direct) ;; proxied) shift=30 ;; *) die "no listener $1: direct or proxied" ;; esac
-  for node in "${nodes[@]}"; do list+=("$(address $((shift + node)))"); done
+  local node list=()
+  for node in "${nodes[@]}"; do
+    case ${1:-direct} in
+      direct) list+=("$(address "$node")") ;;
+      proxied) list+=("$(proxied "$node")") ;;
+      *) die "no listener $1: direct or proxied" ;;
+    esac
+  done
   (IFS=,; echo "${list[*]}")
 }
 
@@ -45,7 +51,7 @@ process.roles=broker,controller
 node.id=$node
 controller.quorum.voters=$(voters)
 listeners=PLAINTEXT://$(address "$node"),PROXIED://$(address $((20 + node))),CONTROLLER://$(address $((10 + node)))
-advertised.listeners=PLAINTEXT://$(address "$node"),PROXIED://$(address $((30 + node)))
+advertised.listeners=PLAINTEXT://$(address "$node"),PROXIED://$(proxied "$node")
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT

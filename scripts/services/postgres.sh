@@ -4,9 +4,11 @@
 #
 #   postgres.sh start | stop
 #   postgres.sh url          print its URL
-#   postgres.sh follow URL   make it a standby of the server at URL, and start it
+#   postgres.sh follow URL [OLD=NEW]
+#                            make it a standby of the server at URL, and start it; the tablespace at OLD there is at NEW here
 #   postgres.sh promote      make a standby a server that takes rows
 #   postgres.sh crash        end it without a shutdown
+#   postgres.sh discard      end it, and throw its data away
 #
 # Environment: POSTGRES_PORT POSTGRES_PASSWORD POSTGRES_STATE
 set -euo pipefail
@@ -58,13 +60,20 @@ X
 follow() {
   mkdir -p "$POSTGRES_STATE"
   if [ "$(id -u)" = 0 ]; then chown postgres: "$POSTGRES_STATE"; fi
-  as_postgres "$bin/pg_basebackup" -d "$1" -D "$data" -R -c fast --no-sync >"$POSTGRES_STATE/basebackup.log" 2>&1 ||
+  local mapping=()
+  if [ -n "${2:-}" ]; then mapping=(-T "$2"); fi
+  as_postgres "$bin/pg_basebackup" -d "$1" -D "$data" "${mapping[@]}" -R -c fast --no-sync >"$POSTGRES_STATE/basebackup.log" 2>&1 ||
     { cat "$POSTGRES_STATE/basebackup.log" >&2; die "the server can't be copied"; }
   echo "port = $POSTGRES_PORT" >>"$data/postgresql.conf"
   start
 }
 
 promote() { as_postgres "$bin/pg_ctl" -w -D "$data" promote >/dev/null; }
+
+discard() {
+  if running; then crash; fi
+  rm -rf "$data"
+}
 
 crash() { as_postgres "$bin/pg_ctl" -m immediate -w -D "$data" stop >/dev/null; }
 
@@ -83,8 +92,8 @@ stop() {
 }
 
 case ${1:-} in
-  start | stop | promote | crash) "$1" ;;
-  follow) follow "${2:?the URL of the server to follow}" ;;
+  start | stop | promote | crash | discard) "$1" ;;
+  follow) follow "${2:?the URL of the server to follow}" "${3:-}" ;;
   url) echo "postgresql://postgres:$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT/postgres" ;;
-  *) sed -n '2,11p' "$0"; exit 2 ;;
+  *) sed -n '2,13p' "$0"; exit 2 ;;
 esac

@@ -29,6 +29,7 @@ pub(crate) struct Instance {
     pub(crate) name: String,
     process: Service,
     alive: bool,
+    frozen: bool,
 }
 
 /// All of them.
@@ -73,12 +74,25 @@ impl Instance {
         Ok(())
     }
 
-    pub(crate) fn freeze(&self) {
+    /// Stops it where it stands, with SIGSTOP. Nothing else happens to it until it goes on.
+    pub(crate) async fn freeze(&mut self) {
         self.process.freeze();
+        self.frozen = true;
+        let deadline = Instant::now() + LOOK;
+        while self.state() != Some('T') && Instant::now() < deadline {
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
-    pub(crate) fn thaw(&self) {
+    /// Lets it go on, with SIGCONT.
+    pub(crate) fn thaw(&mut self) {
         self.process.go_on();
+        self.frozen = false;
+    }
+
+    /// Whether it stands still.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.frozen
     }
 
     pub(crate) fn restart(&mut self) {
@@ -126,7 +140,7 @@ impl Fleet {
         if service == "ingest" {
             self.gateways.lock().expect("nobody panics with it").push(process.gateway().address());
         }
-        self.instances.push(Instance { service, name, process, alive: true });
+        self.instances.push(Instance { service, name, process, alive: true, frozen: false });
         self.instances.len() - 1
     }
 
@@ -147,9 +161,14 @@ impl Fleet {
         self.instances.iter().filter(|one| one.service == service && one.alive).count()
     }
 
-    /// A living instance, by chance; of `service` alone where one is named.
+    /// Whether a service can do without an instance that lives and does not stand still.
+    pub(crate) fn spare(&self, service: &str) -> bool {
+        self.alive(service) > 1 && self.instances.iter().any(|one| one.service == service && one.alive && !one.frozen)
+    }
+
+    /// A living instance that does not stand still, by chance; of `service` alone where one is named.
     pub(crate) fn any(&self, random: &mut SmallRng, service: Option<&str>) -> Option<usize> {
-        let fits = |one: &Instance| one.alive && service.is_none_or(|service| one.service == service);
+        let fits = |one: &Instance| one.alive && !one.frozen && service.is_none_or(|service| one.service == service);
         let places: Vec<usize> = (0..self.instances.len()).filter(|place| fits(&self.instances[*place])).collect();
         (!places.is_empty()).then(|| places[random.random_range(0..places.len())])
     }
@@ -175,7 +194,7 @@ impl Fleet {
     /// What `/metrics` says of each living instance that answers.
     pub(crate) async fn metrics(&self) -> Vec<(u32, String)> {
         let mut said = Vec::new();
-        for one in self.instances.iter().filter(|one| one.alive && one.state() != Some('T')) {
+        for one in self.instances.iter().filter(|one| one.alive && !one.frozen) {
             if let Some(metrics) = self.ask(one, "metrics").await {
                 said.push((one.process.id(), metrics));
             }

@@ -1,42 +1,31 @@
-//! The ledger: one line of JSON for each run, added up over runs and machines.
+//! The ledger: one line of JSON for each epoch of a run, added up over runs and machines.
+
+mod hot_paths;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::check::Counts;
 use crate::outside::scripts::sources;
 use crate::recovery::Spread;
 
-/// What moves records and what makes each hop exactly once. A change in here starts the count anew.
-const HOT_PATHS: [&str; 10] = [
-    "runtime/src/kafka",
-    "runtime/src/codec",
-    "runtime/src/input",
-    "runtime/src/output",
-    "runtime/src/dead_letters",
-    "ingest/src",
-    "transform/src",
-    "loader/src",
-    "connectors/src/files",
-    "connectors/src/postgres",
-];
+/// Where the ledger is in the sources.
+const PATH: &str = "tests/torture/ledger.jsonl";
 
-/// A run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// An epoch of a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// When it ended.
+    /// When it began.
     pub(crate) at: String,
     pub(crate) seed: u64,
     /// The commit of the sources; with `+` where they were changed.
     pub(crate) commit: String,
-    /// The hash over the hot paths' sources.
+    /// The hash over the code of the hot paths.
     pub(crate) hot_paths: String,
     pub(crate) minutes: f64,
     /// How often each fault was proven to bite.
@@ -50,30 +39,35 @@ pub(crate) struct Entry {
     pub(crate) corrupted: u64,
     /// What else went wrong: an instance that ended by itself or did not recover.
     pub(crate) broken: Vec<String>,
-    /// Seconds until all was well again, over all faults.
-    pub(crate) recovery: Option<Spread>,
-    /// The same by fault, of those that came alone.
-    pub(crate) recovery_by_fault: BTreeMap<String, Spread>,
+    /// Faults that an operator was to see, and did not.
+    pub(crate) unseen: Vec<String>,
+    /// The seconds until all was well again, by the fault that came alone, and of storms.
+    pub(crate) recovery: BTreeMap<String, Vec<f64>>,
 }
 
 impl Entry {
-    pub(crate) fn counted(mut self, counts: Counts) -> Self {
-        let Counts { lost, doubled, reordered, corrupted } = counts;
-        [self.lost, self.doubled, self.reordered, self.corrupted] = [lost, doubled, reordered, corrupted].map(|count| count as u64);
-        self
+    /// Of a run of the sources as they are now.
+    pub(crate) fn begin(seed: u64) -> Self {
+        let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        Self { at, seed, commit: commit(), hot_paths: hot_paths::hash(), ..Self::default() }
     }
 
-    pub(crate) fn is_clean(&self) -> bool {
-        self.lost + self.doubled + self.reordered + self.corrupted == 0 && self.broken.is_empty()
+    /// Whether another can take the sources that it is of from their history.
+    fn is_of_a_commit(&self) -> bool {
+        !self.commit.ends_with('+')
     }
 }
 
 fn path() -> PathBuf {
-    sources().join("tests/torture/ledger.jsonl")
+    sources().join(PATH)
 }
 
-/// Appends a run.
+/// Appends an epoch; one of sources that no commit has is not.
 pub(crate) fn append(entry: &Entry) {
+    if !entry.is_of_a_commit() {
+        println!("the sources have changes that are not committed: the run does not go into the ledger");
+        return;
+    }
     let line = serde_json::to_string(entry).expect("an entry is JSON");
     let mut file = File::options().create(true).append(true).open(path()).expect("the ledger can be written");
     writeln!(file, "{line}").expect("the ledger can be written");
@@ -86,68 +80,67 @@ fn entries() -> Vec<Entry> {
 
 /// The totals over the runs of the present hot paths, and over all.
 pub(crate) fn totals() -> String {
-    let (entries, present) = (entries(), hot_paths());
+    let (entries, present) = (entries(), hot_paths::hash());
     let current: Vec<&Entry> = entries.iter().filter(|entry| entry.hot_paths == present).collect();
-    format!(
-        "{}\n{}",
-        total(&format!("hot paths as they are ({present})"), &current),
-        total("all runs", &entries.iter().collect::<Vec<_>>())
-    )
+    let all: Vec<&Entry> = entries.iter().collect();
+    format!("{}\n{}", total(&format!("hot paths as they are ({present})"), &current), total("all runs", &all))
 }
 
 fn total(title: &str, entries: &[&Entry]) -> String {
     let sum = |of: fn(&Entry) -> u64| entries.iter().map(|entry| of(entry)).sum::<u64>();
-    let mut faults: BTreeMap<&str, (u64, f64)> = BTreeMap::new();
-    for entry in entries {
-        for (fault, count) in &entry.faults {
-            let known = faults.entry(fault).or_default();
-            known.0 += count;
-            known.1 = known.1.max(entry.recovery_by_fault.get(fault).map_or(0.0, |spread| spread.max));
-        }
-    }
-    let count: u64 = faults.values().map(|(count, _)| count).sum();
+    let faults = sum(|entry| entry.faults.values().sum());
     let minutes: f64 = entries.iter().map(|entry| entry.minutes).sum();
-    let broken: usize = entries.iter().map(|entry| entry.broken.len()).sum();
-    let mut said =
-        format!("{title}: {} runs, {minutes:.0} minutes, {} records, {count} faults proven\n", entries.len(), sum(|entry| entry.records));
-    writeln!(
-        said,
-        "  {} lost, {} doubled, {} reordered, {} corrupted, {broken} otherwise broken",
-        sum(|entry| entry.lost),
-        sum(|entry| entry.doubled),
-        sum(|entry| entry.reordered),
-        sum(|entry| entry.corrupted)
-    )
-    .expect("a text can be written");
-    for (fault, (count, slowest)) in faults {
-        writeln!(said, "  {fault:36} {count:6}   slowest recovery {slowest:6.1} s").expect("a text can be written");
+    let lines = [
+        format!("{title}: {} epochs, {minutes:.0} minutes, {} records, {faults} faults proven", entries.len(), sum(|entry| entry.records)),
+        format!(
+            "  {} lost, {} doubled, {} reordered, {} corrupted, {} otherwise broken, {} unseen",
+            sum(|entry| entry.lost),
+            sum(|entry| entry.doubled),
+            sum(|entry| entry.reordered),
+            sum(|entry| entry.corrupted),
+            sum(|entry| entry.broken.len() as u64),
+            sum(|entry| entry.unseen.len() as u64)
+        ),
+        recovered("an instance restarted in place", entries, |fault| fault.starts_with("process_kill_")),
+        recovered("one that never returns", entries, |fault| fault == "process_lost"),
+        recovered("any fault alone", entries, |fault| fault != "storm"),
+        recovered("storms", entries, |fault| fault == "storm"),
+    ];
+    lines.join("\n") + "\n" + &by_fault(entries)
+}
+
+/// How long it took until all was well after such faults.
+fn recovered(what: &str, entries: &[&Entry], such: impl Fn(&str) -> bool) -> String {
+    let times = entries.iter().flat_map(|entry| &entry.recovery).filter(|(fault, _)| such(fault));
+    match Spread::of(times.flat_map(|(_, times)| times).copied().collect()) {
+        Some(Spread { count, p50, p99, max }) => {
+            format!("  recovery, {what}: p50 {p50:.1} s, p99 {p99:.1} s, longest {max:.1} s of {count}")
+        }
+        None => format!("  recovery, {what}: none"),
+    }
+}
+
+fn by_fault(entries: &[&Entry]) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for (fault, count) in entries.iter().flat_map(|entry| &entry.faults) {
+        *counts.entry(fault).or_default() += count;
+    }
+    let mut said = String::new();
+    for (fault, count) in counts {
+        let times = entries.iter().filter_map(|entry| entry.recovery.get(fault)).flatten().copied().collect();
+        let slowest = Spread::of(times)
+            .map(|spread| format!("   alone {:4} times, p50 {:5.1} s, longest {:5.1} s", spread.count, spread.p50, spread.max));
+        writeln!(said, "  {fault:36} {count:6}{}", slowest.unwrap_or_default()).expect("a text can be written");
     }
     said
 }
 
-/// The hash over the hot paths' sources.
-pub(crate) fn hot_paths() -> String {
-    let mut files: Vec<PathBuf> = HOT_PATHS.iter().flat_map(|path| files_in(&sources().join(path))).collect();
-    files.sort();
-    let mut hash = Sha256::new();
-    for file in files {
-        hash.update(file.strip_prefix(sources()).expect("it is in the sources").to_string_lossy().as_bytes());
-        hash.update(fs::read(&file).expect("a source can be read"));
-    }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn files_in(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let paths = entries.map(|entry| entry.expect("a folder can be listed").path());
-    paths.flat_map(|path| if path.is_dir() { files_in(&path) } else { vec![path] }).collect()
-}
-
-/// The commit of the sources.
-pub(crate) fn commit() -> String {
+/// The commit of the sources. The ledger itself may have changed.
+fn commit() -> String {
     let git = |words: &[&str]| Command::new("git").arg("-C").arg(sources()).args(words).output().ok();
     let text = |words: &[&str]| git(words).map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned()).unwrap_or_default();
-    let changed = !text(&["status", "--porcelain", "--untracked-files=no"]).is_empty();
+    let others = format!(":(top,exclude){PATH}");
+    let changed = !text(&["status", "--porcelain", "--untracked-files=no", "--", ":/", &others]).is_empty();
     format!("{}{}", text(&["rev-parse", "--short=12", "HEAD"]), if changed { "+" } else { "" })
 }
 
@@ -156,36 +149,29 @@ mod tests {
     use super::*;
 
     fn entry(faults: &[(&str, u64)], lost: u64) -> Entry {
-        Entry {
-            at: String::new(),
-            seed: 1,
-            commit: String::new(),
-            hot_paths: String::new(),
-            minutes: 2.0,
-            faults: faults.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
-            unproven: 0,
-            records: 10,
-            lost,
-            doubled: 0,
-            reordered: 0,
-            corrupted: 0,
-            broken: Vec::new(),
-            recovery: None,
-            recovery_by_fault: BTreeMap::new(),
-        }
+        let recovery = BTreeMap::from([("process_lost".to_owned(), vec![3.0, 21.0])]);
+        let faults = faults.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        Entry { seed: 1, minutes: 2.0, faults, records: 10, lost, recovery, ..Entry::default() }
     }
 
     #[test]
     fn runs_add_up() {
-        let (one, two) = (entry(&[("kill", 2), ("cut", 1)], 0), entry(&[("kill", 3)], 4));
+        let (one, two) = (entry(&[("process_lost", 2), ("cut", 1)], 0), entry(&[("process_lost", 3)], 4));
         let said = total("all", &[&one, &two]);
-        assert!(said.starts_with("all: 2 runs, 4 minutes, 20 records, 6 faults proven\n  4 lost, 0 doubled"), "{said}");
-        assert!(said.lines().any(|line| line.split_whitespace().take(2).eq(["kill", "5"])), "{said}");
+        assert!(said.starts_with("all: 2 epochs, 4 minutes, 20 records, 6 faults proven\n  4 lost, 0 doubled"), "{said}");
+        assert!(said.lines().any(|line| line.split_whitespace().take(2).eq(["process_lost", "5"])), "{said}");
+        assert!(said.contains("one that never returns: p50 3.0 s, p99 21.0 s, longest 21.0 s of 4"), "{said}");
+        assert!(said.contains("an instance restarted in place: none"), "{said}");
+    }
+
+    #[test]
+    fn a_run_of_changed_sources_is_of_no_commit() {
+        assert!(!Entry { commit: "abc+".to_owned(), ..Entry::default() }.is_of_a_commit());
+        assert!(Entry { commit: "abc".to_owned(), ..Entry::default() }.is_of_a_commit());
     }
 
     #[test]
     fn the_ledger_can_be_read() {
         entries();
-        assert_eq!(hot_paths().len(), 16);
     }
 }

@@ -1,7 +1,7 @@
-//! How long it takes until all is well again: every instance ready, every pipeline running, and records that went in after the
-//! fault's end, by a file and by a request, in the table.
+//! How long it takes until all is well again: every instance ready, every pipeline running, and in the table all files and requests that went in before the
+//! fault's end, and one of each that went in after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -12,19 +12,28 @@ use crate::world::World;
 
 /// After so long it is no recovery any more.
 const PATIENCE: Duration = Duration::from_mins(5);
-const PAUSE: Duration = Duration::from_millis(100);
+/// What is still missing is told each time that this has passed.
+const SLOW: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(150);
+/// How many of what is missing are told.
+const TOLD: usize = 6;
 
 /// Waits until all is well; the time that it took, or what still is not.
 pub(crate) async fn wait(world: &mut World) -> Result<Duration, String> {
-    let healed = Instant::now();
+    world.outside.cluster.started().await;
+    let (healed, mut came, mut told) = (Instant::now(), BTreeSet::new(), Instant::now());
     loop {
         let fallen = world.fleet.fallen();
         if !fallen.is_empty() {
             return Err(fallen.join("\n"));
         }
-        let missing = missing(world, healed).await;
+        let missing = missing(world, healed, &mut came).await;
         if missing.is_empty() {
             return Ok(healed.elapsed());
+        }
+        if told.elapsed() > SLOW {
+            told = Instant::now();
+            world.history.note(format!("  all is not well yet: {}", missing.join("; ")));
         }
         if healed.elapsed() > PATIENCE {
             return Err(format!("after {PATIENCE:?} all is not well: {}", missing.join("; ")));
@@ -33,24 +42,30 @@ pub(crate) async fn wait(world: &mut World) -> Result<Duration, String> {
     }
 }
 
-async fn missing(world: &World, healed: Instant) -> Vec<String> {
-    let mut missing = Vec::new();
-    for origin in [Origin::Files, Origin::Requests] {
-        if let Some(why) = not_arrived(world, origin, healed).await {
-            missing.push(why);
-        }
-    }
+/// What is not well. `came` is where records that went in after the fault's end have come from.
+async fn missing(world: &World, healed: Instant, came: &mut BTreeSet<Origin>) -> Vec<String> {
+    look(world, healed, came).await;
+    let old = world.produced.open().into_iter().filter(|mark| mark.began < healed);
+    let mut missing: Vec<String> = old.map(|mark| format!("{} is not in the table", mark.id)).take(TOLD).collect();
+    let origins = [Origin::Files, Origin::Requests].into_iter();
+    missing.extend(origins.filter(|origin| !came.contains(origin)).map(|origin| format!("nothing new by {origin:?}")));
     if missing.is_empty() {
         missing.extend(world.fleet.health().await.iter().filter_map(|(name, said)| ill(name, said.as_ref())));
     }
     missing
 }
 
-async fn not_arrived(world: &World, origin: Origin, healed: Instant) -> Option<String> {
-    let Some(id) = world.produced.after(origin, healed) else { return Some(format!("nothing new by {origin:?}")) };
-    let sql = format!("SELECT count(*) FROM {}.appended WHERE id = '{id}'", world.project.name());
-    let rows = world.outside.database.number(&sql).await;
-    (rows.unwrap_or(0) == 0).then(|| format!("{id} is not in the table"))
+/// Looks which files and requests have come into the table.
+async fn look(world: &World, healed: Instant, came: &mut BTreeSet<Origin>) {
+    let open = world.produced.open();
+    let ids = open.iter().map(|mark| format!("'{}'", mark.id)).collect::<Vec<_>>().join(", ");
+    if ids.is_empty() {
+        return;
+    }
+    let sql = format!("SELECT id FROM {}.appended WHERE id IN ({ids})", world.project.name());
+    let found: BTreeSet<String> = world.outside.database.rows(&sql).await.into_iter().flatten().flatten().collect();
+    came.extend(open.iter().filter(|mark| mark.began >= healed && found.contains(&mark.id)).map(|mark| mark.origin));
+    world.produced.close(&found);
 }
 
 fn ill(name: &str, said: Option<&Value>) -> Option<String> {
@@ -65,7 +80,7 @@ fn ill(name: &str, said: Option<&Value>) -> Option<String> {
 pub(crate) struct Times(BTreeMap<String, Vec<Duration>>);
 
 /// What is told of many times, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) count: usize,
     pub(crate) p50: f64,
@@ -78,24 +93,27 @@ impl Times {
         self.0.entry(fault.to_owned()).or_default().push(time);
     }
 
-    /// Of all faults together; `None` where there were none.
-    pub(crate) fn all(&self) -> Option<Spread> {
-        Spread::of(self.0.values().flatten().copied().collect())
+    pub(crate) fn add_all(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(fault, times)| self.0.entry(fault).or_default().extend(times));
+    }
+
+    /// Of each fault, in seconds with one decimal.
+    pub(crate) fn seconds(&self) -> BTreeMap<String, Vec<f64>> {
+        let seconds = |time: &Duration| (time.as_secs_f64() * 10.0).round() / 10.0;
+        self.0.iter().map(|(fault, times)| (fault.clone(), times.iter().map(seconds).collect())).collect()
     }
 
     /// Of each fault.
     pub(crate) fn by_fault(&self) -> BTreeMap<String, Spread> {
-        self.0.iter().filter_map(|(fault, times)| Some((fault.clone(), Spread::of(times.clone())?))).collect()
+        self.seconds().into_iter().filter_map(|(fault, times)| Some((fault, Spread::of(times)?))).collect()
     }
 }
 
 impl Spread {
-    fn of(mut times: Vec<Duration>) -> Option<Self> {
-        times.sort_unstable();
-        let at = |share: f64| {
-            let place = (times.len() as f64 * share).ceil() as usize;
-            times.get(place.saturating_sub(1)).map(|time| (time.as_secs_f64() * 10.0).round() / 10.0)
-        };
+    /// Of these seconds; `None` where there are none.
+    pub(crate) fn of(mut times: Vec<f64>) -> Option<Self> {
+        times.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| times.get(((times.len() as f64 * share).ceil() as usize).saturating_sub(1)).copied();
         Some(Self { count: times.len(), p50: at(0.5)?, p99: at(0.99)?, max: at(1.0)? })
     }
 }
@@ -110,7 +128,7 @@ mod tests {
         for second in 1..=100 {
             times.add("kill", Duration::from_secs(second));
         }
-        assert_eq!(times.all(), Some(Spread { count: 100, p50: 50.0, p99: 99.0, max: 100.0 }));
-        assert_eq!(Times::default().all(), None);
+        assert_eq!(times.by_fault()["kill"], Spread { count: 100, p50: 50.0, p99: 99.0, max: 100.0 });
+        assert_eq!(Spread::of(Vec::new()), None);
     }
 }

@@ -1,32 +1,22 @@
 //! A run: epochs, each with a project of its own; in an epoch rounds of faults; at its end the comparison of everything.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rand::Rng as _;
-use rand::SeedableRng as _;
-use rand::rngs::SmallRng;
-use rand::seq::SliceRandom as _;
 use tokio::time::sleep;
 
-use crate::check::{Counts, Finding, Seen, Wrong, judge};
-use crate::faults::{Fault, Proof, Wound};
-use crate::ledger::{self, Entry};
-use crate::recovery::{self, Times};
-use crate::watch::{Sign, Watch};
-use crate::workload::senders::Senders;
+use crate::check::{Counts, Seen, Wrong, judge};
+use crate::deck::Deck;
+use crate::faults::Fault;
+use crate::ledger::Entry;
+use crate::outcome::{Outcome, TOLD};
+use crate::recovery;
+use crate::rounds;
 use crate::world::{History, Outside, World};
 
 /// An epoch lasts about so long.
 const EPOCH: Duration = Duration::from_mins(8);
-/// Of the rounds so many have two or three faults at once.
-const MIXED: f64 = 0.3;
-/// How often it is looked while faults last.
-const LOOK: Duration = Duration::from_millis(300);
 /// How long what is missing at the end may take to come while more of it comes.
 const SETTLE: Duration = Duration::from_mins(3);
-/// How many findings are told with the record's whole way.
-const TOLD: usize = 10;
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
@@ -35,52 +25,65 @@ pub(crate) struct Plan {
     pub(crate) minutes: f64,
     /// At most so many rounds.
     pub(crate) rounds: Option<usize>,
+    pub(crate) mode: Mode,
 }
 
-/// What came of it.
-#[derive(Debug, Default)]
-struct Outcome {
-    proven: BTreeMap<String, u64>,
-    unproven: BTreeMap<String, Vec<String>>,
-    signs: BTreeMap<String, BTreeMap<Sign, u64>>,
-    times: Times,
-    broken: Vec<String>,
-    findings: Vec<Finding>,
-    records: u64,
-    rounds: usize,
+/// How faults come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mode {
+    /// Some alone, others in storms in which several last at once.
+    Mixed,
+    /// Each alone.
+    Alone,
+    /// One storm of faults that are over soon. It fails where a record is lost, doubled, reordered or corrupted, or an instance ends by itself or does not come
+    /// back, and is no entry of the ledger.
+    Short,
 }
 
-/// Runs until the time is over or something is wrong; the entry for the ledger.
-pub(crate) async fn run(plan: &Plan, faults: Vec<Box<dyn Fault>>) -> Entry {
-    let (mut outcome, mut deck) = (Outcome::default(), Deck::new(plan.seed, faults));
+impl Plan {
+    /// How much of the time for faults is left.
+    pub(crate) fn left(&self, history: &History) -> Duration {
+        Duration::from_secs_f64(self.minutes * 60.0).saturating_sub(history.elapsed())
+    }
+
+    fn is_done(&self, outcome: &Outcome, history: &History) -> bool {
+        self.left(history).is_zero()
+            || (self.mode == Mode::Short && outcome.rounds > 0)
+            || self.rounds.is_some_and(|rounds| outcome.rounds >= rounds)
+    }
+}
+
+/// Runs until the time is over or something is wrong; all that came of it. Each epoch has an entry of its own, handed to `note` when it ends.
+pub(crate) async fn run(plan: &Plan, faults: impl Fn() -> Vec<Box<dyn Fault>>, mut note: impl FnMut(&Entry)) -> Outcome {
     let (mut outside, mut history) = (Some(Outside::of_this_run().await), History::begin());
+    let mut all = Outcome::default();
     for epoch in 0.. {
         let seed = plan.seed.wrapping_add(epoch);
         history.note(format!("epoch {epoch}, seed {seed}"));
+        let (entry, began, mut outcome) = (Entry::begin(seed), Instant::now(), Outcome::after(all.rounds));
         let world = World::new(outside.take().expect("it comes back from each epoch"), seed, history).await;
-        (outside, history) = run_epoch(plan, seed, world, &mut deck, &mut outcome).await;
-        if !outcome.is_clean() || outcome.is_done(plan, &history) {
+        (outside, history) = run_epoch(plan, seed, world, &mut Deck::new(seed, faults()), &mut outcome).await;
+        note(&outcome.entry(entry, began.elapsed()));
+        all.add(outcome);
+        if !all.is_clean() || plan.is_done(&all, &history) {
             break;
         }
     }
-    outcome.tell();
-    outcome.entry(plan, &history)
+    all
 }
 
 async fn run_epoch(plan: &Plan, seed: u64, mut world: World, deck: &mut Deck, outcome: &mut Outcome) -> (Option<Outside>, History) {
-    let folder = world.project.folder().join("in");
-    let senders = Senders::start(seed, &world.produced, world.fleet.gateways(), folder);
     let began = Instant::now();
     match recovery::wait(&mut world).await {
         Ok(time) => world.history.note(format!("all runs after {time:.1?}: {} instances", world.fleet.instances.len())),
         Err(broken) => outcome.broken.push(format!("the start: {broken}")),
     }
-    while outcome.is_clean() && began.elapsed() < EPOCH && !outcome.is_done(plan, &world.history) {
-        run_round(&mut world, deck, outcome).await;
+    while outcome.is_clean() && began.elapsed() < EPOCH && !plan.is_done(outcome, &world.history) {
+        rounds::run(plan, &mut world, deck, outcome).await;
     }
     if outcome.is_clean() {
-        world.history.note("everybody stops sending");
-        senders.stop().await;
+        world.history.note(format!("{} faults were proven; everybody stops sending", outcome.all_proven()));
+        world.senders.stop().await;
         settle(seed, &mut world, outcome).await;
     }
     if outcome.is_clean() {
@@ -91,69 +94,6 @@ async fn run_epoch(plan: &Plan, seed: u64, mut world: World, deck: &mut Deck, ou
     }
     let World { outside, history, .. } = world;
     (Some(outside), history)
-}
-
-/// One fault, or a few at once; each ends when its time is over, then all must be well again.
-async fn run_round(world: &mut World, deck: &mut Deck, outcome: &mut Outcome) {
-    outcome.rounds += 1;
-    let (mut wounds, mut shows) = (Vec::new(), Vec::new());
-    let mut watch = Watch::begin(&world.fleet).await;
-    for fault in deck.draw(world) {
-        let name = fault.name();
-        shows = fault.shows().to_vec();
-        match fault.inflict(world).await {
-            Some(wound) => {
-                world.history.note(format!("{name}: {}", wound.what()));
-                wounds.push((name, wound));
-            }
-            None => world.history.note(format!("{name}: nothing to hit")),
-        }
-    }
-    let (names, mixed) = (wounds.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), wounds.len() > 1);
-    let proven = outcome.all_proven();
-    hold(world, wounds, &mut watch, outcome).await;
-    let bit = outcome.all_proven() > proven;
-    let recovered = recovery::wait(world).await;
-    watch.look(&world.fleet).await;
-    for name in &names {
-        let signs = outcome.signs.entry(if mixed { "mixed".to_owned() } else { name.clone() }).or_default();
-        watch.seen.iter().for_each(|sign| *signs.entry(*sign).or_default() += 1);
-    }
-    let alone_and_unseen = !mixed && bit && !shows.is_empty() && !shows.iter().any(|sign| watch.seen.contains(sign));
-    if alone_and_unseen {
-        let wanted = shows.iter().map(|sign| sign.name()).collect::<Vec<_>>();
-        outcome.broken.push(format!("{}: an operator saw none of {wanted:?}", names.join(" and ")));
-    }
-    match recovered {
-        Ok(time) => {
-            outcome.times.add(if mixed { "mixed" } else { names.first().map_or("none", String::as_str) }, time);
-            let signs = watch.seen.iter().map(|sign| sign.name()).collect::<Vec<_>>().join(", ");
-            world.history.note(format!("  all is well after {time:.1?}; seen: {signs}"));
-        }
-        Err(broken) => {
-            world.history.note(&broken);
-            outcome.broken.push(format!("{}: {broken}", names.join(" and ")));
-        }
-    }
-}
-
-/// Watches the wounds and heals each when its time is over.
-async fn hold(world: &mut World, mut wounds: Vec<(String, Box<dyn Wound>)>, watch: &mut Watch, outcome: &mut Outcome) {
-    let began = Instant::now();
-    while !wounds.is_empty() {
-        for (_, wound) in &mut wounds {
-            wound.look(world).await;
-        }
-        watch.look(&world.fleet).await;
-        let over = |(_, wound): &(String, Box<dyn Wound>)| began.elapsed() >= wound.lasts();
-        while let Some(place) = wounds.iter().position(over) {
-            let (name, wound) = wounds.remove(place);
-            let proof = wound.heal(world).await;
-            world.history.note(format!("  {name} is over; {proof}"));
-            outcome.take(&name, proof);
-        }
-        sleep(LOOK).await;
-    }
 }
 
 /// Compares until everything is there, or nothing more comes.
@@ -201,108 +141,4 @@ fn keep(seed: u64, world: &World, outcome: &Outcome) {
     println!("\nseed {seed}; the project's folder with all logs and the history: {} ({copied:?})", folder.display());
     outcome.broken.iter().for_each(|broken| println!("BROKEN {broken}"));
     outcome.findings.iter().take(3 * TOLD).for_each(|finding| println!("WRONG {finding}"));
-}
-
-impl Outcome {
-    fn is_clean(&self) -> bool {
-        self.broken.is_empty() && self.findings.is_empty()
-    }
-
-    fn is_done(&self, plan: &Plan, history: &History) -> bool {
-        history.elapsed().as_secs_f64() > plan.minutes * 60.0 || plan.rounds.is_some_and(|rounds| self.rounds >= rounds)
-    }
-
-    fn all_proven(&self) -> u64 {
-        self.proven.values().sum()
-    }
-
-    fn take(&mut self, name: &str, proof: Proof) {
-        match proof {
-            Proof::Bit(_) => *self.proven.entry(name.to_owned()).or_default() += 1,
-            Proof::Missed(why) => self.unproven.entry(name.to_owned()).or_default().push(why),
-            Proof::Broken(what) => self.broken.push(format!("{name}: {what}")),
-        }
-    }
-
-    fn tell(&self) {
-        println!("\n{:36} {:>6} {:>8} {:>7} {:>7} {:>7}  seen", "fault", "proven", "unproven", "p50 s", "p99 s", "max s");
-        let times = self.times.by_fault();
-        let names: BTreeSet<&String> = self.proven.keys().chain(self.unproven.keys()).chain(times.keys()).collect();
-        for name in names {
-            let (proven, unproven) = (self.proven.get(name).copied().unwrap_or(0), self.unproven.get(name).map_or(0, Vec::len));
-            let spread = times.get(name).map(|spread| format!("{:7.1} {:7.1} {:7.1}", spread.p50, spread.p99, spread.max));
-            let signs = self.signs.get(name).into_iter().flatten().map(|(sign, count)| format!("{} {count}", sign.name()));
-            let signs = signs.collect::<Vec<_>>().join(", ");
-            println!("{name:36} {proven:6} {unproven:8} {:>23}  {signs}", spread.unwrap_or_default());
-        }
-    }
-
-    fn entry(self, plan: &Plan, history: &History) -> Entry {
-        let entry = Entry {
-            at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            seed: plan.seed,
-            commit: ledger::commit(),
-            hot_paths: ledger::hot_paths(),
-            minutes: (history.elapsed().as_secs_f64() / 6.0).round() / 10.0,
-            unproven: self.unproven.values().map(|missed| missed.len() as u64).sum(),
-            faults: self.proven,
-            records: self.records,
-            lost: 0,
-            doubled: 0,
-            reordered: 0,
-            corrupted: 0,
-            broken: self.broken,
-            recovery: self.times.all(),
-            recovery_by_fault: self.times.by_fault(),
-        };
-        entry.counted(Counts::of(&self.findings))
-    }
-}
-
-/// The faults in the order in which they come: each once, then each again.
-struct Deck {
-    faults: Vec<Box<dyn Fault>>,
-    order: Vec<usize>,
-    random: SmallRng,
-}
-
-impl Deck {
-    fn new(seed: u64, faults: Vec<Box<dyn Fault>>) -> Self {
-        Self { faults, order: Vec::new(), random: SmallRng::seed_from_u64(seed) }
-    }
-
-    /// The next fault, and now and then one or two of other groups with it.
-    fn draw(&mut self, world: &mut World) -> Vec<&dyn Fault> {
-        let mut drawn = Vec::new();
-        while drawn.is_empty() {
-            let next = self.next();
-            match self.faults[next].possible(world) {
-                Ok(()) => drawn.push(next),
-                Err(why) => world.history.note(format!("{}: {why}", self.faults[next].name())),
-            }
-        }
-        let others = if self.random.random_bool(MIXED) { self.random.random_range(1..=2) } else { 0 };
-        for _ in 0..others {
-            let other = self.random.random_range(0..self.faults.len());
-            let fits = drawn.iter().all(|one| group(&self.faults[*one].name()) != group(&self.faults[other].name()));
-            if fits && self.faults[other].possible(world).is_ok() {
-                drawn.push(other);
-            }
-        }
-        drawn.into_iter().map(|place| &*self.faults[place]).collect()
-    }
-
-    fn next(&mut self) -> usize {
-        if self.order.is_empty() {
-            self.order = (0..self.faults.len()).collect();
-            self.order.shuffle(&mut self.random);
-        }
-        self.order.pop().expect("there are faults")
-    }
-}
-
-/// Faults of one group hit the same thing: they do not come together.
-fn group(name: &str) -> String {
-    let words = if name.starts_with("link_") { 2 } else { 1 };
-    name.split('_').take(words).collect::<Vec<_>>().join("_").replace("link_registry", "registry")
 }

@@ -1,6 +1,6 @@
 //! A small disk for the tables, which can be full: a tablespace on a file system in memory, where this process may mount one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::outside::database::Database;
@@ -11,6 +11,8 @@ const SIZE: &str = "size=192m,mode=777";
 #[derive(Debug)]
 pub(crate) struct Space {
     folder: Option<PathBuf>,
+    /// How often the tables have come to another place of it.
+    generation: u32,
 }
 
 impl Space {
@@ -22,16 +24,29 @@ impl Space {
             Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "tmpfs"]).arg(&folder).status().is_ok_and(|done| done.success());
         if !mounted {
             std::fs::remove_dir(&folder).ok();
-            return Self { folder: None };
+            return Self { folder: None, generation: 0 };
         }
-        let space = Self { folder: Some(folder.clone()) };
-        let place = folder.join("tables");
-        std::fs::create_dir(&place).expect("a folder");
-        // As root the scripts run PostgreSQL as the user postgres, who must own the place; else it runs as this user, who does.
-        Command::new("chown").arg("postgres:").arg(&place).status().ok();
+        let space = Self { folder: Some(folder), generation: 0 };
+        let place = space.place();
+        make_place(&place);
         database.execute(&format!("CREATE TABLESPACE small LOCATION '{}'", place.display())).await;
         database.execute("GRANT CREATE ON TABLESPACE small TO PUBLIC").await;
         space
+    }
+
+    /// Where the tables are; a folder that is not there where there is no small disk.
+    pub(crate) fn place(&self) -> PathBuf {
+        self.folder.clone().unwrap_or_default().join(format!("tables-{}", self.generation))
+    }
+
+    /// Makes another place for the tables; returns the old one, which nobody needs when the present server has ended.
+    pub(crate) fn move_on(&mut self) -> PathBuf {
+        let old = self.place();
+        self.generation += 1;
+        if self.is_there() {
+            make_place(&self.place());
+        }
+        old
     }
 
     pub(crate) fn is_there(&self) -> bool {
@@ -57,6 +72,12 @@ impl Space {
     fn ballast(&self) -> PathBuf {
         self.folder.as_ref().expect("there is a small disk").join("ballast")
     }
+}
+
+/// As root the scripts run PostgreSQL as the user postgres, who must own the place; else it runs as this user, who does.
+fn make_place(place: &Path) {
+    std::fs::create_dir(place).expect("a folder");
+    Command::new("chown").arg("postgres:").arg(place).status().ok();
 }
 
 impl Drop for Space {

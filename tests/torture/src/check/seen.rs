@@ -1,6 +1,6 @@
 //! Everything that came out, as committed readers see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
@@ -8,6 +8,7 @@ use apache_avro::types::Value;
 use millrace_tests::kafka::{self, Read};
 use serde_json::Value as Json;
 
+use crate::outside::cluster::NAME;
 use crate::workload::pipelines::{COLUMNS, DEAD, TABLES, TOPICS};
 use crate::world::World;
 
@@ -20,6 +21,15 @@ pub(crate) struct Stored {
     /// Its fields as texts; what they could not be read for where that is so.
     pub(crate) fields: Result<Vec<String>, String>,
     pub(crate) headers: Vec<String>,
+    /// What it is where it is no record and has a name.
+    pub(crate) frame: Option<Frame>,
+}
+
+/// A value that is no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) name: String,
+    pub(crate) value: Vec<u8>,
 }
 
 /// A dead letter.
@@ -36,6 +46,7 @@ pub(crate) struct Letter {
     /// Where it stands.
     pub(crate) partition: i32,
     pub(crate) offset: i64,
+    pub(crate) frame: Option<Frame>,
 }
 
 /// A row of a table.
@@ -55,6 +66,10 @@ pub(crate) struct Seen {
     pub(crate) letters: Vec<Letter>,
     /// By the table's name.
     pub(crate) tables: BTreeMap<&'static str, Vec<Row>>,
+    /// The topics that were given partitions: a key may have gone from one to another there.
+    pub(crate) grown: BTreeSet<&'static str>,
+    /// The names of the values that are no records and that the first topic took.
+    pub(crate) frames: BTreeSet<String>,
 }
 
 impl Seen {
@@ -62,7 +77,7 @@ impl Seen {
     pub(crate) async fn now(world: &World) -> Self {
         let brokers = &world.outside.cluster.direct;
         let mut schemas = Schemas::of(&world.outside.registry_url);
-        let mut seen = Self::default();
+        let mut seen = Self { grown: world.grown.clone(), frames: world.frames.clone(), ..Self::default() };
         for topic in TOPICS {
             let mut stored = Vec::new();
             for read in kafka::read(brokers, &world.project.topic(topic)).await {
@@ -123,13 +138,34 @@ fn letter(read: &Read) -> Letter {
     let pipeline = said("pipeline").rsplit(['.', '/']).next().unwrap_or_default().to_owned();
     let identity = ["pipeline", "topic", "partition", "offset", "stage"].map(said).join(" ");
     let value = read.value.as_deref().unwrap_or_default();
-    let id = json_id(value).or_else(|| avro_id(value)).unwrap_or_else(|| String::from_utf8_lossy(value).into_owned());
-    Letter { pipeline, identity, id, code: said("code"), at: said("at"), partition: read.partition, offset: read.offset }
+    let id =
+        json_id(value).or_else(|| cut_id(value)).or_else(|| avro_id(value)).unwrap_or_else(|| String::from_utf8_lossy(value).into_owned());
+    Letter {
+        pipeline,
+        identity,
+        id,
+        code: said("code"),
+        at: said("at"),
+        partition: read.partition,
+        offset: read.offset,
+        frame: frame(read),
+    }
+}
+
+fn frame(read: &Read) -> Option<Frame> {
+    Some(Frame { name: read.header(NAME)?, value: read.value.clone().unwrap_or_default() })
 }
 
 fn json_id(value: &[u8]) -> Option<String> {
     let json: Json = serde_json::from_slice(value).ok()?;
     Some(json["id"].as_str()?.to_owned())
+}
+
+/// The id in a JSON document that was cut off.
+fn cut_id(value: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(value);
+    let (_, rest) = text.strip_prefix('{')?.split_once("\"id\":\"")?;
+    Some(rest.split_once('"')?.0.to_owned())
 }
 
 /// The first field of a framed record, a text: its length as a zigzag number of one byte or two, and its bytes.
@@ -153,9 +189,13 @@ impl Schemas {
 
     async fn stored(&mut self, read: &Read) -> Stored {
         let key = String::from_utf8_lossy(read.key.as_deref().unwrap_or_default()).into_owned();
-        let fields = self.fields(read.value.as_deref().unwrap_or_default()).await;
+        let frame = frame(read);
+        let fields = match &frame {
+            Some(frame) => Err(format!("{} is no record", frame.name)),
+            None => self.fields(read.value.as_deref().unwrap_or_default()).await,
+        };
         let headers = read.headers.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value))).collect();
-        Stored { partition: read.partition, offset: read.offset, key, fields, headers }
+        Stored { partition: read.partition, offset: read.offset, key, fields, headers, frame }
     }
 
     async fn fields(&mut self, value: &[u8]) -> Result<Vec<String>, String> {
@@ -201,5 +241,6 @@ mod tests {
         assert_eq!(json_id(br#"{"id":"f1-2.3","amount":"a lot"}"#).as_deref(), Some("f1-2.3"));
         assert_eq!(avro_id(b"\0\0\0\0\x07\x0cf1-2.3\x02x").as_deref(), Some("f1-2.3"));
         assert_eq!(avro_id(b"\0\0\0"), None);
+        assert_eq!(cut_id(br#"{"amount":1,"customer":"c","id":"fh1.1","note":"xxx"#).as_deref(), Some("fh1.1"));
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rand::Rng as _;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 
-use super::{Fault, Proof, Wound};
+use super::{Fault, Part, Proof, Wound};
 use crate::outside::cluster::{BROKERS, Leaders};
 use crate::watch::Sign;
 use crate::workload::pipelines::TOPICS;
@@ -15,7 +15,8 @@ use crate::world::World;
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
     let away = [Away::Killed, Away::Stopped, Away::Coordinator, Away::Two, Away::All];
     let away = away.into_iter().map(|away| Box::new(away) as Box<dyn Fault>);
-    away.chain([Box::new(Moved) as Box<dyn Fault>, Box::new(OutOfSync)]).collect()
+    let moved = [Moved::Leaders, Moved::Coordinators].map(|moved| Box::new(moved) as Box<dyn Fault>);
+    away.chain(moved).chain([Box::new(OutOfSync) as Box<dyn Fault>]).collect()
 }
 
 /// Which brokers are away, and how they went.
@@ -46,6 +47,25 @@ impl Fault for Away {
         format!("broker_{name}")
     }
 
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Brokers]
+    }
+
+    fn possible(&self, world: &World) -> Result<(), String> {
+        world.outside.cluster.is_whole()
+    }
+
+    fn longest(&self) -> Duration {
+        Duration::from_secs(if *self == Self::All { 60 } else { 16 })
+    }
+
+    fn share(&self) -> usize {
+        match self {
+            Self::All | Self::Two => 1,
+            _ => 3,
+        }
+    }
+
     fn shows(&self) -> &'static [Sign] {
         if *self == Self::All { &[Sign::Retries, Sign::Waiting] } else { &[] }
     }
@@ -60,8 +80,9 @@ impl Fault for Away {
         }
         let seconds = match self {
             Self::All => 60.0,
-            Self::Two => world.random.random_range(8.0..20.0),
-            _ => world.random.random_range(2.0..16.0),
+            Self::Two => world.random.random_range(6.0..16.0),
+            _ if world.random.random_bool(0.8) => world.random.random_range(0.5..4.0),
+            _ => world.random.random_range(4.0..16.0),
         };
         Some(Box::new(Gone { brokers, lasts: Duration::from_secs_f64(seconds), away: true }))
     }
@@ -106,33 +127,63 @@ impl Wound for Gone {
 
     async fn look(&mut self, world: &World) {
         for broker in &self.brokers {
-            self.away &= !world.outside.cluster.runs(*broker).await;
+            self.away &= !world.outside.cluster.serves(*broker).await;
         }
     }
 
     async fn heal(mut self: Box<Self>, world: &mut World) -> Proof {
         self.look(world).await;
-        world.outside.cluster.start().await;
+        world.outside.cluster.begin_start();
         Proof::of(self.away, format!("brokers {:?} were dead", self.brokers))
     }
 }
 
-fn topics(world: &World) -> Vec<String> {
-    let own = ["millrace.positions", "millrace.assignments", "__transaction_state", "__consumer_offsets"];
-    TOPICS.map(|topic| world.project.topic(topic)).into_iter().chain(own.map(str::to_owned)).collect()
+/// Other brokers lead the partitions of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    /// Of one that records go through.
+    Leaders,
+    /// Of one whose leaders coordinate transactions or groups.
+    Coordinators,
 }
 
-/// Other brokers lead the partitions of a topic.
-struct Moved;
+impl Moved {
+    fn topics(self, world: &World) -> Vec<String> {
+        match self {
+            Self::Leaders => {
+                let own = ["millrace.positions", "millrace.assignments"].map(str::to_owned);
+                TOPICS.map(|topic| world.project.topic(topic)).into_iter().chain(own).collect()
+            }
+            Self::Coordinators => ["__transaction_state", "__consumer_offsets"].map(str::to_owned).to_vec(),
+        }
+    }
+}
 
 #[async_trait]
 impl Fault for Moved {
     fn name(&self) -> String {
-        "broker_leaders_moved".to_owned()
+        format!("broker_{}_moved", if *self == Self::Leaders { "leaders" } else { "coordinators" })
+    }
+
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Brokers]
+    }
+
+    fn possible(&self, world: &World) -> Result<(), String> {
+        world.outside.cluster.is_whole()
+    }
+
+    /// Kafka's tools take their time.
+    fn longest(&self) -> Duration {
+        Duration::from_secs(25)
+    }
+
+    fn share(&self) -> usize {
+        1
     }
 
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
-        let topic = topics(world).choose(&mut world.random)?.clone();
+        let topic = self.topics(world).choose(&mut world.random)?.clone();
         let before = world.outside.cluster.leaders(std::slice::from_ref(&topic)).await?;
         world.outside.cluster.move_leaders(&before).await;
         Some(Box::new(Elected { topic, before }))
@@ -170,12 +221,28 @@ impl Fault for OutOfSync {
         "broker_too_few_in_sync".to_owned()
     }
 
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Brokers]
+    }
+
+    fn possible(&self, world: &World) -> Result<(), String> {
+        world.outside.cluster.is_whole()
+    }
+
+    fn longest(&self) -> Duration {
+        Duration::from_secs(16)
+    }
+
+    fn share(&self) -> usize {
+        1
+    }
+
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
         let topic = world.project.topic(TOPICS.choose(&mut world.random)?);
         let broker = *BROKERS.choose(&mut world.random)?;
         world.outside.cluster.demand_in_sync(&topic, Some("3")).await;
         world.outside.cluster.kill(broker).await;
-        let lasts = Duration::from_secs_f64(world.random.random_range(14.0..20.0));
+        let lasts = Duration::from_secs_f64(world.random.random_range(6.0..16.0));
         Some(Box::new(Demanding { topic, gone: Gone { brokers: vec![broker], lasts, away: true } }))
     }
 }
@@ -201,6 +268,7 @@ impl Wound for Demanding {
 
     async fn heal(self: Box<Self>, world: &mut World) -> Proof {
         let proof = Box::new(self.gone).heal(world).await;
+        world.outside.cluster.started().await;
         world.outside.cluster.demand_in_sync(&self.topic, None).await;
         proof
     }

@@ -7,7 +7,7 @@ use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
 use sqlx::PgConnection;
 
-use super::{Fault, Proof, TROUBLE, Wound};
+use super::{Bites, Fault, Part, Proof, TROUBLE, Wound};
 use crate::outside::database::execute;
 use crate::watch::Sign;
 use crate::workload::pipelines::TABLES;
@@ -15,7 +15,8 @@ use crate::world::World;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
     vec![
-        Box::new(Crashed),
+        Box::new(Away::Crashed),
+        Box::new(Away::Restarted),
         Box::new(Terminated),
         Box::new(Locked),
         Box::new(Deadlocked),
@@ -25,13 +26,23 @@ pub(super) fn all() -> Vec<Box<dyn Fault>> {
     ]
 }
 
-/// The server ends without a shutdown and comes back.
-struct Crashed;
+/// The server ends and comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Away {
+    /// Without a shutdown.
+    Crashed,
+    /// As an administrator restarts it: sessions are ended, and what they had open is rolled back.
+    Restarted,
+}
 
 #[async_trait]
-impl Fault for Crashed {
+impl Fault for Away {
     fn name(&self) -> String {
-        "postgres_crashed".to_owned()
+        format!("postgres_{}", if *self == Self::Crashed { "crashed" } else { "restarted" })
+    }
+
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Postgres]
     }
 
     fn shows(&self) -> &'static [Sign] {
@@ -39,8 +50,12 @@ impl Fault for Crashed {
     }
 
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
-        world.outside.database.crash().await;
-        Some(Box::new(Down { lasts: Duration::from_secs_f64(world.random.random_range(0.0..10.0)) }))
+        match self {
+            Self::Crashed => world.outside.database.crash().await,
+            Self::Restarted => world.outside.database.stop().await,
+        }
+        let long = world.random.random_bool(0.3);
+        Some(Box::new(Down { lasts: Duration::from_secs_f64(world.random.random_range(0.0..if long { 9.0 } else { 2.0 })) }))
     }
 }
 
@@ -72,6 +87,10 @@ struct Terminated;
 impl Fault for Terminated {
     fn name(&self) -> String {
         "postgres_sessions_ended".to_owned()
+    }
+
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Postgres]
     }
 
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
@@ -122,10 +141,22 @@ impl Fault for Locked {
         "postgres_table_locked".to_owned()
     }
 
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Postgres]
+    }
+
+    fn longest(&self) -> Duration {
+        Duration::from_secs(16)
+    }
+
+    fn share(&self) -> usize {
+        1
+    }
+
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
         let table = *TABLES.choose(&mut world.random)?;
         let rival = lock(world, table).await?;
-        let lasts = Duration::from_secs_f64(world.random.random_range(11.0..18.0));
+        let lasts = Duration::from_secs_f64(world.random.random_range(11.0..16.0));
         Some(Box::new(Kept { table, rival, waited: 0, lasts }))
     }
 }
@@ -176,6 +207,10 @@ impl Fault for Deadlocked {
         "postgres_deadlock".to_owned()
     }
 
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Postgres]
+    }
+
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
         let before = deadlocks(world).await;
         let (database, schema) = (world.outside.database.clone(), world.project.name().to_owned());
@@ -192,7 +227,7 @@ impl Fault for Deadlocked {
                 execute(&mut session, "ROLLBACK").await.ok();
             }
         });
-        Some(Box::new(Rival { before, rival, lasts: Duration::from_secs(14) }))
+        Some(Box::new(Rival { before, met: 0, rival, lasts: Duration::from_secs(12) }))
     }
 }
 
@@ -203,6 +238,7 @@ async fn deadlocks(world: &World) -> i64 {
 
 struct Rival {
     before: i64,
+    met: i64,
     rival: tokio::task::JoinHandle<()>,
     lasts: Duration,
 }
@@ -217,10 +253,18 @@ impl Wound for Rival {
         self.lasts
     }
 
-    async fn heal(self: Box<Self>, world: &mut World) -> Proof {
+    async fn look(&mut self, world: &World) {
+        self.met = deadlocks(world).await - self.before;
+    }
+
+    fn is_done(&self) -> bool {
+        self.met > 0
+    }
+
+    async fn heal(mut self: Box<Self>, world: &mut World) -> Proof {
         self.rival.abort();
-        let met = deadlocks(world).await - self.before;
-        Proof::of(met > 0, format!("the server resolved {met} deadlocks"))
+        self.look(world).await;
+        Proof::of(self.met > 0, format!("the server resolved {} deadlocks", self.met))
     }
 }
 
@@ -242,6 +286,10 @@ impl Fault for Setting {
         }
     }
 
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Postgres]
+    }
+
     fn shows(&self) -> &'static [Sign] {
         TROUBLE
     }
@@ -258,8 +306,8 @@ impl Fault for Setting {
         let before = errors(world, *self).await;
         world.outside.database.end_sessions(&user).await;
         let rival = if *self == Self::StatementTimeout { lock(world, "appended").await } else { None };
-        let lasts = Duration::from_secs_f64(world.random.random_range(5.0..12.0));
-        Some(Box::new(Limited { setting: *self, reset, before, rival, lasts }))
+        let lasts = Duration::from_secs_f64(world.random.random_range(2.0..10.0));
+        Some(Box::new(Limited { setting: *self, reset, before, rival, bites: Bites::within(lasts) }))
     }
 }
 
@@ -268,28 +316,36 @@ struct Limited {
     reset: String,
     before: usize,
     rival: Option<PgConnection>,
-    lasts: Duration,
+    bites: Bites,
 }
 
 /// How often the server has said so in its log.
-async fn errors(_world: &World, setting: Setting) -> usize {
-    let folder = std::env::var("POSTGRES_STATE").expect("POSTGRES_STATE says where the server keeps its log");
-    let log = tokio::fs::read(format!("{folder}/server.log")).await.unwrap_or_default();
+async fn errors(world: &World, setting: Setting) -> usize {
     let said = match setting {
         Setting::Connections => "too many connections for role",
         Setting::StatementTimeout => "canceling statement due to statement timeout",
     };
-    String::from_utf8_lossy(&log).matches(said).count()
+    world.outside.database.logged(said).await
 }
 
 #[async_trait]
 impl Wound for Limited {
     fn what(&self) -> String {
-        format!("for {:?}", self.lasts)
+        format!("for {:?}", self.bites.lasts)
     }
 
     fn lasts(&self) -> Duration {
-        self.lasts
+        self.bites.longest()
+    }
+
+    async fn look(&mut self, world: &World) {
+        if self.bites.is_time() {
+            self.bites.bit = errors(world, self.setting).await > self.before;
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.bites.is_done()
     }
 
     async fn heal(self: Box<Self>, world: &mut World) -> Proof {
@@ -313,6 +369,10 @@ impl Fault for DiskFull {
         "postgres_disk_full".to_owned()
     }
 
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Postgres]
+    }
+
     fn possible(&self, world: &World) -> Result<(), String> {
         world.outside.space.is_there().then_some(()).ok_or_else(|| "this process may not mount a small disk".to_owned())
     }
@@ -320,31 +380,39 @@ impl Fault for DiskFull {
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
         world.outside.space.fill();
         let before = full(world).await;
-        let lasts = Duration::from_secs_f64(world.random.random_range(6.0..14.0));
-        Some(Box::new(Full { before, lasts }))
+        let lasts = Duration::from_secs_f64(world.random.random_range(2.0..9.0));
+        Some(Box::new(Full { before, bites: Bites::within(lasts) }))
     }
 }
 
 /// How often the server has met the full disk.
-async fn full(_world: &World) -> usize {
-    let folder = std::env::var("POSTGRES_STATE").expect("POSTGRES_STATE says where the server keeps its log");
-    let log = tokio::fs::read(format!("{folder}/server.log")).await.unwrap_or_default();
-    String::from_utf8_lossy(&log).matches("No space left on device").count()
+async fn full(world: &World) -> usize {
+    world.outside.database.logged("No space left on device").await
 }
 
 struct Full {
     before: usize,
-    lasts: Duration,
+    bites: Bites,
 }
 
 #[async_trait]
 impl Wound for Full {
     fn what(&self) -> String {
-        format!("for {:?}", self.lasts)
+        format!("for {:?}", self.bites.lasts)
     }
 
     fn lasts(&self) -> Duration {
-        self.lasts
+        self.bites.longest()
+    }
+
+    async fn look(&mut self, world: &World) {
+        if self.bites.is_time() {
+            self.bites.bit = full(world).await > self.before;
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.bites.is_done()
     }
 
     async fn heal(self: Box<Self>, world: &mut World) -> Proof {

@@ -8,7 +8,7 @@ use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
 use serde_json::{Value, json};
 
-use super::{Fault, Proof, TROUBLE, Wound};
+use super::{Bites, Fault, Part, Proof, TROUBLE, Wound};
 use crate::outside::links::{Link, Traffic};
 use crate::watch::Sign;
 use crate::world::World;
@@ -82,6 +82,14 @@ impl Fault for Harmed {
         format!("link_{}_{}", self.link, self.harm.name())
     }
 
+    fn hits(&self) -> Vec<Part> {
+        vec![match self.link {
+            "kafka" => Part::KafkaLinks,
+            "registry" => Part::Registry,
+            _ => Part::PostgresLink,
+        }]
+    }
+
     fn shows(&self) -> &'static [Sign] {
         if self.link == "postgres" && self.harm == Harm::Refused { TROUBLE } else { &[] }
     }
@@ -105,8 +113,10 @@ impl Fault for Harmed {
         }
         // The registry is asked for little: someone must come and ask.
         let comes = if self.link == "registry" { restart_one(world).await } else { None };
-        let lasts = Duration::from_secs_f64(world.random.random_range(4.0..18.0));
-        Some(Box::new(Poisoned { harm: self.harm, sick, stream, comes, lasts }))
+        let long = world.random.random_bool(0.25);
+        let lasts = Duration::from_secs_f64(if long { world.random.random_range(4.0..12.0) } else { world.random.random_range(1.0..4.0) });
+        let bites = Bites::within(lasts);
+        Some(Box::new(Poisoned { harm: self.harm, sick, stream, comes, bites }))
     }
 }
 
@@ -131,7 +141,7 @@ struct Poisoned {
     sick: Vec<Sick>,
     stream: &'static str,
     comes: Option<String>,
-    lasts: Duration,
+    bites: Bites,
 }
 
 #[async_trait]
@@ -139,11 +149,11 @@ impl Wound for Poisoned {
     fn what(&self) -> String {
         let links = self.sick.iter().map(|sick| sick.link.name.as_str()).collect::<Vec<_>>().join(", ");
         let comes = self.comes.as_ref().map(|name| format!(", {name} started anew")).unwrap_or_default();
-        format!("{links} {} for {:?}{comes}", self.stream, self.lasts)
+        format!("{links} {} for {:?}{comes}", self.stream, self.bites.lasts)
     }
 
     fn lasts(&self) -> Duration {
-        self.lasts
+        self.bites.longest()
     }
 
     async fn look(&mut self, _world: &World) {
@@ -152,17 +162,33 @@ impl Wound for Poisoned {
             sick.gone += sick.seen.difference(&now).count();
             sick.seen = now;
         }
+        if self.bites.is_time() {
+            self.bites.bit = matches!(self.proof().await, Proof::Bit(_));
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.bites.is_done()
     }
 
     async fn heal(mut self: Box<Self>, world: &mut World) -> Proof {
         self.look(world).await;
+        let proof = self.proof().await;
+        for sick in &self.sick {
+            sick.link.heal().await;
+        }
+        proof
+    }
+}
+
+impl Poisoned {
+    async fn proof(&self) -> Proof {
         let (mut gone, mut came, mut swallowed) = (0, 0, 0);
         for sick in &self.sick {
             let after = sick.link.traffic().await;
             gone += sick.gone;
             came += after.came - sick.before.came;
             swallowed += (after.came - after.passed).saturating_sub(sick.before.came - sick.before.passed);
-            sick.link.heal().await;
         }
         match self.harm {
             harm if harm.ends_connections() => Proof::of(gone > 0, format!("{gone} connections ended")),

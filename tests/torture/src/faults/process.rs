@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
 
-use super::{Fault, Proof, Wound};
+use super::{Fault, Part, Proof, Wound};
 use crate::fleet::{MOST, SERVICES};
 use crate::watch::Sign;
 use crate::world::World;
@@ -14,7 +14,9 @@ use crate::world::World;
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
     let ends = [End::Kill, End::Terminate, End::Freeze];
     let of_services = ends.into_iter().flat_map(|end| SERVICES.map(|service| Box::new(Ended { end, service }) as Box<dyn Fault>));
-    of_services.chain([Box::new(Grown) as Box<dyn Fault>, Box::new(Shrunk), Box::new(Massacre)]).collect()
+    of_services
+        .chain([Box::new(Grown) as Box<dyn Fault>, Box::new(Shrunk { kill: true }), Box::new(Shrunk { kill: false }), Box::new(Massacre)])
+        .collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,18 @@ impl Fault for Ended {
         format!("process_{end}_{}", self.service)
     }
 
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Service(self.service)]
+    }
+
+    fn longest(&self) -> Duration {
+        Duration::from_secs(if self.end == End::Freeze { 27 } else { 9 })
+    }
+
+    fn share(&self) -> usize {
+        if self.end == End::Freeze { 1 } else { 5 }
+    }
+
     fn shows(&self) -> &'static [Sign] {
         if self.end == End::Freeze { &[Sign::NotReady] } else { &[] }
     }
@@ -51,7 +65,11 @@ impl Fault for Ended {
         let random = &mut world.random;
         let lasts = match self.end {
             End::Freeze => Duration::from_millis(random.random_range(17_000..27_000)),
-            _ => Duration::from_millis(random.random_range(0..9_000)),
+            _ => Duration::from_millis(if random.random_bool(0.8) {
+                random.random_range(0..2_500)
+            } else {
+                random.random_range(2_500..9_000)
+            }),
         };
         let one = &mut world.fleet.instances[place];
         let ended = match self.end {
@@ -61,7 +79,7 @@ impl Fault for Ended {
             }
             End::Terminate => one.terminate().await,
             End::Freeze => {
-                one.freeze();
+                one.freeze().await;
                 Ok(())
             }
         };
@@ -118,6 +136,14 @@ impl Fault for Grown {
         "process_added".to_owned()
     }
 
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Fleet]
+    }
+
+    fn share(&self) -> usize {
+        6
+    }
+
     fn possible(&self, world: &World) -> Result<(), String> {
         let room = SERVICES.iter().any(|service| world.fleet.alive(service) < MOST);
         room.then_some(()).ok_or_else(|| "there are as many as may be".to_owned())
@@ -132,26 +158,36 @@ impl Fault for Grown {
 }
 
 /// A service loses an instance for good, killed or asked to end.
-struct Shrunk;
+struct Shrunk {
+    kill: bool,
+}
 
 #[async_trait]
 impl Fault for Shrunk {
     fn name(&self) -> String {
-        "process_removed".to_owned()
+        if self.kill { "process_lost".to_owned() } else { "process_removed".to_owned() }
+    }
+
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Fleet]
+    }
+
+    fn share(&self) -> usize {
+        4
     }
 
     fn possible(&self, world: &World) -> Result<(), String> {
-        let spare = SERVICES.iter().any(|service| world.fleet.alive(service) > 1);
+        let spare = SERVICES.iter().any(|service| world.fleet.spare(service));
         spare.then_some(()).ok_or_else(|| "there is but one of each".to_owned())
     }
 
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
-        let spare: Vec<&'static str> = SERVICES.into_iter().filter(|service| world.fleet.alive(service) > 1).collect();
+        let spare: Vec<&'static str> = SERVICES.into_iter().filter(|service| world.fleet.spare(service)).collect();
         let service = *spare.choose(&mut world.random)?;
         let place = world.fleet.any(&mut world.random, Some(service))?;
-        let (name, kill) = (world.fleet.instances[place].name.clone(), world.random.random_bool(0.5));
         let one = &mut world.fleet.instances[place];
-        if kill {
+        let name = one.name.clone();
+        if self.kill {
             one.kill();
         } else if let Err(broken) = one.terminate().await {
             return Some(Box::new(Unwilling { broken }));
@@ -211,9 +247,13 @@ impl Fault for Massacre {
         "process_kill_all".to_owned()
     }
 
+    fn hits(&self) -> Vec<Part> {
+        SERVICES.map(Part::Service).into_iter().chain([Part::Fleet]).collect()
+    }
+
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
         let mut names = Vec::new();
-        for one in world.fleet.instances.iter_mut().filter(|one| one.is_alive()) {
+        for one in world.fleet.instances.iter_mut().filter(|one| one.is_alive() && !one.is_frozen()) {
             one.kill();
             names.push(one.name.clone());
         }

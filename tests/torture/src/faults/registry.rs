@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rand::Rng as _;
 
 use super::links::restart_one;
-use super::{Fault, Proof, TROUBLE, Wound};
+use super::{Bites, Fault, Part, Proof, TROUBLE, Wound};
 use crate::outside::registry::Manner;
 use crate::watch::Sign;
 use crate::world::World;
@@ -26,6 +26,19 @@ impl Fault for Lying {
         format!("registry_{}", if self.manner == Manner::Broken { "error_500" } else { "wrong_answer" })
     }
 
+    fn hits(&self) -> Vec<Part> {
+        vec![Part::Registry]
+    }
+
+    /// A wrong answer halts a pipeline for a minute.
+    fn longest(&self) -> Duration {
+        Duration::from_secs(if self.manner == Manner::Broken { 12 } else { 72 })
+    }
+
+    fn share(&self) -> usize {
+        if self.manner == Manner::Broken { 3 } else { 1 }
+    }
+
     fn shows(&self) -> &'static [Sign] {
         if self.manner == Manner::Broken { TROUBLE } else { &[Sign::Halted, Sign::Retries, Sign::ConnectionFailures] }
     }
@@ -34,25 +47,33 @@ impl Fault for Lying {
         let before = world.outside.registry.made_up();
         world.outside.registry.answers(self.manner);
         let comes = restart_one(world).await?;
-        let lasts = Duration::from_secs_f64(world.random.random_range(4.0..14.0));
-        Some(Box::new(Lied { before, comes, lasts }))
+        let lasts = Duration::from_secs_f64(world.random.random_range(2.0..8.0));
+        Some(Box::new(Lied { before, comes, bites: Bites::within(lasts) }))
     }
 }
 
 struct Lied {
     before: u64,
     comes: String,
-    lasts: Duration,
+    bites: Bites,
 }
 
 #[async_trait]
 impl Wound for Lied {
     fn what(&self) -> String {
-        format!("for {:?}, {} started anew", self.lasts, self.comes)
+        format!("for {:?}, {} started anew", self.bites.lasts, self.comes)
     }
 
     fn lasts(&self) -> Duration {
-        self.lasts
+        self.bites.longest()
+    }
+
+    async fn look(&mut self, world: &World) {
+        self.bites.bit = world.outside.registry.made_up() > self.before;
+    }
+
+    fn is_done(&self) -> bool {
+        self.bites.is_done()
     }
 
     async fn heal(self: Box<Self>, world: &mut World) -> Proof {

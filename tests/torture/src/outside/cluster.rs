@@ -1,30 +1,43 @@
 //! The three brokers: who leads what, and their coming and going.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::json;
 
-use super::scripts::{attempt, run};
+use tokio::net::TcpStream;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::scripts::run;
 
 const SCRIPT: &str = "kafka-cluster.sh";
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a look at something may take.
+const GLANCE: Duration = Duration::from_secs(2);
 /// The number of partitions of `__transaction_state`, as the script sets it.
 const COORDINATED: i32 = 5;
+
+/// The header in which a value that is no record has its name.
+pub(crate) const NAME: &str = "torture-name";
 
 /// The brokers' ids.
 pub(crate) const BROKERS: [i32; 3] = [1, 2, 3];
 
 /// The cluster of this run.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Cluster {
     /// The brokers' own addresses, past the proxies.
     pub(crate) direct: String,
     /// Those that services go to.
     pub(crate) proxied: String,
+    /// Brokers that come back.
+    starting: Option<JoinHandle<()>>,
 }
 
 /// A topic's partitions with their leaders.
@@ -32,7 +45,7 @@ pub(crate) type Leaders = BTreeMap<(String, i32), i32>;
 
 impl Cluster {
     pub(crate) async fn of_this_run() -> Self {
-        Self { direct: run(SCRIPT, &["brokers"]).await, proxied: run(SCRIPT, &["brokers", "proxied"]).await }
+        Self { direct: run(SCRIPT, &["brokers"]).await, proxied: run(SCRIPT, &["brokers", "proxied"]).await, starting: None }
     }
 
     /// The port that the proxy of a broker listens on, and the one that it passes connections to.
@@ -51,14 +64,31 @@ impl Cluster {
         run(SCRIPT, &["stop", &broker.to_string()]).await;
     }
 
-    /// Starts those brokers that are away; they serve when this returns.
-    pub(crate) async fn start(&self) {
-        run(SCRIPT, &["start"]).await;
+    /// Begins to start those brokers that are away, while other things happen.
+    pub(crate) fn begin_start(&mut self) {
+        self.starting = Some(tokio::spawn(async {
+            run(SCRIPT, &["start"]).await;
+        }));
     }
 
-    /// Whether the broker's process runs.
-    pub(crate) async fn runs(&self, broker: i32) -> bool {
-        attempt(SCRIPT, &["pid", &broker.to_string()]).await.0
+    /// Waits until brokers that were started serve.
+    pub(crate) async fn started(&mut self) {
+        if let Some(starting) = self.starting.take() {
+            starting.await.expect("the brokers come back");
+        }
+    }
+
+    /// Whether no broker is still coming back; if one is, that.
+    pub(crate) fn is_whole(&self) -> Result<(), String> {
+        let coming = self.starting.as_ref().is_some_and(|starting| !starting.is_finished());
+        if coming { Err("a broker is still coming back".to_owned()) } else { Ok(()) }
+    }
+
+    /// Whether the broker takes connections.
+    pub(crate) async fn serves(&self, broker: i32) -> bool {
+        let place = usize::try_from(broker - 1).expect("ids begin with 1");
+        let address = self.direct.split(',').nth(place).expect("an address for each broker");
+        TcpStream::connect(address).await.is_ok()
     }
 
     /// Who leads the partitions of these topics; `None` while no broker answers.
@@ -95,6 +125,54 @@ impl Cluster {
         let elect = "org.apache.kafka.tools.LeaderElectionCommand";
         run(SCRIPT, &[&["tool", elect][..], &server, &["--election-type", "preferred", "--path-to-json-file", name]].concat()).await;
         std::fs::remove_file(&file).expect("the plan is removed");
+    }
+
+    /// Gives a topic partitions up to so many in all; whether the brokers did it.
+    pub(crate) async fn add_partitions(&self, topic: &str, partitions: usize) -> bool {
+        let admin: AdminClient<_> = self.client().create().expect("an admin client");
+        let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
+        let added = admin.create_partitions(&[NewPartitions::new(topic, partitions)], &options).await;
+        added.is_ok_and(|added| added.iter().all(Result::is_ok))
+    }
+
+    /// Whether something was written into one of these partitions.
+    pub(crate) async fn written(&self, topic: &str, partitions: Range<i32>) -> bool {
+        let (config, topic) = (self.client(), topic.to_owned());
+        let asked = tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = config.create().expect("a consumer");
+            let end = |partition| consumer.fetch_watermarks(&topic, partition, GLANCE).map_or(0, |(_, end)| end);
+            partitions.into_iter().any(|partition| end(partition) > 0)
+        });
+        asked.await.expect("asking does not panic")
+    }
+
+    /// How many offsets a topic has, all partitions together; none of those that are not told.
+    pub(crate) async fn length(&self, topic: &str) -> i64 {
+        let (config, topic) = (self.client(), topic.to_owned());
+        let asked = tokio::task::spawn_blocking(move || {
+            let consumer: BaseConsumer = config.create().expect("a consumer");
+            let partitions = leaders_of(&consumer, &topic).unwrap_or_default().into_iter();
+            partitions.map(|((_, partition), _)| consumer.fetch_watermarks(&topic, partition, GLANCE).map_or(0, |(_, end)| end)).sum()
+        });
+        asked.await.expect("asking does not panic")
+    }
+
+    /// Writes values under names, which are their keys and stand in the header [`NAME`]; returns the names of those that are stored. Of one whose name
+    /// is not returned nobody knows.
+    pub(crate) async fn produce(&self, topic: &str, values: Vec<(String, Vec<u8>)>) -> BTreeSet<String> {
+        let mut config = self.client();
+        config.set("enable.idempotence", "true").set("linger.ms", "20").set("message.timeout.ms", "10000");
+        let producer: FutureProducer = config.create().expect("a producer");
+        let mut tasks = JoinSet::new();
+        for (name, value) in values {
+            let (producer, topic) = (producer.clone(), topic.to_owned());
+            tasks.spawn(async move {
+                let headers = OwnedHeaders::new().insert(Header { key: NAME, value: Some(&name) });
+                let record = FutureRecord::to(&topic).key(&name).payload(&value).headers(headers);
+                producer.send(record, Duration::ZERO).await.is_ok().then_some(name)
+            });
+        }
+        tasks.join_all().await.into_iter().flatten().collect()
     }
 
     /// How many replicas of a topic must be in sync for a write; the brokers' own number without one.

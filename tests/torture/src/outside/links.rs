@@ -81,14 +81,25 @@ impl Link {
         self.enabled(false).await;
     }
 
-    /// Makes it well. What bytes a toxic has swallowed must not be missing in the middle of a connection, which no network does: all are closed.
+    /// Makes it well. What bytes a toxic has swallowed must not be missing in the middle of a connection, which no network does: all are closed. The proxy is
+    /// made anew, since Toxiproxy may wait for ever for a toxic to end (seen with `latency`).
     pub(crate) async fn heal(&self) {
+        let path = format!("/proxies/{}", self.name);
+        let known = self.toxiproxy.ask(Method::GET, &path, Value::Null).await;
+        self.toxiproxy.ask(Method::DELETE, &path, Value::Null).await;
+        let proxy = json!({ "name": self.name, "listen": known["listen"], "upstream": known["upstream"], "enabled": true });
+        self.toxiproxy.ask(Method::POST, "/proxies", proxy).await;
+    }
+
+    /// Has it lead to another server. Connections that there are end.
+    pub(crate) async fn leads_to(&self, upstream: &str) {
         self.enabled(false).await;
-        let toxics = self.toxiproxy.ask(Method::GET, &format!("/proxies/{}/toxics", self.name), Value::Null).await;
-        for toxic in toxics.as_array().expect("a list of toxics") {
-            let name = toxic["name"].as_str().expect("a toxic has a name");
-            self.toxiproxy.ask(Method::DELETE, &format!("/proxies/{}/toxics/{name}", self.name), Value::Null).await;
-        }
+        self.toxiproxy.ask(Method::POST, &format!("/proxies/{}", self.name), json!({ "upstream": upstream, "enabled": true })).await;
+    }
+
+    /// Ends the connections that there are.
+    pub(crate) async fn interrupt(&self) {
+        self.enabled(false).await;
         self.enabled(true).await;
     }
 

@@ -11,15 +11,14 @@ pub(crate) fn sources() -> PathBuf {
 
 /// Runs `scripts/services/<script>` with these words, which must do well; returns what it printed.
 pub(crate) async fn run(script: &str, words: &[&str]) -> String {
-    let (done, said) = attempt(script, words).await;
-    assert!(done, "{script} {words:?}: {said}");
-    said
+    run_with(script, words, &[]).await
 }
 
-/// The same for one that may say no.
-pub(crate) async fn attempt(script: &str, words: &[&str]) -> (bool, String) {
+/// The same with further variables.
+pub(crate) async fn run_with(script: &str, words: &[&str], variables: &[(&str, String)]) -> String {
     let path = sources().join("scripts/services").join(script);
-    let output = Command::new(path).args(words).output().await.expect("the script runs");
-    let out = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if output.status.success() { (true, out) } else { (false, String::from_utf8_lossy(&output.stderr).into_owned()) }
+    let variables = variables.iter().map(|(name, value)| (*name, value.as_str()));
+    let output = Command::new(path).args(words).envs(variables).output().await.expect("the script runs");
+    assert!(output.status.success(), "{script} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

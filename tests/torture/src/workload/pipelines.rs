@@ -25,7 +25,7 @@ service: { idempotency_partitions: 4 }
 connections:
   warehouse:
     type: postgres
-    host: 127.0.0.1
+    host: "${DW_HOST}"
     port: "${DW_PORT}"
     database: postgres
     user: "{name}"
@@ -72,13 +72,14 @@ load:
     dead_letters: "{name}.dead"
 "#;
 
-/// The project of an epoch, whose links lead to `kafka`, the registry at `registry` and PostgreSQL at the port `database`.
-pub(crate) fn project(kafka: &str, registry: &str, database: u16) -> Project {
+/// The project of an epoch, whose links lead to `kafka`, the registry at `registry` and PostgreSQL at the host and port `database`.
+pub(crate) fn project(kafka: &str, registry: &str, database: (String, u16)) -> Project {
     let file = FILE.replace("{most}", &MOST.to_string());
     let project = Project::alone(&file)
         .with("KAFKA_BROKERS", kafka)
         .with("SCHEMA_REGISTRY_URL", registry)
-        .with("DW_PORT", database.to_string())
+        .with("DW_HOST", database.0)
+        .with("DW_PORT", database.1.to_string())
         .with("DW_PASSWORD", PASSWORD);
     project.write("order.avsc", SCHEMA);
     project
@@ -96,4 +97,5 @@ pub(crate) async fn make_tables(database: &Database, project: &Project, space: &
         );
         database.execute(&sql).await;
     }
+    database.execute(&format!("CREATE INDEX ON {name}.appended (id)")).await;
 }

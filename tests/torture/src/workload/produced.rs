@@ -1,6 +1,6 @@
 //! What has gone in so far, and when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -23,8 +23,17 @@ pub(crate) struct Produced {
 #[derive(Debug, Default)]
 struct Inner {
     counts: BTreeMap<String, i64>,
-    /// The id of a good record of each file or request, with the time at which that began to go in.
-    marks: Vec<(Origin, Instant, String)>,
+    /// Files and requests that were not yet found in the table.
+    open: Vec<Mark>,
+}
+
+/// The last good record of a file or request.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    pub(crate) origin: Origin,
+    /// When the file or request began to go in.
+    pub(crate) began: Instant,
+    pub(crate) id: String,
 }
 
 impl Produced {
@@ -36,14 +45,18 @@ impl Produced {
             *count = (*count).max(record.seq + 1);
         }
         if let Some(good) = records.iter().rfind(|record| record.fate == super::record::Fate::Good) {
-            inner.marks.push((origin, began, good.id.clone()));
+            inner.open.push(Mark { origin, began, id: good.id.clone() });
         }
     }
 
-    /// A good record that began to go in after `instant`.
-    pub(crate) fn after(&self, origin: Origin, instant: Instant) -> Option<String> {
-        let inner = self.inner.lock().expect("nobody panics with it");
-        inner.marks.iter().find(|(from, began, _)| *from == origin && *began >= instant).map(|(.., id)| id.clone())
+    /// The files and requests that were not yet found in the table.
+    pub(crate) fn open(&self) -> Vec<Mark> {
+        self.inner.lock().expect("nobody panics with it").open.clone()
+    }
+
+    /// Notes that records of these ids are in the table.
+    pub(crate) fn close(&self, found: &BTreeSet<String>) {
+        self.inner.lock().expect("nobody panics with it").open.retain(|mark| !found.contains(&mark.id));
     }
 
     /// The number of records of each customer.

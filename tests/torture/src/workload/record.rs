@@ -32,6 +32,8 @@ pub(crate) enum Fate {
     Indivisible,
     /// The table refuses it: the load rejects it.
     Unwanted,
+    /// No topic takes as much: ingest rejects it.
+    Huge,
 }
 
 /// A record.
@@ -50,7 +52,7 @@ impl Record {
     /// The customer's record of that number.
     pub(crate) fn of(seed: u64, customer: &str, seq: i64) -> Self {
         let mut random = SmallRng::seed_from_u64(mixed(seed, customer, seq));
-        let fate = fate(&mut random, seq);
+        let fate = fate(&mut random, customer, seq);
         let (amount, divisor) = (random.random_range(0..UNWANTED), random.random_range(1..100));
         let amount = match fate {
             Fate::Invalid => MOST + 1,
@@ -59,7 +61,7 @@ impl Record {
         };
         let divisor = if fate == Fate::Indivisible { 0 } else { divisor };
         let id = format!("{customer}.{seq}");
-        Self { id, customer: customer.to_owned(), seq, amount, divisor, note: note(&mut random), fate }
+        Self { id, customer: customer.to_owned(), seq, amount, divisor, note: note(&mut random, fate), fate }
     }
 
     /// As it is sent.
@@ -82,7 +84,7 @@ impl Record {
 
     /// Whether it comes into the first topic.
     pub(crate) fn is_taken(&self) -> bool {
-        self.fate != Fate::Malformed
+        !matches!(self.fate, Fate::Malformed | Fate::Huge)
     }
 
     /// Whether it comes into the second topic.
@@ -91,16 +93,27 @@ impl Record {
     }
 }
 
-/// Each customer's first record is good, so that each has a row.
-fn fate(random: &mut SmallRng, seq: i64) -> Fate {
+/// Each customer's first record is good, so that each has a row; but all of a customer whose name begins with `b` are bad, and the second one of those whose
+/// names begin with `fh` is huge.
+fn fate(random: &mut SmallRng, customer: &str, seq: i64) -> Fate {
     let ways = [Fate::Malformed, Fate::Invalid, Fate::Indivisible, Fate::Unwanted];
     let drawn = random.random_range(0..ONE_IN) as usize;
-    if seq == 0 { Fate::Good } else { ways.get(drawn).copied().unwrap_or(Fate::Good) }
+    match (customer.as_bytes(), seq) {
+        ([b'b', ..], 0) => Fate::Invalid,
+        ([b'b', ..], _) => ways[drawn % ways.len()],
+        ([b'f', b'h', ..], 1) => Fate::Huge,
+        (_, 0) => Fate::Good,
+        _ => ways.get(drawn).copied().unwrap_or(Fate::Good),
+    }
 }
 
-fn note(random: &mut SmallRng) -> String {
+fn note(random: &mut SmallRng, fate: Fate) -> String {
     let letters = ['a', 'Z', '0', ' ', '"', ',', '\\', '\n', 'ä', '€', '𝄞', '\t'];
-    let length = if random.random_ratio(1, 50) { 4_000 } else { random.random_range(0..120) };
+    let length = match fate {
+        Fate::Huge => 2_000_000,
+        _ if random.random_ratio(1, 50) => 4_000,
+        _ => random.random_range(0..120),
+    };
     (0..length).map(|_| letters[random.random_range(0..letters.len())]).collect()
 }
 

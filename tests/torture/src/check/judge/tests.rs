@@ -10,6 +10,7 @@ fn exact() -> (Vec<Record>, Seen) {
         key: record.customer.clone(),
         fields: Ok(fields),
         headers: Vec::new(),
+        frame: None,
     };
     let raw = records.iter().filter(|record| record.is_taken()).map(|record| (record, record.raw()));
     seen.topics.insert("raw", raw.enumerate().map(stored).collect());
@@ -23,7 +24,10 @@ fn exact() -> (Vec<Record>, Seen) {
     };
     let appended = good(&records).map(|record| Row { fields: record.worked(), place: at(&record.id) }).collect();
     let plain = |record: &Record| Row { fields: record.worked(), place: None };
-    let (latest, earliest) = (last_of_each(&records).map(plain).collect(), first_of_each(&records).map(plain).collect());
+    let (latest, earliest) = {
+        let good: Vec<&Record> = good(&records).collect();
+        (last_of_each(&good).map(plain).collect(), first_of_each(&good).map(plain).collect())
+    };
     seen.tables = BTreeMap::from([("appended", appended), ("latest", latest), ("earliest", earliest)]);
     (records, seen)
 }
@@ -31,7 +35,7 @@ fn exact() -> (Vec<Record>, Seen) {
 fn letter(record: &Record, pipeline: &str) -> Letter {
     let identity = format!("{pipeline} {}", record.id);
     let (pipeline, code, at) = (pipeline.to_owned(), String::new(), String::new());
-    Letter { pipeline, identity, id: record.id.clone(), code, at, partition: 0, offset: 0 }
+    Letter { pipeline, identity, id: record.id.clone(), code, at, partition: 0, offset: 0, frame: None }
 }
 
 fn only(findings: &[Finding]) -> (Wrong, &str) {
