@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rand::Rng as _;
 
-use super::{Fault, Part, Proof, Wound};
+use super::{Fault, Part, Proof, TROUBLE, Wound};
+use crate::watch::Sign;
 use crate::world::World;
 
 pub(super) fn all() -> Vec<Box<dyn Fault>> {
@@ -23,6 +24,10 @@ impl Fault for Unresolved {
 
     fn hits(&self) -> Vec<Part> {
         vec![Part::KafkaLinks, Part::Registry, Part::PostgresLink]
+    }
+
+    fn shows(&self) -> &'static [Sign] {
+        TROUBLE
     }
 
     fn possible(&self, world: &World) -> Result<(), String> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::check::seen::Frame;
 
 /// A few hundred records of two customers, and what is there when all went well.
 fn exact() -> (Vec<Record>, Seen) {
@@ -121,4 +122,79 @@ fn letters_are_counted_by_identity_where_a_load_wrote_them() {
     assert!(judge(&records, &seen).iter().all(|finding| finding.wrong == Wrong::Lost));
     seen.letters.push(letter(&records[0], "worked"));
     assert!(judge(&records, &seen).iter().any(|finding| finding.wrong == Wrong::Corrupted), "a good record has none");
+}
+
+/// The last of the good records of the key `p1-0` stand in another partition of a topic.
+fn move_on(seen: &mut Seen, topic: &'static str) {
+    let stored = seen.topics.get_mut(topic).expect("the topic");
+    let of_key = stored.iter_mut().filter(|one| one.key == "p1-0");
+    of_key.skip(50).for_each(|one| one.partition = 7);
+}
+
+#[test]
+fn a_key_may_move_in_a_topic_that_was_given_partitions_and_keeps_its_order_in_each() {
+    let (records, mut seen) = exact();
+    move_on(&mut seen, "raw");
+    seen.grown.insert("raw");
+    assert_eq!(judge(&records, &seen), []);
+    let raw = seen.topics.get_mut("raw").expect("the topic");
+    let last = raw.len() - 1;
+    raw.swap(last, last - 2);
+    assert!(judge(&records, &seen).iter().any(|finding| finding.wrong == Wrong::Reordered));
+}
+
+#[test]
+fn of_a_key_that_moved_a_table_may_have_the_last_record_of_either_partition() {
+    let (records, mut seen) = exact();
+    move_on(&mut seen, "worked");
+    seen.grown.insert("worked");
+    for row in seen.tables.get_mut("appended").expect("the table").iter_mut().filter(|row| row.fields[1] == "p1-0") {
+        let stands = seen.topics["worked"].iter().find(|one| one.fields.as_ref().is_ok_and(|fields| fields[0] == row.fields[0]));
+        row.place = stands.map(|one| (one.partition, one.offset));
+    }
+    assert_eq!(judge(&records, &seen), []);
+    let good: Vec<&Record> = good(&records).filter(|record| record.customer == "p1-0").collect();
+    let stays: Vec<&Record> = good.iter().copied().filter(|record| place_of(&seen, record) == 1).collect();
+    let set = |seen: &mut Seen, record: &Record| {
+        let latest = seen.tables.get_mut("latest").expect("the table");
+        latest.iter_mut().find(|row| row.fields[1] == "p1-0").expect("a row").fields = record.worked();
+    };
+    set(&mut seen, stays[stays.len() - 1]);
+    assert_eq!(judge(&records, &seen), [], "the last one of the partition that it was in before");
+    set(&mut seen, stays[1]);
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Lost, "table latest"));
+}
+
+fn place_of(seen: &Seen, record: &Record) -> i32 {
+    let one = seen.topics["worked"].iter().find(|one| one.fields.as_ref().is_ok_and(|fields| fields[0] == record.id));
+    one.expect("it was worked").partition
+}
+
+#[test]
+fn a_value_that_is_no_record_has_one_letter_byte_for_byte() {
+    let (records, mut seen) = exact();
+    let frame = Frame { name: "poison.1.0".to_owned(), value: b"no frame".to_vec() };
+    let stored = Stored {
+        partition: 0,
+        offset: 900,
+        key: String::new(),
+        fields: Err(String::new()),
+        headers: Vec::new(),
+        frame: Some(frame.clone()),
+    };
+    seen.topics.get_mut("raw").expect("the topic").push(stored);
+    seen.frames.insert(frame.name.clone());
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Lost, "dead letters"));
+    let written = Letter { frame: Some(frame.clone()), ..letter(&records[0], "worked") };
+    seen.letters.push(written.clone());
+    assert_eq!(judge(&records, &seen), []);
+    seen.letters.push(written.clone());
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Doubled, "dead letters"));
+    let other = Frame { value: b"no".to_vec(), ..frame };
+    *seen.letters.iter_mut().rev().nth(1).expect("a letter") = Letter { frame: Some(other), ..written };
+    seen.letters.pop();
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Corrupted, "dead letters"));
+    seen.topics.get_mut("raw").expect("the topic").pop();
+    seen.letters.pop();
+    assert_eq!(only(&judge(&records, &seen)), (Wrong::Lost, "topic raw"));
 }
