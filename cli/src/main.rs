@@ -8,6 +8,7 @@ mod services;
 mod table;
 mod wanted;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -28,7 +29,8 @@ fn main() -> ExitCode {
     let code = match runtime.block_on(execute(arguments)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{}", told(&error));
+            // With nobody to read it the exit code is what is left.
+            writeln!(std::io::stderr(), "{}", told(&error)).ok();
             ExitCode::FAILURE
         }
     };

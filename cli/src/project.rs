@@ -1,6 +1,7 @@
 //! A project, read and checked, as the services need it.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -72,7 +73,8 @@ impl Loaded {
     fn sound(checked: Checked<Project>) -> anyhow::Result<Self> {
         match checked.runnable() {
             Ok((project, flow, findings)) => {
-                eprint!("{}", shown(&findings));
+                // Warnings: what nobody reads, or a full disk does not take, keeps no service from running.
+                write!(std::io::stderr(), "{}", shown(&findings)).ok();
                 Ok(Self::new(project, flow))
             }
             Err(findings) => bail!("the project can't run as it is\n{}", shown(&findings)),

@@ -35,7 +35,7 @@ pub(crate) async fn execute(args: &Dev, logs: &Logs) -> anyhow::Result<ExitCode>
     built_in.variables.insert("MILLRACE_ADMIN".to_owned(), admin.address().to_string());
     state.leave(&built_in)?;
     let display = Display::new(&loaded, &servers, running.gateway(), admin.address(), &health);
-    display.show_until(&shutdown, args.until_idle.map(Duration::from_secs)).await?;
+    display.show_until(&shutdown, args.until_idle.map(Duration::from_secs)).await;
     shutdown.request();
     running.ended().await;
     servers.stop().await;

@@ -30,7 +30,8 @@ impl FromStr for LogFormat {
 }
 
 pub(super) fn init(format: LogFormat, given: Option<&str>) -> Result<()> {
-    let lines = fmt().with_env_filter(filter(given)?).with_writer(std::io::stderr);
+    // A line that can't be written, for a full disk or a reader that has gone, is lost. Else it would be told of by `eprintln!`, which panics then.
+    let lines = fmt().with_env_filter(filter(given)?).with_writer(std::io::stderr).log_internal_errors(false);
     let set = match format {
         LogFormat::Human => lines.compact().with_target(false).with_ansi(std::io::stderr().is_terminal()).finish().try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).finish().try_init(),

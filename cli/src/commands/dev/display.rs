@@ -22,48 +22,47 @@ pub(crate) struct Display<'a> {
 impl<'a> Display<'a> {
     /// Prints where everything is.
     pub(crate) fn new(loaded: &Loaded, servers: &Servers, gateway: Option<SocketAddr>, admin: SocketAddr, health: &'a Health) -> Self {
-        println!("{} runs here, with everything it needs built in:", loaded.project.name);
-        println!("  Kafka      {}", servers.brokers());
-        println!("  registry   {}", servers.registry());
-        for (name, connection) in &loaded.project.connections {
-            println!("  {name:<10} {}", connection.place());
-        }
+        let mut lines = vec![
+            format!("{} runs here, with everything it needs built in:", loaded.project.name),
+            format!("  Kafka      {}", servers.brokers()),
+            format!("  registry   {}", servers.registry()),
+        ];
+        lines.extend(loaded.project.connections.iter().map(|(name, connection)| format!("  {name:<10} {}", connection.place())));
         if let Some(gateway) = gateway {
-            for path in loaded.push_paths() {
-                println!("  POST       http://{gateway}{path}");
-            }
+            lines.extend(loaded.push_paths().map(|path| format!("  POST       http://{gateway}{path}")));
         }
-        println!("  health     http://{admin}/health/ready   metrics http://{admin}/metrics");
-        println!("Ctrl-C ends it; what is in hand is committed first.\n");
+        lines.push(format!("  health     http://{admin}/health/ready   metrics http://{admin}/metrics"));
+        lines.push("Ctrl-C ends it; what is in hand is committed first.\n".to_owned());
+        print(&lines, None);
         Self { health, on_terminal: std::io::stdout().is_terminal() }
     }
 
     /// Shows the counts as they change, until the shutdown, or until nothing has changed for `idle`.
-    pub(crate) async fn show_until(&self, shutdown: &Shutdown, idle: Option<Duration>) -> anyhow::Result<()> {
+    pub(crate) async fn show_until(&self, shutdown: &Shutdown, idle: Option<Duration>) {
         let (mut shown, mut changed) = (Vec::new(), Instant::now());
         while shutdown.or(tokio::time::sleep(INTERVAL)).await.is_some() {
             let lines = lines(&telemetry::counts(), &self.health.states());
             if lines != shown {
-                self.print(&lines, shown.len())?;
+                print(&lines, self.on_terminal.then_some(shown.len()));
                 (shown, changed) = (lines, Instant::now());
             } else if idle.is_some_and(|idle| changed.elapsed() >= idle) && self.health.is_ready() {
                 break;
             }
         }
-        Ok(())
     }
+}
 
-    /// Prints the lines over the ones before; below them where the output is no terminal.
-    fn print(&self, lines: &[String], before: usize) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        if self.on_terminal && before > 0 {
-            write!(out, "\x1b[{before}A")?;
-        }
-        let clear = if self.on_terminal { "\x1b[K" } else { "" };
-        for line in lines {
-            writeln!(out, "{clear}{line}")?;
-        }
-        out.flush()
+/// Prints the lines: over so many before them on a terminal, below all others without a number. Who reads them may have gone, or their disk be full:
+/// that ends no work.
+fn print(lines: &[String], over: Option<usize>) {
+    let mut text = over.filter(|before| *before > 0).map(|before| format!("\x1b[{before}A")).unwrap_or_default();
+    let clear = if over.is_some() { "\x1b[K" } else { "" };
+    for line in lines {
+        text.extend([clear, line.as_str(), "\n"]);
+    }
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        tracing::debug!(%error, "nobody reads the summary");
     }
 }
 

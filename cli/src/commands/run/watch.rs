@@ -1,7 +1,7 @@
 //! What a bounded run shows: how far it is, and at its end what came of it.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -43,7 +43,8 @@ impl Watch {
                 Some(bar) => sum.draw(bar),
                 None if told.elapsed() >= TELLING => {
                     told = Instant::now();
-                    eprintln!("{}", sum.line());
+                    // What nobody reads, or a full disk does not take, ends no run.
+                    writeln!(std::io::stderr(), "{}", sum.line()).ok();
                 }
                 None => {}
             }
