@@ -15,7 +15,7 @@ use millrace_runtime::kafka::Cluster;
 use millrace_runtime::pipeline::Pipeline;
 use millrace_runtime::project::ServiceConfig;
 use millrace_runtime::registry::Registry;
-use millrace_runtime::service::{self, Limits, Shutdown};
+use millrace_runtime::service::{self, Limits, Shutdown, allowed_files};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -91,7 +91,7 @@ impl Gateway {
         };
         let listener = TcpListener::bind(address).await.map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
-        let limits = Limits { connections: service.max_connections.get() as usize, head: service.head_timeout.duration() };
+        let limits = limits(service);
         let task = tokio::spawn(service::serve(listener, self.router(), limits, shutdown.clone()));
         Ok(Serving { address, task, shutdown: shutdown.clone() })
     }
@@ -118,6 +118,22 @@ impl Gateway {
             router.route(path, get(async move || page))
         })
     }
+}
+
+/// A request may be sent on to another replica, which takes a file too: a third is left for all else.
+fn limits(service: &ServiceConfig) -> Limits {
+    let asked = service.max_connections.get() as usize;
+    let limits = Limits { connections: asked, one_file_in: 3, head: service.head_timeout.duration() };
+    let (files, connections) = (allowed_files(), limits.connections_of(allowed_files()));
+    if connections < asked {
+        tracing::warn!(
+            connections,
+            files,
+            "the push gateway has fewer connections at once than service.max_connections ({asked}): a third of the files that the process \
+             may open. Raise that limit (ulimit -n, LimitNOFILE=), or lower the setting"
+        );
+    }
+    limits
 }
 
 fn method_router(route: Arc<Route>) -> MethodRouter {

@@ -211,8 +211,8 @@ pub struct ServiceConfig {
     pub memory: ByteSize,
     /// How soon a record is handed on. A `commit_interval` of a pipeline goes before it.
     pub latency: Latency,
-    /// How many connections the push gateway has at once, and never more than half as many as the process may open files; who comes later
-    /// waits until one ends.
+    /// How many connections the push gateway has at once, and never more than a third of the files that the process may open, which is
+    /// told at the start; who comes later waits until one ends.
     #[schemars(range(min = 1))]
     pub max_connections: NonZeroU32,
     /// How long the head of a request to the push gateway may take to arrive, and how long a connection may stand idle between two.

@@ -18,8 +18,13 @@ pub fn allow_files() {
             info!(%error, "the limit of open files stays as it is");
         }
     }
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let files = allowed_files() as u64;
     if files < FEW {
         warn!(files, "the process may open few files: raise the limit (ulimit -n, LimitNOFILE=) to {FEW} at least");
     }
+}
+
+/// How many files the process may have open at once.
+pub fn allowed_files() -> usize {
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files as usize)
 }

@@ -3,8 +3,8 @@
 //! `axum::serve` has no limits. hyper refuses what is no request (RFC 9112: lengths that contradict each other, folded
 //! headers, a bare CR); what is left to a server is done here:
 //!
-//! - no more connections than a number, and never more than half of the files that the process may open. Who comes later waits in
-//!   the system's queue;
+//! - no more connections than a number, and never more than a share of the files that the process may open. Who comes later waits in
+//!   the system's queue, and so does everybody while the process has no file left;
 //! - a time for the head of a request, which is also how long a connection may stand idle between two;
 //! - a size for the head, and for what is kept of a connection before it is read;
 //! - a peer that takes no bytes of an answer is cut off by the system (`TCP_USER_TIMEOUT`);
@@ -14,7 +14,7 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
@@ -24,14 +24,14 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustix::process::{Resource, getrlimit};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::Shutdown;
+use super::files::allowed_files;
 
 /// The largest head of a request, its line included; hyper takes up to 100 headers.
 const HEAD: usize = 64 << 10;
@@ -42,23 +42,27 @@ const UNREAD: Duration = Duration::from_mins(1);
 /// After an error that a new try at once would meet again, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How often trouble in accepting is told while it lasts.
+const TELLING: Duration = Duration::from_mins(1);
+
 /// What those who connect are granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// How many connections there are at once.
     pub connections: usize,
+    /// Of the files that the process may open, one in so many may be such a connection: the rest is for what the process itself connects to.
+    pub one_file_in: usize,
     /// How long the head of a request may take to arrive, and how long a connection may stand idle.
     pub head: Duration,
 }
 
 impl Limits {
     /// Of health and metrics: there are few who ask, and each asks little.
-    pub(super) const ADMIN: Self = Self { connections: 256, head: Duration::from_secs(10) };
+    pub(super) const ADMIN: Self = Self { connections: 256, one_file_in: 16, head: Duration::from_secs(10) };
 
-    /// How many connections there may be, by the files that this process may open.
-    fn connections(self) -> usize {
-        let files = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files as usize);
-        self.connections.min(files / 2).max(1)
+    /// How many connections there may be in a process that may open so many files.
+    pub fn connections_of(self, files: usize) -> usize {
+        self.connections.min(files / self.one_file_in.max(1)).max(1)
     }
 }
 
@@ -66,9 +70,9 @@ impl Limits {
 /// Dropped, it breaks them off. Never fails: a connection's trouble is its own.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: Shutdown) {
     let router = router.layer(from_fn(guarded));
-    let room = Arc::new(Semaphore::new(limits.connections()));
-    let mut connections = JoinSet::new();
-    while let Some((stream, permit)) = shutdown.or(accepted(&listener, &room)).await {
+    let room = Arc::new(Semaphore::new(limits.connections_of(allowed_files())));
+    let (mut connections, mut trouble) = (JoinSet::new(), Trouble::default());
+    while let Some((stream, permit)) = shutdown.or(accepted(&listener, &room, &mut trouble)).await {
         while connections.try_join_next().is_some() {}
         connections.spawn(connection(stream, router.clone(), limits.head, shutdown.clone(), permit));
     }
@@ -77,17 +81,41 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
 }
 
 /// The next connection, once there is room for it.
-async fn accepted(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+async fn accepted(listener: &TcpListener, room: &Arc<Semaphore>, trouble: &mut Trouble) -> (TcpStream, Option<OwnedSemaphorePermit>) {
     // It is never closed.
     let permit = Arc::clone(room).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, permit),
+            Ok((stream, _)) => {
+                trouble.ends();
+                return (stream, permit);
+            }
             Err(error) if is_the_peers(error.kind()) => {}
             Err(error) => {
-                warn!(%error, "no connection can be accepted now");
+                trouble.goes_on(&error);
                 tokio::time::sleep(PAUSE).await;
             }
+        }
+    }
+}
+
+/// Nobody can be accepted: told when it begins, now and then while it lasts, and when it is over.
+#[derive(Debug, Default)]
+struct Trouble {
+    told: Option<Instant>,
+}
+
+impl Trouble {
+    fn goes_on(&mut self, error: &std::io::Error) {
+        if self.told.is_none_or(|told| told.elapsed() >= TELLING) {
+            self.told = Some(Instant::now());
+            warn!(%error, "no connection can be accepted; who connects waits");
+        }
+    }
+
+    fn ends(&mut self) {
+        if self.told.take().is_some() {
+            info!("connections are accepted again");
         }
     }
 }

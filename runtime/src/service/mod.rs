@@ -5,7 +5,7 @@ mod health;
 mod listener;
 mod shutdown;
 
-pub use files::allow_files;
+pub use files::{allow_files, allowed_files};
 pub use health::{Admin, Health, PipelineHealth, State};
 pub use listener::{Limits, serve};
 pub use shutdown::Shutdown;

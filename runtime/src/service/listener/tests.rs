@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 
-const LIMITS: Limits = Limits { connections: 8, head: Duration::from_millis(500) };
+const LIMITS: Limits = Limits { connections: 8, one_file_in: 3, head: Duration::from_millis(500) };
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A listener whose `/echo` answers with the body it was sent.
@@ -207,6 +207,24 @@ async fn who_comes_when_all_connections_are_taken_waits_and_is_served_when_one_e
     assert!(rest(&mut late).await.contains("200"));
     drop(taken);
     served.stop().await;
+}
+
+#[test]
+fn connections_leave_files_for_all_else() {
+    let granted = |files| Limits { connections: 4096, ..LIMITS }.connections_of(files);
+    assert_eq!([usize::MAX, 1 << 20, 12_288, 1024, 64, 1].map(granted), [4096, 4096, 4096, 341, 21, 1]);
+    assert_eq!([1 << 20, 4096, 1024, 8].map(|files| Limits::ADMIN.connections_of(files)), [256, 256, 64, 1]);
+}
+
+#[test]
+fn trouble_in_accepting_is_told_now_and_then_and_not_at_each_try() {
+    let (mut trouble, error) = (Trouble::default(), std::io::Error::from_raw_os_error(24));
+    trouble.goes_on(&error);
+    let first = trouble.told;
+    trouble.goes_on(&error);
+    assert!(first.is_some() && trouble.told == first);
+    trouble.ends();
+    assert!(trouble.told.is_none());
 }
 
 #[tokio::test]
