@@ -12,8 +12,8 @@ use std::path::Path;
 use millrace_model::{Code, Fault, Result};
 
 use super::beginning::Beginning;
-use super::local::{self, Local};
-use super::store::unreadable;
+use super::local::Local;
+use super::store::{not_handed_out, unreadable};
 
 /// A file that is open.
 pub(super) struct Following {
@@ -74,11 +74,11 @@ impl Following {
     pub(super) fn is_over(&self) -> Result<bool> {
         let here = opened(&self.local.path(&self.name))?.map(|(_, inode)| inode);
         let mine = self.file.metadata().map_err(|error| self.failed(error))?;
-        Ok(here.is_some_and(|here| here != mine.ino()) && local::is_quiet(&mine))
+        Ok(here.is_some_and(|here| here != mine.ino()) && self.local.is_quiet(&mine))
     }
 
     fn failed(&self, error: std::io::Error) -> Fault {
-        unreadable(&self.local.path(&self.name).display().to_string(), "it can't be read").because(error)
+        not_handed_out(&self.local.path(&self.name).display().to_string(), "it can't be read", error)
     }
 }
 
@@ -87,7 +87,7 @@ fn opened(path: &Path) -> Result<Option<(File, u64)>> {
     match opened {
         Ok(opened) => Ok(Some(opened)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unreadable(&path.display().to_string(), "it can't be read").because(error)),
+        Err(error) => Err(not_handed_out(&path.display().to_string(), "it can't be read", error)),
     }
 }
 

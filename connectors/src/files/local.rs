@@ -4,27 +4,24 @@ use std::fs::{File, Metadata};
 use std::io::{Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
 
-use jiff::Timestamp;
 use millrace_model::{Code, Fault, Result};
 
-use super::store::{Facts, Found, Raw, unreadable};
-
-/// A file is taken to be whole when nobody has written to it for so long.
-const QUIET: Duration = Duration::from_secs(2);
+use super::quiet::{Quiet, modified};
+use super::store::{Facts, Found, Raw, not_handed_out, unreadable};
 
 /// The files that a pattern names.
 #[derive(Debug, Clone)]
 pub(super) struct Local {
     pub(super) pattern: String,
+    quiet: Quiet,
 }
 
 impl Local {
     pub(super) fn new(pattern: &str) -> Result<Self> {
         let bad = |error| Fault::operator(Code::ProjectSyntax, format!("`{pattern}` is not a path or a pattern of paths")).because(error);
         glob::Pattern::new(pattern).map_err::<Fault, _>(|error: glob::PatternError| bad(error))?;
-        Ok(Self { pattern: pattern.to_owned() })
+        Ok(Self { pattern: pattern.to_owned(), quiet: Quiet::default() })
     }
 
     /// The files there are, in the order of their names.
@@ -36,13 +33,14 @@ impl Local {
         let mut files = Vec::new();
         for path in found {
             let path = path.map_err(|error| {
-                unreadable(&error.path().display().to_string(), "the folder can't be listed").because(error.to_string())
+                let place = error.path().display().to_string();
+                not_handed_out(&place, "the folder can't be listed", error.into())
             })?;
             // What goes away while it is listed is not there.
             if let Ok(metadata) = path.metadata()
                 && metadata.is_file()
             {
-                files.push(Found { name: name(&path, &folder)?, facts: facts_of(&metadata) });
+                files.push(Found { name: name(&path, &folder)?, facts: self.facts_of(&metadata) });
             }
         }
         files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -66,10 +64,20 @@ impl Local {
     pub(super) fn facts(&self, name: &str) -> Result<Option<Facts>> {
         let path = self.path(name);
         match path.metadata() {
-            Ok(metadata) => Ok(Some(facts_of(&metadata))),
+            Ok(metadata) => Ok(Some(self.facts_of(&metadata))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(&path, error)),
         }
+    }
+
+    fn facts_of(&self, metadata: &Metadata) -> Facts {
+        let version = format!("{:x}-{:x}-{:x}", metadata.ino(), modified(metadata).as_microsecond(), metadata.len());
+        Facts { bytes: metadata.len(), version, is_whole: self.is_quiet(metadata) }
+    }
+
+    /// Whether nobody has written to the file for a while.
+    pub(super) fn is_quiet(&self, metadata: &Metadata) -> bool {
+        self.quiet.is_quiet(metadata)
     }
 
     /// At most `chunk` bytes from an offset on; none at the file's end. The file is opened anew each time, so that thousands of
@@ -92,27 +100,13 @@ impl Local {
     }
 }
 
-fn facts_of(metadata: &Metadata) -> Facts {
-    let version = format!("{:x}-{:x}-{:x}", metadata.ino(), modified(metadata).as_microsecond(), metadata.len());
-    Facts { bytes: metadata.len(), version, is_whole: is_quiet(metadata) }
-}
-
-fn modified(metadata: &Metadata) -> Timestamp {
-    Timestamp::new(metadata.mtime(), metadata.mtime_nsec() as i32).unwrap_or(Timestamp::MAX)
-}
-
-/// Whether nobody has written to the file for a while.
-pub(super) fn is_quiet(metadata: &Metadata) -> bool {
-    Timestamp::now().duration_since(modified(metadata)) >= jiff::SignedDuration::try_from(QUIET).unwrap_or_default()
-}
-
 fn failed(path: &Path, error: std::io::Error) -> Fault {
-    unreadable(&path.display().to_string(), "it can't be read").because(error)
+    not_handed_out(&path.display().to_string(), "it can't be read", error)
 }
 
 /// A file's path below the folder, or its full path.
 fn name(path: &Path, folder: &Path) -> Result<String> {
-    let full = path.canonicalize().map_err(|error| unreadable(&path.display().to_string(), "it can't be found").because(error))?;
+    let full = path.canonicalize().map_err(|error| not_handed_out(&path.display().to_string(), "it can't be found", error))?;
     let name = full.strip_prefix(folder).unwrap_or(&full);
     name.to_str().map(str::to_owned).ok_or_else(|| unreadable(&path.display().to_string(), "its name is not UTF-8"))
 }

@@ -12,6 +12,7 @@ mod listing;
 mod local;
 mod moving;
 mod position;
+mod quiet;
 mod remote;
 mod rows;
 mod source;

@@ -4,6 +4,7 @@ use std::io::{Error, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use millrace_model::{Code, Fault, Result};
+use rustix::io::Errno;
 
 use super::after;
 use super::config::After;
@@ -167,4 +168,30 @@ pub(super) fn is_of_the_medium(error: &Error) -> bool {
 /// A file, or a folder, that can't be read: an operator's matter, except that the next look may find it mended.
 pub(super) fn unreadable(place: &str, why: &str) -> Fault {
     Fault::operator(Code::FileUnreadable, format!("{place}: {why}"))
+}
+
+/// A file that the system did not hand out. A process that has no file left to open (`ulimit -n`) comes to have one again: that passes,
+/// and says nothing about the file.
+pub(super) fn not_handed_out(place: &str, why: &str, error: Error) -> Fault {
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
+    let fault = match error.raw_os_error() {
+        Some(number) if exhausted.contains(&number) => Fault::passing(Code::Io, format!("{place}: {why} now")),
+        _ => unreadable(place, why),
+    };
+    fault.because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_model::Retry;
+
+    use super::*;
+
+    #[test]
+    fn a_process_without_a_file_left_to_open_waits_and_a_file_that_may_not_be_read_is_an_operators_matter() {
+        let fault = |errno: Errno| not_handed_out("in/a.csv", "it can't be read", Error::from_raw_os_error(errno.raw_os_error()));
+        let (exhausted, denied) = (fault(Errno::MFILE), fault(Errno::ACCESS));
+        assert_eq!((exhausted.code(), exhausted.retry()), (Code::Io, Retry::BackOff));
+        assert_eq!((denied.code(), denied.retry()), (Code::FileUnreadable, Retry::Operator));
+    }
 }
