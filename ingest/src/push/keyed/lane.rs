@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use jiff::Timestamp;
 use millrace_model::{Code, Fault, Result};
 use millrace_runtime::pipeline;
 use millrace_runtime::service::Shutdown;
@@ -15,6 +14,7 @@ use super::super::answer::{Answer, Refused};
 use super::super::group::{Group, Inbox};
 use super::super::request::{Reply, Request};
 use super::super::writing::{Draft, Writing, blames_a_request};
+use super::clock::{Clock, Moment};
 use super::forward::Key;
 use super::window::{self, Given, Known, Window};
 use crate::crash_points as points;
@@ -26,6 +26,7 @@ pub(super) const SOON: Duration = Duration::from_secs(2);
 pub(super) struct Lane {
     pub(super) writing: Writing,
     window: Window,
+    clock: Clock,
     partition: i32,
     /// Keys whose time is over, until the topic has forgotten them as well.
     forgotten: Vec<Arc<str>>,
@@ -48,7 +49,8 @@ impl Running {
 impl Lane {
     /// Of a partition that was taken over, with the answers that its predecessors have given.
     pub(super) fn new(writing: Writing, window: Window, partition: i32) -> Self {
-        Self { writing, window, partition, forgotten: Vec::new() }
+        let clock = Clock::new(window.span());
+        Self { writing, window, clock, partition, forgotten: Vec::new() }
     }
 
     /// Runs it on a thread of its own: commits block.
@@ -87,9 +89,9 @@ impl Lane {
     /// Commits the group, each key with the answer that its request gets.
     fn commit(&mut self, group: &mut Group) -> Result<()> {
         group.drop_abandoned();
-        let now = Timestamp::now();
+        let now = self.clock.read();
         if self.forgotten.is_empty() {
-            self.forgotten = self.window.forget(now);
+            self.forgotten = self.window.forget(now.over);
         }
         points::KEYED_SEND_BEFORE.reached()?;
         let mut keyed = Keyed::default();
@@ -119,14 +121,14 @@ impl Lane {
     }
 
     /// Writes a request, unless it was written before.
-    fn reply(&mut self, request: &Request, keyed: &mut Keyed, now: Timestamp) -> Result<Reply> {
+    fn reply(&mut self, request: &Request, keyed: &mut Keyed, now: Moment) -> Result<Reply> {
         let Some(Key { text, fingerprint }) = &request.key else {
             return Err(Fault::fatal(Code::Internal, "a request without a key came to a partition of keys"));
         };
         if let Some(reply) = keyed.twin(text, *fingerprint) {
             return Ok(reply);
         }
-        match self.window.look(text, *fingerprint, keyed.bytes, now) {
+        match self.window.look(text, *fingerprint, keyed.bytes, now.over) {
             Known::Answered(answer) => return Ok(Ok(answer.clone())),
             Known::Otherwise => return Ok(Err(reused())),
             Known::NoRoom(wait) => return Ok(Err(no_room(wait))),
@@ -160,11 +162,11 @@ impl Keyed {
         Some(if first == fingerprint { self.replies[place].clone() } else { Err(reused()) })
     }
 
-    fn remember(&mut self, key: &str, fingerprint: u128, answer: &Answer, now: Timestamp) {
+    fn remember(&mut self, key: &str, fingerprint: u128, answer: &Answer, now: Moment) {
         let key: Arc<str> = key.into();
         self.bytes += window::cost(&key, Some(answer));
         self.first.insert(Arc::clone(&key), (fingerprint, self.replies.len()));
-        self.given.push((key, Given::new(now, fingerprint, answer)));
+        self.given.push((key, Given::new(now.given, fingerprint, answer)));
     }
 }
 

@@ -11,6 +11,7 @@
 //! ([`crate::positions::ASSIGNMENTS`]). A key is written in the transaction of its records, to the owner's partition: who owns that
 //! next reads it there before it takes a request. So a repetition finds the first answer wherever it comes in, after any restart.
 
+mod clock;
 mod entrance;
 mod forward;
 mod lane;

@@ -100,6 +100,11 @@ impl Window {
         Self { limits, given: HashMap::new(), order: VecDeque::new(), bytes: 0 }
     }
 
+    /// How long keys are remembered.
+    pub(super) fn span(&self) -> Duration {
+        Duration::from_millis(self.limits.span.unsigned_abs())
+    }
+
     /// What is known of a key that comes with the request of that fingerprint. `more` bytes are about to be added for others.
     pub(super) fn look(&self, key: &str, request: u128, more: usize, now: Timestamp) -> Known<'_> {
         match self.given.get(key).filter(|given| !self.is_over(given.at, now)) {
