@@ -22,6 +22,8 @@ mod producer;
 pub mod rights;
 mod tail;
 pub mod topics;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod waits;
 
 pub use client::{Cluster, GroupMetadata};
 pub use consumer::{Assigned, Consumer, Event, Revoked, Subscription};
