@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
@@ -38,6 +39,8 @@ pub(super) struct Session {
     /// has them.
     grows: bool,
     open: bool,
+    /// Those of the last batch: the next one is most often of the same columns.
+    statements: Option<Arc<Statements>>,
 }
 
 #[async_trait]
@@ -61,7 +64,7 @@ impl RoundSession for Session {
         let required = compare(&mut connection, target).await?;
         let replacing = replacing::open(&mut connection, target).await?;
         let (link, target, grows) = (config.link().clone(), target.clone(), replacing.is_some());
-        Ok(Self { connection, link, target, required, replacing, grows, open: false })
+        Ok(Self { connection, link, target, required, replacing, grows, open: false, statements: None })
     }
 
     fn present(&self) -> &Target {
@@ -78,6 +81,7 @@ impl RoundSession for Session {
         }
         self.required = compare_grown(&mut self.connection, target).await?;
         self.target = target.clone();
+        self.statements = None;
         self.grows = true;
         Ok(())
     }
@@ -118,7 +122,7 @@ impl RoundSession for Session {
         self.begin().await?;
         let origin = batch.origin();
         let fields = self.fields(batch);
-        let statements = Statements::of(&self.target, self.loads_into(), &fields, change);
+        let statements = self.statements_for(&fields, change);
         let link = self.link.clone();
         let refused = land(&mut Answered { link, search: Work { session: self, batch, fields, statements } }, batch.len()).await?;
         let reject = |(row, reason): (usize, String)| {
@@ -160,6 +164,13 @@ impl Session {
     /// The table that rows go into.
     fn loads_into(&self) -> &str {
         self.replacing.as_ref().map_or(&self.target.name, |replacing| &replacing.loading)
+    }
+
+    fn statements_for(&mut self, fields: &[FieldRef], change: Change) -> Arc<Statements> {
+        let last = self.statements.take().filter(|last| last.are_for(self.loads_into(), fields, change));
+        let statements = last.unwrap_or_else(|| Arc::new(Statements::of(&self.target, self.loads_into(), fields, change)));
+        self.statements = Some(Arc::clone(&statements));
+        statements
     }
 
     /// The schema's fields of a batch's columns: they say what a batch of keys may not, such as which bytes are UUIDs.
@@ -240,7 +251,7 @@ struct Work<'a> {
     session: &'a mut Session,
     batch: &'a Batch,
     fields: Vec<FieldRef>,
-    statements: Statements,
+    statements: Arc<Statements>,
 }
 
 impl Work<'_> {
