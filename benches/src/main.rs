@@ -5,6 +5,7 @@
 //! commits are compared by their ratios to the references of their own runs.
 
 mod bench;
+mod ends;
 mod health;
 mod jobs;
 mod kafka;
@@ -102,6 +103,7 @@ fn run(wanted: Wanted) -> anyhow::Result<ExitCode> {
         None => std::env::current_exe()?.with_file_name("millrace"),
     };
     let jobs = jobs::chosen(&wanted.jobs)?;
+    ends::with_children()?;
     let bench = Bench { binary, records: wanted.records, peers: wanted.peers };
     let mut report = RunFile::start(wanted.records);
     let mut failed = false;
