@@ -53,7 +53,7 @@ impl Read {
 
 fn client(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers);
+    config.set("bootstrap.servers", brokers).set("message.max.bytes", "20000000");
     config
 }
 
@@ -121,6 +121,17 @@ pub async fn committed(brokers: &str, group: &str, topic: &str) -> Option<i64> {
         Offset::Offset(offset) => Some(offset),
         _ => None,
     }
+}
+
+/// How many members a group has.
+pub async fn members(brokers: &str, group: &str) -> usize {
+    let (config, group) = (client(brokers), group.to_owned());
+    let asked = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        let groups = consumer.fetch_group_list(Some(&group), PATIENCE).expect("the group is known");
+        groups.groups().iter().map(|group| group.members().len()).sum()
+    });
+    asked.await.expect("asking does not panic")
 }
 
 /// How many offsets a topic has, all partitions together: its records, and a marker for each transaction; 0 when there is no such topic.

@@ -1,15 +1,16 @@
 //! A service of the real binary as a process, which can be killed and started again.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use reqwest::{Client, Response};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::surroundings::Surroundings;
 use crate::{Project, until};
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -22,6 +23,7 @@ const FAILPOINTS: &str = "FAILPOINTS";
 pub struct Service {
     arguments: Vec<&'static str>,
     environment: Vec<(&'static str, String)>,
+    surroundings: Surroundings,
     gateway: Gateway,
     admin: SocketAddr,
     log: PathBuf,
@@ -55,6 +57,11 @@ impl Service {
         Self::run(project, vec!["run", name], &[])
     }
 
+    /// Starts that service in surroundings that are not this test's.
+    pub fn start_in(surroundings: Surroundings, project: &Project, name: &'static str) -> Self {
+        Self::run_in(surroundings, project, vec!["run", name], &[], LOOPBACK)
+    }
+
     /// Starts a replica of that service, which goes by a name of its own.
     pub fn replica(project: &Project, name: &'static str, instance: &str) -> Self {
         let instance = format!("{}-{instance}", project.name());
@@ -64,6 +71,11 @@ impl Service {
     /// Starts all of the project, with all that it needs built in and kept in memory.
     pub fn dev(project: &Project) -> Self {
         Self::run(project, vec!["dev", "--in-memory", "--kafka", "127.0.0.1:0", "--registry", "127.0.0.1:0"], &[])
+    }
+
+    /// The same with all of it kept in `.millrace` of the project, in surroundings that are not this test's.
+    pub fn dev_kept_in(surroundings: Surroundings, project: &Project) -> Self {
+        Self::run_in(surroundings, project, vec!["dev", "--kafka", "127.0.0.1:0", "--registry", "127.0.0.1:0"], &[], LOOPBACK)
     }
 
     /// Starts a replica that is armed by `failpoints`, in the words of `millrace_runtime::crash_point`. It listens on a loopback address of its own: dozens of
@@ -79,15 +91,25 @@ impl Service {
     }
 
     fn run_on(project: &Project, arguments: Vec<&'static str>, more: &[(&'static str, String)], ip: Ipv4Addr) -> Self {
+        Self::run_in(Surroundings::default(), project, arguments, more, ip)
+    }
+
+    fn run_in(
+        surroundings: Surroundings,
+        project: &Project,
+        arguments: Vec<&'static str>,
+        more: &[(&'static str, String)],
+        ip: Ipv4Addr,
+    ) -> Self {
         let (http, admin) = (free_address_of(ip), free_address_of(ip));
         let mut environment = project.variables();
         environment.extend([("MILLRACE_HTTP", http.to_string()), ("MILLRACE_ADMIN", admin.to_string())]);
         environment.extend_from_slice(more);
         let log = project.folder().join(format!(".{}-{}.log", arguments.join("-").replace(':', "-"), admin.port()));
-        let child = spawn(&arguments, &environment, &log);
+        let child = spawn(&surroundings, &arguments, &environment, &log);
         let client = Client::new();
         let gateway = Gateway { address: http, client: client.clone() };
-        Self { arguments, environment, gateway, admin, log, child, client }
+        Self { arguments, environment, surroundings, gateway, admin, log, child, client }
     }
 
     /// Kills it with SIGKILL, wherever it stands.
@@ -113,7 +135,7 @@ impl Service {
 
     /// Starts it again as it was.
     pub fn restart(&mut self) {
-        self.child = spawn(&self.arguments, &self.environment, &self.log);
+        self.child = spawn(&self.surroundings, &self.arguments, &self.environment, &self.log);
     }
 
     /// Starts it again, armed by `failpoints`; unarmed when there are none.
@@ -248,16 +270,9 @@ impl Drop for Service {
     }
 }
 
-fn spawn(arguments: &[&str], environment: &[(&'static str, String)], log: &Path) -> Child {
-    let log = File::options().create(true).append(true).open(log).expect("a log file");
-    Command::new(binary())
-        .args(arguments)
-        .envs(environment.iter().cloned())
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().expect("a second handle of the log"))
-        .stderr(log)
-        .spawn()
-        .expect("millrace starts; `cargo build --workspace --bins` builds it")
+fn spawn(surroundings: &Surroundings, arguments: &[&str], environment: &[(&'static str, String)], log: &Path) -> Child {
+    let mut command = surroundings.command(&binary(), arguments, environment, log);
+    command.spawn().expect("millrace starts; `cargo build --workspace --bins` builds it")
 }
 
 /// The binary: `MILLRACE_BIN`, or what was built beside this test.

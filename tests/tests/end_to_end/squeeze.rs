@@ -1,0 +1,155 @@
+//! A process whose memory is squeezed: poison and large records stay within the budget, and one that the system kills goes on where it was.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use millrace_tests::kafka::{self, KeyAndValue};
+use millrace_tests::orders::{SCHEMA, order, register};
+use millrace_tests::squeeze::{Squeeze, limit_address_space};
+use millrace_tests::{Project, Servers, Service, until};
+use rand::Rng as _;
+use rand::distr::Alphanumeric;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+const PATIENCE: Duration = Duration::from_mins(2);
+const MIB: u64 = 1 << 20;
+
+const PIPELINES: &str = r#"
+service: { memory: 32MiB }
+topics:
+  "{name}.orders": { partitions: 1, schema: order.avsc, config: { max.message.bytes: 16777216 } }
+ingest:
+  posted:
+    from: { http: { path: /orders } }
+    to: { topic: "{name}.orders", schema: order.avsc, key: id }
+    dead_letters: "{name}.dead"
+transform:
+  same:
+    from: "{name}.orders"
+    to: { topic: "{name}.same" }
+    dead_letters: "{name}.dead"
+"#;
+
+/// What a container should have beside its process, as docs/operating.md says: twice the budget and 64 MiB.
+const CONTAINER: u64 = 2 * 32 * MIB + 64 * MIB;
+/// What an idle process has already.
+const IDLE: u64 = 16 * MIB;
+const LARGE: usize = 10_000_000;
+const BAD: usize = 5;
+const GOOD: usize = 200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_of_ten_megabytes_bombs_and_deep_nesting_stay_within_what_a_container_should_have() {
+    let servers = Servers::of_this_run();
+    let project = project(&servers);
+    let mut services = ["ingest", "transform"].map(|name| Service::start(&project, name));
+    for service in &services {
+        service.ready().await;
+    }
+    let _squeezes = services.each_ref().map(|service| Squeeze::of(service, CONTAINER - IDLE));
+    poison_gateway(&services[0]).await;
+    poison_topic(&servers, &project).await;
+    let deadline = Instant::now() + PATIENCE;
+    let mut most = [0; 2];
+    while kafka::length(&servers.kafka, &project.topic("same")).await < GOOD as i64 + 1
+        || kafka::length(&servers.kafka, &project.topic("dead")).await < BAD as i64
+    {
+        assert!(Instant::now() < deadline && services.iter_mut().all(Service::runs), "it goes on past the poison; it had {most:?} bytes");
+        most = [0, 1].map(|number| most[number].max(services[number].memory()));
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(most.iter().all(|most| *most < CONTAINER), "{most:?} bytes");
+    let same = kafka::read(&servers.kafka, &project.topic("same")).await;
+    assert_eq!(same.len(), GOOD + 1, "each good one once");
+    let letters = kafka::read(&servers.kafka, &project.topic("dead")).await;
+    assert_eq!(letters.len(), BAD, "each bad one once");
+    for service in &mut services {
+        assert!(service.terminate().await.success(), "the first process has lived to its end");
+    }
+}
+
+/// Bodies that are much larger than they look, or than they may be; then a good one.
+async fn poison_gateway(ingest: &Service) {
+    let status = async |headers: &[(&str, &str)], body: Vec<u8>| {
+        let answer = ingest.post("/orders", "application/json", headers, body).await;
+        answer.map(|answer| answer.status().as_u16())
+    };
+    let bomb = bomb();
+    for _ in 0..3 {
+        let refused = status(&[("content-encoding", "gzip")], bomb.clone()).await;
+        assert!(refused.is_none_or(|status| status == 413), "a bomb: {refused:?}");
+        let nested = status(&[], "[".repeat(LARGE / 2).into_bytes()).await;
+        assert!(nested.is_none_or(|status| (400..500).contains(&status)), "nested without end: {nested:?}");
+        let large = status(&[], json!({ "id": "x".repeat(LARGE), "amount": 1 }).to_string().into_bytes()).await;
+        assert!(large.is_none_or(|status| status == 413), "a large record: {large:?}");
+    }
+    assert_eq!(status(&[], json!({ "id": "good", "amount": 1 }).to_string().into_bytes()).await, Some(200));
+}
+
+/// A GiB of blanks in a MiB.
+fn bomb() -> Vec<u8> {
+    let mut writer = GzEncoder::new(Vec::new(), Compression::best());
+    let blanks = vec![b' '; 1 << 20];
+    (0..1024).for_each(|_| writer.write_all(&blanks).expect("compresses"));
+    writer.finish().expect("compresses")
+}
+
+/// Bad records of ten megabytes between good ones.
+async fn poison_topic(servers: &Servers, project: &Project) {
+    let topic = project.topic("orders");
+    let schema = register(&servers.registry, &topic, SCHEMA).await;
+    let bad = vec![0xff; LARGE];
+    let good: Vec<Vec<u8>> = (0..GOOD).map(|number| order(schema, &number.to_string(), 1)).collect();
+    for some in good.chunks(GOOD / BAD) {
+        let mut records: Vec<KeyAndValue<'_>> = some.iter().map(|good| -> KeyAndValue<'_> { (None, Some(good)) }).collect();
+        records.insert(records.len() / 2, (None, Some(&bad)));
+        kafka::write(&servers.kafka, &topic, &records).await;
+    }
+}
+
+/// In records of 10,000 bytes that can't be compressed.
+const BACKLOG: usize = 8_000;
+/// Much less than the backlog needs by the budget that the process believes it has.
+const TOO_LITTLE: u64 = 2 * MIB;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_for_its_memory_goes_on_where_it_was() {
+    let servers = Servers::of_this_run();
+    let project = project(&servers);
+    project.change("memory: 32MiB", "memory: 512MiB");
+    let topic = project.topic("orders");
+    let mut transform = Service::start(&project, "transform");
+    transform.ready().await;
+    let squeeze = Squeeze::of(&transform, TOO_LITTLE);
+    if squeeze.is_none() {
+        limit_address_space(&transform, TOO_LITTLE);
+    }
+    let schema = register(&servers.registry, &topic, SCHEMA).await;
+    let text: String = rand::rng().sample_iter(Alphanumeric).map(char::from).take(2 * 10_000).collect();
+    let values: Vec<_> = (0..BACKLOG).map(|number| order(schema, &text[number % 10_000..][..10_000], number as i32)).collect();
+    let records: Vec<KeyAndValue<'_>> = values.iter().map(|value| -> KeyAndValue<'_> { (None, Some(value)) }).collect();
+    kafka::write(&servers.kafka, &topic, &records).await;
+    let ended = until("it is killed", PATIENCE, async || transform.ended()).await;
+    assert!(!ended.success(), "it had more memory than it was given");
+    drop(squeeze);
+
+    transform.restart();
+    let same = until("all is transformed", PATIENCE, async || {
+        let done = kafka::length(&servers.kafka, &project.topic("same")).await >= BACKLOG as i64;
+        if done { Some(kafka::read(&servers.kafka, &project.topic("same")).await).filter(|same| same.len() >= BACKLOG) } else { None }
+    })
+    .await;
+    let distinct: BTreeSet<_> = same.iter().map(|record| record.value.clone()).collect();
+    assert_eq!((same.len(), distinct.len()), (BACKLOG, BACKLOG), "each once");
+}
+
+fn project(servers: &Servers) -> Project {
+    let project = Project::new(servers, PIPELINES);
+    project.change(r#""${KAFKA_BROKERS}" }"#, r#""${KAFKA_BROKERS}", options: { message.max.bytes: 16777216 } }"#);
+    project.write("order.avsc", SCHEMA);
+    project
+}
