@@ -112,7 +112,7 @@ async fn a_process_that_can_open_no_file_waits_without_haste_and_goes_on_when_it
     for (number, service) in services.iter_mut().enumerate() {
         assert!(service.runs(), "it has ended:\n{}", service.log());
         assert!(service.log().contains("Too many open files"), "it met its limit:\n{}", service.log());
-        let busy = (processor_time(service.id()) - used[number]).as_secs_f64() / WATCHED.as_secs_f64();
+        let busy = processor_time(service.id()).saturating_sub(used[number]).as_secs_f64() / WATCHED.as_secs_f64();
         assert!(busy < IDLE, "it keeps {:.0} % of a processor busy", busy * 100.0);
         let told = self::lines(service) - lines[number];
         assert!(told < 60, "it logged {told} lines in {WATCHED:?}:\n{}", service.log());
