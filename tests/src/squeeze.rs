@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
-
 use crate::Service;
 
 /// Where the groups are that have a limit of memory: of version 2 and of version 1 of the system's control groups.
@@ -34,15 +32,6 @@ impl Drop for Squeeze {
         processes.lines().for_each(|id| fs::write(&above, id).unwrap_or_default());
         fs::remove_dir(&self.0).ok();
     }
-}
-
-/// The same by a limit of address space: what the service does not get ends it by itself.
-pub fn limit_address_space(service: &Service, more: u64) {
-    let pages = fs::read_to_string(format!("/proc/{}/statm", service.id())).expect("the process runs");
-    let pages: u64 = pages.split_whitespace().next().and_then(|pages| pages.parse().ok()).expect("a number of pages");
-    let current = Some(pages * rustix::param::page_size() as u64 + more);
-    let id = Pid::from_raw(service.id().try_into().expect("an id"));
-    prlimit(id, Resource::As, Rlimit { current, maximum: None }).expect("the limit is set");
 }
 
 /// What a process had before it came into a group does not count there.
