@@ -36,7 +36,7 @@ impl fmt::Display for Gap {
 }
 
 /// The fault of a consumer that was refused a position, with every partition of its own for which that is so.
-pub(super) fn fault(client: &BaseConsumer<Context>, refused: (TopicPartition, i64)) -> Fault {
+pub(super) fn fault(client: &BaseConsumer<Context>, refused: &(TopicPartition, i64)) -> Fault {
     let context = client.context();
     let gaps: Vec<String> = gaps(client, &context.starts(), refused).iter().map(Gap::to_string).collect();
     let (topic, group) = (context.topic_name(), context.group());
@@ -46,7 +46,7 @@ pub(super) fn fault(client: &BaseConsumer<Context>, refused: (TopicPartition, i6
 }
 
 /// A broker that does not tell now is not asked again: the fault is certain without it.
-fn gaps(client: &BaseConsumer<Context>, starts: &Offsets, refused: (TopicPartition, i64)) -> Vec<Gap> {
+fn gaps(client: &BaseConsumer<Context>, starts: &Offsets, refused: &(TopicPartition, i64)) -> Vec<Gap> {
     let Ok(positions) = client.position() else { return Vec::new() };
     let gap = |partition: TopicPartition, read: Offset| {
         let position = match read {

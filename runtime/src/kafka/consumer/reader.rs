@@ -101,7 +101,7 @@ impl Reader {
     /// A position is none of the topic's any more.
     fn refused(&self, message: &Message) -> Fault {
         let (partition, position) = message.place();
-        gap::fault(&self.client, (TopicPartition::new(&*self.topic, partition), position))
+        gap::fault(&self.client, &(TopicPartition::new(&*self.topic, partition), position))
     }
 
     fn context(&self) -> &Context {
