@@ -296,7 +296,7 @@ impl Transaction {
         let offsets = std::mem::take(&mut self.offsets);
         points::COMMIT_BEFORE.reached()?;
         match self.delivery {
-            Delivery::ExactlyOnce => self.producer.commit_with_offsets(&offsets, &consumer.group_metadata()?)?,
+            Delivery::ExactlyOnce => self.producer.commit_with_offsets(&offsets, consumer.group_metadata()?)?,
             Delivery::AtLeastOnce => {
                 self.producer.drain()?;
                 consumer.report(&offsets)?;

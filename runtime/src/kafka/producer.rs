@@ -1,6 +1,9 @@
 //! Producing: records into a transaction, and the transaction's end together with the offsets that it covers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use millrace_model::{Code, Fault, Header, Offsets, Result, TopicId};
@@ -19,6 +22,8 @@ use crate::crash_point::{KAFKA_COMMIT_AFTER, KAFKA_COMMIT_BEFORE, KAFKA_OFFSETS_
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long one request of a transaction's protocol may take before the pipeline starts over.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long offsets may take on their way into a transaction; beyond it Kafka has given the transaction up.
+const OFFSETS_TIMEOUT: Duration = TRANSACTION_TIMEOUT.saturating_add(Duration::from_secs(5));
 
 /// A record on its way out.
 #[derive(Debug, Default, Clone, Copy)]
@@ -48,7 +53,7 @@ pub struct Topic(usize);
 pub struct Producer {
     // Dropped in this order: librdkafka wants topics gone before their client.
     topics: Vec<(Box<str>, NativeTopic)>,
-    client: BaseProducer<Context>,
+    client: Arc<BaseProducer<Context>>,
     config: ClientConfig,
     in_transaction: bool,
 }
@@ -170,13 +175,32 @@ impl Producer {
     }
 
     /// Commits the transaction, and moves the consumer group to `offsets` in it. Fails if the group has given the partitions to another member since (KIP-447).
-    pub fn commit_with_offsets(&mut self, offsets: &Offsets, group: &GroupMetadata) -> Result<()> {
+    pub fn commit_with_offsets(&mut self, offsets: &Offsets, group: GroupMetadata) -> Result<()> {
         self.drain()?;
         let list = partition_list(offsets, group.topic)?;
         KAFKA_OFFSETS_BEFORE.reached()?;
-        self.retried("adding offsets to a transaction", |client| client.send_offsets_to_transaction(&list, &group.member, CALL_TIMEOUT))?;
+        self.add_offsets(list, group)?;
         KAFKA_OFFSETS_AFTER.reached()?;
         self.commit()
+    }
+
+    /// Adds offsets to the transaction, on a thread that may be left behind: librdkafka (2.12) waits without end for a coordinator that has left the
+    /// cluster (<https://github.com/confluentinc/librdkafka/issues/5456>, <https://github.com/confluentinc/librdkafka/issues/5511>). The
+    /// thread keeps the client, whose end would wait as well; the next producer of the id fences it.
+    fn add_offsets(&self, offsets: TopicPartitionList, group: GroupMetadata) -> Result<()> {
+        let (client, (done, answer)) = (Arc::clone(&self.client), sync_channel(1));
+        let add = move || {
+            let added = retried(&client, |client| client.send_offsets_to_transaction(&offsets, &group.member, CALL_TIMEOUT));
+            // Nobody waits any more for what comes too late.
+            done.send(added).ok();
+        };
+        let doing = "adding offsets to a transaction";
+        let started = thread::Builder::new().name("offsets".to_owned()).spawn(add);
+        started.map_err(|error| Fault::passing(Code::Io, "starting a thread failed").because(error))?;
+        match answer.recv_timeout(OFFSETS_TIMEOUT) {
+            Ok(added) => self.checked(doing, added),
+            Err(_) => Err(Fault::passing(Code::KafkaUnavailable, format!("{doing} has no answer after {OFFSETS_TIMEOUT:?}"))),
+        }
     }
 
     /// Ends the transaction, if one is open, so that nothing of it is ever visible.
@@ -211,15 +235,8 @@ impl Producer {
         Ok(())
     }
 
-    /// Repeats a call for as long as librdkafka says that the same call may still succeed.
     fn retried(&self, doing: &str, call: impl Fn(&BaseProducer<Context>) -> Result<(), KafkaError>) -> Result<()> {
-        let deadline = Instant::now() + CALL_TIMEOUT;
-        loop {
-            match call(&self.client) {
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => self.poll(),
-                result => return self.checked(doing, result),
-            }
-        }
+        self.checked(doing, retried(&self.client, call))
     }
 
     fn checked<T>(&self, doing: &str, result: Result<T, KafkaError>) -> Result<T> {
@@ -230,8 +247,22 @@ impl Producer {
     }
 }
 
-fn open(config: &ClientConfig) -> Result<BaseProducer<Context>> {
-    config.create_with_context(Context::default()).map_err(|error| super::fault::fault("opening a producer", error))
+fn open(config: &ClientConfig) -> Result<Arc<BaseProducer<Context>>> {
+    let opened = config.create_with_context(Context::default());
+    opened.map(Arc::new).map_err(|error| super::fault::fault("opening a producer", error))
+}
+
+/// Repeats a call for as long as librdkafka says that the same call may still succeed.
+fn retried(client: &BaseProducer<Context>, call: impl Fn(&BaseProducer<Context>) -> Result<(), KafkaError>) -> Result<(), KafkaError> {
+    let deadline = Instant::now() + CALL_TIMEOUT;
+    loop {
+        match call(client) {
+            Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {
+                client.poll(Duration::ZERO);
+            }
+            result => return result,
+        }
+    }
 }
 
 /// `offsets` in librdkafka's form, with a note of the topic that they are of.
