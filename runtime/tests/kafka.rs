@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use millrace_model::{Code, Header, Offsets, Records, Retry, TopicPartition};
+use millrace_model::{Code, Header, Offsets, Records, TopicPartition};
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Outgoing, Producer, Subscription, compacted, rights};
 use millrace_runtime::project::{KafkaConfig, Scalar};
 use rdkafka::ClientConfig;
-use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::producer::{BaseProducer, Producer as _};
 use rdkafka_sys as sys;
 use uuid::Uuid;
@@ -401,32 +400,4 @@ async fn a_group_is_asked_about_before_it_exists() {
     let group = bench.name("group");
     let told = rights::of_groups(&bench.cluster("asks"), &[group.clone(), group.clone()]).await.expect("is told");
     assert!(told[&group].as_ref().is_none_or(|may| may.contains(&topics::Operation::Read)), "{told:?}");
-}
-
-/// librdkafka's own mock: a coordinator that leaves in the middle of a transaction and never comes again can't be had of a real cluster at will.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_commit_whose_group_has_lost_its_coordinator_ends_with_a_fault() {
-    let mock = MockCluster::new(2).expect("a cluster");
-    for topic in ["in", "out"] {
-        mock.create_topic(topic, 1, 2).expect("a topic");
-        mock.partition_leader(topic, 0, Some(2)).expect("has a leader");
-    }
-    mock.coordinator(MockCoordinator::Group("g".to_owned()), 1).expect("the group has a coordinator");
-    mock.coordinator(MockCoordinator::Transaction("tx".to_owned()), 2).expect("so has the transaction");
-    let config = KafkaConfig { brokers: mock.bootstrap_servers(), ..KafkaConfig::default() };
-    let mut consumer = Consumer::subscribe(&Cluster::new(&config, "c"), &Subscription { topic: "in".to_owned(), group: "g".to_owned() })
-        .expect("subscribes");
-    assigned(&mut consumer).await.hold();
-    let mut producer = Producer::transactional(&Cluster::new(&config, "p"), "tx").expect("opens");
-    producer.begin().expect("begins");
-    send(&mut producer, "out", &["never seen"]);
-    producer.drain().expect("delivers");
-    mock.broker_down(1).expect("goes");
-    let metadata = consumer.group_metadata().expect("is a member");
-    let began = Instant::now();
-    let offsets = Offsets::from([(TopicPartition::new("in", 0), 1)]);
-    let fault = producer.commit_with_offsets(&offsets, metadata).expect_err("nobody takes the offsets");
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-    assert_eq!(fault.retry(), Retry::BackOff, "{fault}");
-    assert_eq!(fault.code(), Code::KafkaUnavailable, "{fault}");
 }

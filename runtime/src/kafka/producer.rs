@@ -321,3 +321,55 @@ impl ProducerContext for Context {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use millrace_model::{Retry, TopicPartition};
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::mocking::{MockCluster, MockCoordinator};
+
+    use super::*;
+    use crate::project::KafkaConfig;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn member_of(group: &str, brokers: &str) -> GroupMetadata {
+        let mut config = ClientConfig::new();
+        let consumer: BaseConsumer = config.set("bootstrap.servers", brokers).set("group.id", group).create().expect("a consumer");
+        consumer.subscribe(&["in"]).expect("subscribes");
+        let deadline = Instant::now() + PATIENCE;
+        while consumer.assignment().expect("asks").count() == 0 {
+            assert!(Instant::now() < deadline, "nothing is assigned");
+            consumer.poll(Duration::from_millis(50));
+        }
+        GroupMetadata { member: consumer.group_metadata().expect("is a member"), topic: None }
+    }
+
+    /// librdkafka's own mock: a coordinator that leaves in the middle of a transaction and never comes again can't be had of a real cluster at will.
+    #[test]
+    fn a_commit_whose_group_has_lost_its_coordinator_ends_with_a_fault() {
+        let mock = MockCluster::new(2).expect("a cluster");
+        for topic in ["in", "out"] {
+            mock.create_topic(topic, 1, 2).expect("a topic");
+            mock.partition_leader(topic, 0, Some(2)).expect("has a leader");
+        }
+        mock.coordinator(MockCoordinator::Group("g".to_owned()), 1).expect("the group has a coordinator");
+        mock.coordinator(MockCoordinator::Transaction("tx".to_owned()), 2).expect("so has the transaction");
+        let group = member_of("g", &mock.bootstrap_servers());
+        let config = KafkaConfig { brokers: mock.bootstrap_servers(), ..KafkaConfig::default() };
+        let mut producer = Producer::transactional(&Cluster::new(&config, "p"), "tx").expect("opens");
+        let out = producer.topic("out").expect("a topic");
+        producer.begin().expect("begins");
+        producer.send(out, &Outgoing { value: Some(b"never seen"), ..Outgoing::default() }).expect("sends");
+        producer.drain().expect("delivers");
+
+        mock.broker_down(1).expect("goes");
+        let began = Instant::now();
+        let offsets = Offsets::from([(TopicPartition::new("in", 0), 1)]);
+        let fault = producer.commit_with_offsets(&offsets, group).expect_err("nobody takes the offsets");
+        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        assert_eq!((fault.code(), fault.retry()), (Code::KafkaUnavailable, Retry::BackOff), "{fault}");
+        drop(producer);
+        assert!(began.elapsed() < PATIENCE, "nobody waits for its client");
+    }
+}
