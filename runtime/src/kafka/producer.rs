@@ -331,7 +331,7 @@ mod tests {
     use super::*;
     use crate::project::KafkaConfig;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
 
     fn member_of(group: &str, brokers: &str) -> GroupMetadata {
         let mut config = ClientConfig::new();
