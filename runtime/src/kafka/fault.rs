@@ -52,6 +52,12 @@ fn classify_code(code: RDKafkaErrorCode) -> (Code, Retry) {
         E::AllBrokersDown | E::BrokerTransportFailure | E::Resolve | E::OperationTimedOut | E::MessageTimedOut | E::RequestTimedOut => {
             (Code::KafkaUnavailable, Retry::BackOff)
         }
+        // A leader or a coordinator is on its way from one broker to another, or to its first.
+        E::NotLeaderForPartition
+        | E::LeaderNotAvailable
+        | E::NotCoordinator
+        | E::CoordinatorNotAvailable
+        | E::CoordinatorLoadInProgress => (Code::KafkaUnavailable, Retry::BackOff),
         _ => (Code::KafkaOther, Retry::BackOff),
     }
 }
@@ -73,6 +79,12 @@ mod tests {
         let fault = fault("opening a client", refused.err().expect("there is no such setting"));
         let shown = format!("{fault} {fault:?}");
         assert!(shown.contains("ssl.key.pasword") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_partition_whose_leader_is_on_its_way_is_away_for_a_moment() {
+        let fault = fault("asking for an end", KafkaError::MetadataFetch(RDKafkaErrorCode::NotLeaderForPartition));
+        assert_eq!((fault.code(), fault.retry()), (Code::KafkaUnavailable, Retry::BackOff), "{fault}");
     }
 
     #[test]
