@@ -17,6 +17,9 @@ use millrace_model::{Code, Fault, Result};
 use super::datum::Datum;
 use super::shape::{Kind, Shape};
 
+/// How many bytes a text is reserved at first; the buffer grows where texts are longer.
+const TEXT: usize = 12;
+
 /// The columns of a batch in the making.
 #[derive(Debug)]
 pub(super) struct Columns {
@@ -26,9 +29,9 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Empty columns of `schema`, whose records have `shape`.
-    pub(super) fn new(shape: &Shape, schema: &SchemaRef) -> Result<Self> {
-        let columns = columns(shape, schema.fields())?;
+    /// Empty columns of `schema`, whose records have `shape`, with room for so many rows.
+    pub(super) fn new(shape: &Shape, schema: &SchemaRef, rows: usize) -> Result<Self> {
+        let columns = columns(shape, schema.fields(), rows)?;
         Ok(Self { schema: Arc::clone(schema), columns, rows: 0 })
     }
 
@@ -52,8 +55,8 @@ fn defect(error: &ArrowError) -> Fault {
     Fault::fatal(Code::Internal, format!("checked values do not make columns of their schema: {error}"))
 }
 
-fn columns(shape: &Shape, fields: &Fields) -> Result<Vec<Column>> {
-    shape.fields.iter().zip(fields).map(|(member, field)| Column::new(&member.slot.kind, field)).collect()
+fn columns(shape: &Shape, fields: &Fields, rows: usize) -> Result<Vec<Column>> {
+    shape.fields.iter().zip(fields).map(|(member, field)| Column::new(&member.slot.kind, field, rows)).collect()
 }
 
 /// One column and what Arrow calls its type.
@@ -88,8 +91,10 @@ struct Nested {
 }
 
 impl Nested {
-    fn new() -> Self {
-        Self { offsets: vec![0], nulls: NullBufferBuilder::new(0) }
+    fn new(rows: usize) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Self { offsets, nulls: NullBufferBuilder::new(rows) }
     }
 
     fn append(&mut self, count: usize, valid: bool) {
@@ -104,26 +109,28 @@ impl Nested {
 }
 
 impl Column {
-    fn new(kind: &Kind, field: &FieldRef) -> Result<Self> {
+    fn new(kind: &Kind, field: &FieldRef, rows: usize) -> Result<Self> {
         let data_type = field.data_type().clone();
         let values = match (kind, &data_type) {
-            (Kind::Boolean, _) => Values::Boolean(BooleanBuilder::new()),
-            (Kind::Float, _) => Values::Float32(Float32Builder::new()),
-            (Kind::Double, _) => Values::Float64(Float64Builder::new()),
-            (Kind::String | Kind::UuidText, _) => Values::Text(StringBuilder::new()),
-            (Kind::Bytes, _) => Values::Binary(BinaryBuilder::new()),
-            (Kind::Fixed(size), _) => Values::Fixed(FixedSizeBinaryBuilder::new(*size as i32)),
-            (Kind::Uuid, _) => Values::Fixed(FixedSizeBinaryBuilder::new(16)),
-            (Kind::Enum(symbols), _) => Values::Enum(Int32Builder::new(), Arc::clone(symbols)),
-            (Kind::Decimal { precision, scale }, _) => Values::Decimal(decimals(*precision, *scale)?),
-            (Kind::Int | Kind::Date, _) | (Kind::Time(_), DataType::Time32(_)) => Values::Int32(Int32Builder::new()),
-            (Kind::Long | Kind::Time(_) | Kind::Timestamp(_) | Kind::LocalTimestamp(_), _) => Values::Int64(Int64Builder::new()),
-            (Kind::Array(slot), DataType::List(item)) => {
-                Values::List(Nested::new(), Arc::clone(item), Box::new(Self::new(&slot.kind, item)?))
+            (Kind::Boolean, _) => Values::Boolean(BooleanBuilder::with_capacity(rows)),
+            (Kind::Float, _) => Values::Float32(Float32Builder::with_capacity(rows)),
+            (Kind::Double, _) => Values::Float64(Float64Builder::with_capacity(rows)),
+            (Kind::String | Kind::UuidText, _) => Values::Text(texts(rows)),
+            (Kind::Bytes, _) => Values::Binary(BinaryBuilder::with_capacity(rows, rows * TEXT)),
+            (Kind::Fixed(size), _) => Values::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, *size as i32)),
+            (Kind::Uuid, _) => Values::Fixed(FixedSizeBinaryBuilder::with_capacity(rows, 16)),
+            (Kind::Enum(symbols), _) => Values::Enum(Int32Builder::with_capacity(rows), Arc::clone(symbols)),
+            (Kind::Decimal { precision, scale }, _) => Values::Decimal(decimals(*precision, *scale, rows)?),
+            (Kind::Int | Kind::Date, _) | (Kind::Time(_), DataType::Time32(_)) => Values::Int32(Int32Builder::with_capacity(rows)),
+            (Kind::Long | Kind::Time(_) | Kind::Timestamp(_) | Kind::LocalTimestamp(_), _) => {
+                Values::Int64(Int64Builder::with_capacity(rows))
             }
-            (Kind::Map(slot), DataType::Map(entries, _)) => map(&slot.kind, entries)?,
+            (Kind::Array(slot), DataType::List(item)) => {
+                Values::List(Nested::new(rows), Arc::clone(item), Box::new(Self::new(&slot.kind, item, rows)?))
+            }
+            (Kind::Map(slot), DataType::Map(entries, _)) => map(&slot.kind, entries, rows)?,
             (Kind::Record(shape), DataType::Struct(fields)) => {
-                Values::Struct(NullBufferBuilder::new(0), fields.clone(), columns(shape, fields)?)
+                Values::Struct(NullBufferBuilder::new(rows), fields.clone(), columns(shape, fields, rows)?)
             }
             (kind, arrow) => return Err(Fault::fatal(Code::Internal, format!("{} has the Arrow form {arrow}", kind.name()))),
         };
@@ -215,14 +222,18 @@ impl Column {
     }
 }
 
-fn decimals(precision: u8, scale: i8) -> Result<Decimal128Builder> {
-    Decimal128Builder::new().with_precision_and_scale(precision, scale).map_err(|error| defect(&error))
+fn texts(rows: usize) -> StringBuilder {
+    StringBuilder::with_capacity(rows, rows * TEXT)
 }
 
-fn map(values: &Kind, entries: &FieldRef) -> Result<Values> {
+fn decimals(precision: u8, scale: i8, rows: usize) -> Result<Decimal128Builder> {
+    Decimal128Builder::with_capacity(rows).with_precision_and_scale(precision, scale).map_err(|error| defect(&error))
+}
+
+fn map(values: &Kind, entries: &FieldRef, rows: usize) -> Result<Values> {
     match entries.data_type() {
         DataType::Struct(fields) if fields.len() == 2 => {
-            Ok(Values::Map(Nested::new(), Arc::clone(entries), StringBuilder::new(), Box::new(Column::new(values, &fields[1])?)))
+            Ok(Values::Map(Nested::new(rows), Arc::clone(entries), texts(rows), Box::new(Column::new(values, &fields[1], rows)?)))
         }
         other => Err(Fault::fatal(Code::Internal, format!("a map's entries have the Arrow form {other}"))),
     }

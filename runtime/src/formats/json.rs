@@ -3,6 +3,7 @@
 //! The text is walked by the schema: each value stays as its raw text until its type is known. So numbers keep every
 //! digit, the depth of what a sender nests is bounded by the schema, and nothing is copied that needn't be.
 
+mod direct;
 mod schema;
 
 use std::borrow::Cow;
@@ -30,7 +31,7 @@ impl JsonReader {
     /// A reader of records of `schema`; refuses a schema that JSON can't carry (`SchemaUnsupported`).
     pub fn new(schema: &Schema) -> Result<Self> {
         let shape = Shape::of(schema)?;
-        Columns::new(&shape, schema.arrow())?;
+        Columns::new(&shape, schema.arrow(), 0)?;
         Ok(Self { schema: schema.clone(), shape })
     }
 
@@ -47,6 +48,11 @@ fn check<'a>(shape: &Shape, value: &'a [u8]) -> Result<Vec<Datum<'a>>, Problem> 
         let reason = format!("the text is not UTF-8 from byte {} on", error.valid_up_to());
         Problem::new(Code::EncodingInvalid, reason)
     })?;
+    direct::row(shape, text).map_or_else(|| walked(shape, text), Ok)
+}
+
+/// The careful walk.
+fn walked<'a>(shape: &Shape, text: &'a str) -> Result<Vec<Datum<'a>>, Problem> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax(&error))?;
     match JsonType::of(raw) {
         JsonType::Object => record(shape, raw),

@@ -84,7 +84,7 @@ fn parsed<'a>(
     records: &Arc<Records>,
     checked: impl Iterator<Item = Result<Vec<Datum<'a>>, Problem>>,
 ) -> Result<Parsed> {
-    let mut columns = Columns::new(shape, schema.arrow())?;
+    let mut columns = Columns::new(shape, schema.arrow(), records.len())?;
     let mut rows = Vec::with_capacity(records.len());
     let mut refused = Vec::new();
     for (record, checked) in (0..).zip(checked) {

@@ -62,7 +62,7 @@ impl RowReader {
     /// values never fit, and a field without a default that there is no column for.
     pub fn new(schema: &Schema, whole: &str, columns: &[(String, CellType)]) -> Result<Self> {
         let shape = Shape::of(schema)?;
-        Columns::new(&shape, schema.arrow())?;
+        Columns::new(&shape, schema.arrow(), 0)?;
         let columns = placed(&shape, whole, columns)?;
         let absent = absent(&shape, whole, &columns)?;
         Ok(Self { schema: schema.clone(), shape, columns, absent })
@@ -70,7 +70,7 @@ impl RowReader {
 
     /// Whether there can be rows of `schema` at all.
     pub fn check(schema: &Schema) -> Result<()> {
-        Columns::new(&Shape::of(schema)?, schema.arrow()).map(|_| ())
+        Columns::new(&Shape::of(schema)?, schema.arrow(), 0).map(|_| ())
     }
 
     /// Reads a row of cells, in the order of the columns, for each of the records; a row that does not fit is refused alone.

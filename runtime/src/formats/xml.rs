@@ -52,7 +52,7 @@ impl XmlDocument {
     /// [`Opening::from`] are read and left out.
     pub fn open(file: Box<dyn Bytes>, schema: &Schema, path: &str, nulls: &[String], opening: Opening) -> Result<Self> {
         let shape = Shape::of(schema)?;
-        Columns::new(&shape, schema.arrow())?;
+        Columns::new(&shape, schema.arrow(), 0)?;
         let scanner = Scanner::new(file, path, opening.limit);
         let (schema, nulls) = (schema.clone(), nulls.to_vec());
         let mut document = Self { opening, schema, shape, scanner, nulls, next: 0, damaged: None };

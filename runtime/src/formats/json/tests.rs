@@ -186,6 +186,21 @@ fn every_type() -> (Value, Value) {
 }
 
 #[test]
+fn a_good_record_of_any_types_goes_the_direct_way() {
+    let (fields, value) = every_type();
+    let shape = Shape::of(&schema(&fields)).expect("a shape");
+    let of = |members: &mut dyn Iterator<Item = (&String, &Value)>| {
+        let members: Vec<String> = members.map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let members = || value.as_object().expect("an object").iter();
+    for text in [of(&mut members()), of(&mut members().rev()), of(&mut members().filter(|(name, _)| *name != "nothing"))] {
+        let walked = walked(&shape, &text).map_err(|problem| problem.reason).expect("is good");
+        assert_eq!(direct::row(&shape, &text), Some(walked), "{text}");
+    }
+}
+
+#[test]
 fn every_type_comes_out_of_avro_as_it_went_in() {
     let (fields, value) = every_type();
     let schema = schema(&fields);
@@ -231,7 +246,41 @@ fn read_back(columns: &RecordBatch) -> Vec<Row> {
     (0..columns.num_rows()).map(|row| (n.value(row), x(row), s.value(row).to_owned(), list(row))).collect()
 }
 
+/// Texts that are near a good record: its pieces, kept, doubled, left out, or others in their place.
+fn nearly_good() -> impl Strategy<Value = String> {
+    let name = prop_oneof![Just("n"), Just("x"), Just("s"), Just("l"), Just("\\u006e"), Just("N")];
+    let value = prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<f64>().prop_map(|number| format!("{number:e}")),
+        prop_oneof![
+            Just("null"),
+            Just("-0"),
+            Just("1.0"),
+            Just("true"),
+            Just("[1,null]"),
+            Just("[1,[2]]"),
+            Just("{}"),
+            Just("01"),
+            Just("")
+        ]
+        .prop_map(str::to_owned),
+        any::<String>().prop_map(|text| Value::from(text).to_string()),
+        Just("\"\\ud800\"".to_owned()),
+    ];
+    let member = (name, value).prop_map(|(name, value)| format!("\"{name}\":{value}"));
+    (prop::collection::vec(member, 0..6), prop_oneof![Just(""), Just(" "), Just(","), Just("x")])
+        .prop_map(|(members, end)| format!("{{{}}}{end}", members.join(",")))
+}
+
 proptest! {
+    #[test]
+    fn what_the_direct_way_takes_the_careful_walk_takes_as_the_same(text in nearly_good()) {
+        let shape = Shape::of(&wide()).expect("a shape");
+        if let Some(row) = direct::row(&shape, &text) {
+            prop_assert_eq!(walked(&shape, &text).map_err(|problem| problem.reason), Ok(row));
+        }
+    }
+
     #[test]
     fn rows_survive_json(rows in prop::collection::vec(row(), 0..20)) {
         let parsed = parse(&wide(), &rows.iter().map(text).collect::<Vec<_>>());
