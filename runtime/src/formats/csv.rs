@@ -3,6 +3,7 @@
 //! RFC 4180 as [`csv_core`] reads it: quotes protect delimiters and line ends, a quote in a quoted field is
 //! doubled, any of LF, CR and CRLF ends a row, empty lines are no rows.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use millrace_model::{Batch, Code, Fault, Origin, Records, Result, Schema};
@@ -31,8 +32,9 @@ impl Default for Dialect {
 /// Splits text into rows and rows into fields.
 #[derive(Debug)]
 pub struct Scanner {
-    delimiter: u8,
     machine: csv_core::Reader,
+    /// A second one that finds where fields begin. (In csv-core 0.1.13 a clone forgets its tables, and making them takes longer than reading a row.)
+    finder: RefCell<csv_core::Reader>,
     text: Vec<u8>,
     ends: Vec<usize>,
     fields: usize,
@@ -41,7 +43,8 @@ pub struct Scanner {
 impl Scanner {
     /// A scanner of rows whose fields stand between `delimiter`s.
     pub fn new(delimiter: u8) -> Self {
-        Self { delimiter, machine: machine(delimiter), text: vec![0; 1024], ends: vec![0; 64], fields: 0 }
+        let machine = || csv_core::ReaderBuilder::new().delimiter(delimiter).build();
+        Self { machine: machine(), finder: machine().into(), text: vec![0; 1024], ends: vec![0; 64], fields: 0 }
     }
 
     /// Reads the row at the beginning of `text`, and returns how many bytes it takes, its line end included (of
@@ -79,10 +82,13 @@ impl Scanner {
 
     /// Whether a field of `row` begins with a quote.
     fn is_quoted(&self, row: &[u8], field: usize) -> bool {
-        // A machine of its own: in csv-core 0.1.13 a clone forgets its tables.
-        let mut machine = machine(self.delimiter);
+        if memchr::memchr(b'"', row).is_none() {
+            return false;
+        }
+        let mut finder = self.finder.borrow_mut();
+        finder.reset();
         // It stops where the ends of the fields before this one fill the room for them.
-        let (_, start, _, _) = machine.read_record(row, &mut vec![0; row.len() + 1], &mut vec![0; field]);
+        let (_, start, _, _) = finder.read_record(row, &mut vec![0; row.len() + 1], &mut vec![0; field]);
         row.get(start) == Some(&b'"')
     }
 
@@ -106,10 +112,6 @@ impl Scanner {
             None => Err("a quote is not closed"),
         }
     }
-}
-
-fn machine(delimiter: u8) -> csv_core::Reader {
-    csv_core::ReaderBuilder::new().delimiter(delimiter).build()
 }
 
 /// U+FEFF in UTF-8.
@@ -149,7 +151,7 @@ impl CsvReader {
     /// for an operator: every row of the file would fail).
     pub fn new(schema: &Schema, header: &[String], dialect: Dialect) -> Result<Self> {
         let shape = Shape::of(schema)?;
-        Columns::new(&shape, schema.arrow())?;
+        Columns::new(&shape, schema.arrow(), 0)?;
         let columns = columns(&shape, header)?;
         let absent = absent(&shape, &columns)?;
         Ok(Self { schema: schema.clone(), shape, dialect, columns, absent })
@@ -157,7 +159,7 @@ impl CsvReader {
 
     /// Reads each record's value; a row that does not fit is refused alone.
     pub fn read(&self, records: &Arc<Records>) -> Result<Parsed> {
-        let mut columns = Columns::new(&self.shape, self.schema.arrow())?;
+        let mut columns = Columns::new(&self.shape, self.schema.arrow(), records.len())?;
         let mut rows = Vec::with_capacity(records.len());
         let mut refused = Vec::new();
         let mut scanner = Scanner::new(self.dialect.delimiter);
