@@ -22,3 +22,4 @@ pub mod resilience;
 pub mod retry;
 pub mod service;
 pub mod telemetry;
+pub mod tls;

@@ -5,15 +5,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use millrace_model::{Code, Fault, Result};
-use reqwest::{Certificate, Client, ClientBuilder, Identity, Url};
+use reqwest::{Client, ClientBuilder, Url};
 use schema_registry_converter::async_impl::schema_registry::{SrSettings, get_schema_by_id};
 use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::RawError;
 use serde::de::DeserializeOwned;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::fault::{self, Failure};
 use crate::project::RegistryConfig;
 use crate::resilience::{Link, System};
+use crate::tls::{self, Identity};
 
 /// The schema registry.
 static REGISTRY: System = System {
@@ -71,7 +75,9 @@ impl Endpoints {
             }
             addresses.push(address);
         }
-        let each = addresses.iter().map(|address| Endpoint::new(address, &credentials, config, &link));
+        let tls = if addresses.iter().any(|address| address.starts_with("https:")) { tls(config)? } else { tls::unused()? };
+        let client = || Client::builder().connect_timeout(link.connect_within()).tls_backend_preconfigured(tls.clone());
+        let each = addresses.iter().map(|address| Endpoint::new(address, &credentials, client, &link));
         let each = each.collect::<Result<Vec<_>>>()?;
         Ok(Self { each, link, address: addresses.join(", ") })
     }
@@ -100,9 +106,9 @@ impl Endpoints {
 }
 
 impl Endpoint {
-    fn new(address: &str, credentials: &Credentials, config: &RegistryConfig, link: &Link) -> Result<Self> {
-        let settings = settings(address, credentials, config, link)?;
-        let client = with_tls(config, link)?.timeout(link.answer_within()).build();
+    fn new(address: &str, credentials: &Credentials, builder: impl Fn() -> ClientBuilder, link: &Link) -> Result<Self> {
+        let settings = settings(address, credentials, builder(), link)?;
+        let client = builder().timeout(link.answer_within()).build();
         let client = client.map_err(|error| Fault::operator(Code::RegistryUnavailable, NO_CLIENT).because(error))?;
         Ok(Self { settings, client, address: address.to_owned(), credentials: credentials.clone() })
     }
@@ -139,7 +145,7 @@ impl Credentials {
     }
 }
 
-fn settings(address: &str, credentials: &Credentials, config: &RegistryConfig, link: &Link) -> Result<SrSettings> {
+fn settings(address: &str, credentials: &Credentials, client: ClientBuilder, link: &Link) -> Result<SrSettings> {
     let mut builder = SrSettings::new_builder(address.to_owned());
     match credentials {
         Credentials::None => {}
@@ -150,21 +156,26 @@ fn settings(address: &str, credentials: &Credentials, config: &RegistryConfig, l
             builder.set_token_authorization(token);
         }
     }
-    let settings = builder.set_timeout(link.answer_within()).build_with(with_tls(config, link)?);
+    let settings = builder.set_timeout(link.answer_within()).build_with(client);
     settings.map_err(|error| fault::of(Failure::Refused(error), NO_CLIENT))
 }
 
-fn with_tls(config: &RegistryConfig, link: &Link) -> Result<ClientBuilder> {
-    let mut builder = Client::builder().connect_timeout(link.connect_within());
-    if let Some(ca) = &config.ca {
-        let certificates = Certificate::from_pem_bundle(&read(ca, "registry.ca")?).map_err(|error| no_pem(ca, "registry.ca", error))?;
-        builder = certificates.into_iter().fold(builder, ClientBuilder::add_root_certificate);
-    }
-    if let (Some(certificate), Some(key)) = (&config.certificate, &config.key) {
-        let identity = Identity::from_pkcs8_pem(&read(certificate, "registry.certificate")?, &read(key, "registry.key")?);
-        builder = builder.identity(identity.map_err(|error| no_pem(key, "registry.certificate and registry.key", error))?);
-    }
-    Ok(builder)
+/// TLS as the settings say. (The parts are read here, each for its setting's sake.)
+fn tls(config: &RegistryConfig) -> Result<ClientConfig> {
+    let more = config.ca.as_ref().map(|ca| certificates(ca, "registry.ca")).transpose()?.unwrap_or_default();
+    let (Some(certificate), Some(key)) = (&config.certificate, &config.key) else { return tls::client(more, None) };
+    let pair = "registry.certificate and registry.key";
+    let (certificates, text) = (certificates(certificate, "registry.certificate")?, read(key, "registry.key")?);
+    let identity =
+        Identity { certificates, key: PrivateKeyDer::from_pem_slice(&text).map_err(|error| no_pem(key, "registry.key").because(error))? };
+    tls::client(more, Some(identity)).map_err(|fault| no_pem(key, pair).because(fault))
+}
+
+fn certificates(path: &Path, setting: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let text = read(path, setting)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let found = found.map_err(|error| no_pem(path, setting).because(error))?;
+    if found.is_empty() { Err(no_pem(path, setting)) } else { Ok(found) }
 }
 
 fn read(path: &Path, setting: &str) -> Result<Vec<u8>> {
@@ -173,9 +184,9 @@ fn read(path: &Path, setting: &str) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(unreadable)
 }
 
-/// The error of the TLS library has nothing of the key in it.
-fn no_pem(path: &Path, setting: &str, error: reqwest::Error) -> Fault {
-    Fault::operator(Code::RegistryUnavailable, format!("{setting}: {} is not PEM of that kind", path.display())).because(error)
+/// The errors of the TLS library, which come with it, have nothing of the key in them.
+fn no_pem(path: &Path, setting: &str) -> Fault {
+    Fault::operator(Code::RegistryUnavailable, format!("{setting}: {} is not PEM of that kind", path.display()))
 }
 
 /// An address may carry a password, which must get into no message.
@@ -256,6 +267,6 @@ mod tests {
         let fault = Endpoints::new(&with(&missing, &noise)).expect_err("there is no such file");
         assert!(fault.message().contains("registry.ca") && fault.message().contains("none.pem"), "{fault}");
         let identity = RegistryConfig { ca: None, ..with(&missing, &noise) };
-        assert!(Endpoints::new(&identity).expect_err("is no key").message().contains("registry.key"));
+        assert!(Endpoints::new(&identity).expect_err("is no certificate").message().contains("registry.certificate"));
     }
 }

@@ -6,6 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header, request};
 use axum::response::{IntoResponse as _, Response};
 use millrace_model::{Code, Fault, Result as Faultless};
+use millrace_runtime::tls;
 use sha2::{Digest as _, Sha256};
 
 use super::super::answer::Refused;
@@ -87,6 +88,7 @@ impl Forwarder {
     /// Straight to the replicas, whatever proxy the environment names.
     pub(crate) fn new() -> Faultless<Self> {
         let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::unused()?)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)

@@ -23,7 +23,7 @@ pub struct RegistryConfig {
     pub ca: Option<ProjectPath>,
     /// A PEM file of the certificate that Millrace shows to the registry (mutual TLS), followed by those that signed it.
     pub certificate: Option<ProjectPath>,
-    /// A PEM file of that certificate's private key, in PKCS #8.
+    /// A PEM file of that certificate's private key.
     pub key: Option<ProjectPath>,
     /// How patient Millrace is with it.
     pub resilience: Resilience,
