@@ -146,6 +146,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::DeadLetters;
+    use super::super::write::tests::headers;
     use super::*;
     use millrace_model::{Code, RecordsBuilder, Rejected, Rejection, Stage};
 
@@ -156,7 +157,7 @@ mod tests {
     }
 
     fn letter(rejected: &Rejected) -> DeadLetter {
-        let headers = DeadLetters::new("p.x", "dead").headers(rejected, Timestamp::UNIX_EPOCH);
+        let headers = headers(&DeadLetters::new("p.x", "dead"), rejected, Timestamp::UNIX_EPOCH);
         DeadLetter::of(&Record { topic: "dead", headers: &headers, offset: 0, ..rejected.record() })
     }
 

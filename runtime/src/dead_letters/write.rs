@@ -1,8 +1,10 @@
 //! Writing dead letters.
 
+use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
+
 use millrace_model::{Code, Header, Record, Rejected, Result};
 
-use super::PREFIX;
 use super::letter::is_said;
 use crate::kafka::{Outgoing, Producer, Topic};
 
@@ -34,11 +36,6 @@ impl<'a> Cut<'a> {
         let omitted = length(record.key) + length(record.value) - length(key) - length(value);
         Self { key, value, omitted }
     }
-
-    fn header(&self) -> Option<Header> {
-        let value = Some(self.omitted.to_string().into_bytes());
-        (self.omitted > 0).then(|| Header { key: format!("{PREFIX}omitted_bytes"), value })
-    }
 }
 
 impl DeadLetters {
@@ -58,19 +55,21 @@ impl DeadLetters {
             return Ok(());
         }
         let topic = producer.topic(&self.topic)?;
-        rejected.iter().try_for_each(|rejected| self.send_one(producer, topic, rejected))
+        let mut words = Words::at(jiff::Timestamp::now());
+        rejected.iter().try_for_each(|rejected| self.send_one(producer, topic, rejected, &mut words))
     }
 
-    fn send_one(&self, producer: &Producer, topic: Topic, rejected: &Rejected) -> Result<()> {
+    fn send_one(&self, producer: &Producer, topic: Topic, rejected: &Rejected, words: &mut Words) -> Result<()> {
         let record = rejected.record();
-        let headers = self.headers(rejected, jiff::Timestamp::now());
-        let send = |most: usize| {
+        let headers = originals(record.headers);
+        words.tell(rejected);
+        let mut send = |most: usize| {
             let cut = Cut::of(&record, most);
-            let headers: Vec<Header> = headers.iter().cloned().chain(cut.header()).collect();
-            producer.send(
-                topic,
-                &Outgoing { key: cut.key, value: cut.value, timestamp: record.timestamp, headers: &headers, ..Outgoing::default() },
-            )
+            words.omit(cut.omitted);
+            let said = self.said(rejected, words);
+            let said = if cut.omitted > 0 { &said[..] } else { &said[..said.len() - 1] };
+            let timestamp = record.timestamp;
+            producer.send(topic, &Outgoing { key: cut.key, value: cut.value, timestamp, headers: &headers, said, ..Outgoing::default() })
         };
         match send(if self.cuts { KEPT } else { usize::MAX }) {
             Err(fault) if fault.code() == Code::KafkaTooLarge => send(KEPT),
@@ -78,32 +77,86 @@ impl DeadLetters {
         }
     }
 
-    /// The original's headers, without those of an earlier rejection, and then what happened.
-    pub(super) fn headers(&self, rejected: &Rejected, now: jiff::Timestamp) -> Vec<Header> {
-        let record = rejected.record();
-        let (partition, offset) = (record.partition.to_string(), record.offset.to_string());
-        let (stage, code, reason) = (rejected.stage().to_string(), rejected.code().as_str(), rejected.reason());
-        let at = now.to_string();
-        let said = [
+    /// What happened. The last says how much is left out.
+    fn said<'a>(&'a self, rejected: &'a Rejected, words: &'a Words) -> [(&'a str, &'a [u8]); 18] {
+        let (topic, code, reason) = (rejected.record().topic, rejected.code().as_str(), rejected.reason());
+        [
             ("millrace.error.pipeline", &*self.pipeline),
-            ("millrace.error.stage", &*stage),
+            ("millrace.error.stage", &words.stage),
             ("millrace.error.code", code),
             ("millrace.error.message", reason),
-            ("millrace.error.topic", record.topic),
-            ("millrace.error.partition", &*partition),
-            ("millrace.error.offset", &*offset),
-            ("millrace.error.at", &*at),
-            ("__connect.errors.topic", record.topic),
-            ("__connect.errors.partition", &*partition),
-            ("__connect.errors.offset", &*offset),
+            ("millrace.error.topic", topic),
+            ("millrace.error.partition", &words.partition),
+            ("millrace.error.offset", &words.offset),
+            ("millrace.error.at", &words.at),
+            ("__connect.errors.topic", topic),
+            ("__connect.errors.partition", &words.partition),
+            ("__connect.errors.offset", &words.offset),
             ("__connect.errors.connector.name", &*self.pipeline),
             ("__connect.errors.task.id", "0"),
-            ("__connect.errors.stage", &*stage),
+            ("__connect.errors.stage", &words.stage),
             ("__connect.errors.class.name", "millrace"),
             ("__connect.errors.exception.class.name", code),
             ("__connect.errors.exception.message", reason),
-        ];
-        let kept = record.headers.iter().filter(|header| !is_said(&header.key)).cloned();
-        kept.chain(said.map(|(key, value)| Header { key: key.to_owned(), value: Some(value.as_bytes().to_vec()) })).collect()
+            ("millrace.error.omitted_bytes", &words.omitted),
+        ]
+        .map(|(name, text)| (name, text.as_bytes()))
+    }
+}
+
+/// The headers that a record came with, without those of an earlier rejection.
+fn originals(headers: &[Header]) -> Cow<'_, [Header]> {
+    if headers.iter().any(|header| is_said(&header.key)) {
+        headers.iter().filter(|header| !is_said(&header.key)).cloned().collect()
+    } else {
+        headers.into()
+    }
+}
+
+/// What headers say in numbers, as texts that are written over for each letter.
+struct Words {
+    at: String,
+    stage: String,
+    partition: String,
+    offset: String,
+    omitted: String,
+}
+
+impl Words {
+    /// Of letters that are written at that time.
+    fn at(now: jiff::Timestamp) -> Self {
+        let (stage, partition, offset, omitted) = Default::default();
+        Self { at: now.to_string(), stage, partition, offset, omitted }
+    }
+
+    fn tell(&mut self, rejected: &Rejected) {
+        let record = rejected.record();
+        over(&mut self.stage, rejected.stage());
+        over(&mut self.partition, record.partition);
+        over(&mut self.offset, record.offset);
+    }
+
+    fn omit(&mut self, bytes: usize) {
+        over(&mut self.omitted, bytes);
+    }
+}
+
+fn over(text: &mut String, value: impl Display) {
+    text.clear();
+    // Writing to a string can't fail.
+    write!(text, "{value}").unwrap_or_default();
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// All headers of a letter that leaves nothing out.
+    pub(in super::super) fn headers(letters: &DeadLetters, rejected: &Rejected, at: jiff::Timestamp) -> Vec<Header> {
+        let mut words = Words::at(at);
+        words.tell(rejected);
+        let said = letters.said(rejected, &words);
+        let said = said[..said.len() - 1].iter().map(|(key, value)| Header { key: (*key).to_owned(), value: Some(value.to_vec()) });
+        originals(rejected.record().headers).iter().cloned().chain(said).collect()
     }
 }

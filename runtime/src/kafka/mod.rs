@@ -26,7 +26,7 @@ pub mod topics;
 mod waits;
 
 pub use client::{Cluster, GroupMetadata};
-pub use consumer::{Assigned, Consumer, Event, Revoked, Subscription};
+pub use consumer::{Assigned, Consumer, Event, Events, Leaving, Revoked, Subscription};
 pub use place::record_at;
 pub use producer::{Outgoing, Producer, Topic};
 pub use tail::Tail;

@@ -1,8 +1,9 @@
-//! The two calls of librdkafka that rust-rdkafka makes at a price: it looks the topic up by name and allocates
-//! its name for each record. Here the topic is looked up once, and a record costs one call.
+//! The calls of librdkafka that rust-rdkafka makes at a price. To send, it looks the topic up by name and allocates
+//! its name for each record: here the topic is looked up once, and a record costs one call. To flush, it sleeps longer than it need.
 
-use std::ffi::{CString, c_void};
+use std::ffi::{CString, c_int, c_void};
 use std::ptr;
+use std::time::Duration;
 
 use millrace_model::{Code, Fault, Header, Result};
 use rdkafka::types::{RDKafka, RDKafkaErrorCode, RDKafkaHeaders};
@@ -68,6 +69,29 @@ pub(super) fn produce(client: *mut RDKafka, topic: &NativeTopic, record: &Outgoi
     Err(code.into())
 }
 
+/// Sends what waits to be filled up at once, and waits until nothing is in flight, at most for `wait`.
+///
+/// rust-rdkafka's own flush looks away for 100 ms at a time. This call sleeps until librdkafka counts no record any more: those that were delivered,
+/// as long as their reports are not asked for. Reports of failures count until the client is polled.
+pub(super) fn flush(client: *mut RDKafka, wait: Duration) {
+    let milliseconds = c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX);
+    // SAFETY: `client` is a live handle. That records are left is no error of the caller's: it counts them.
+    unsafe { sys::rd_kafka_flush(client, milliseconds) };
+}
+
+/// Waits until a broker is connected and has told of the cluster, at most for `wait`; who goes on without one finds out.
+pub(super) fn connect(client: *mut RDKafka, wait: Duration) {
+    let (milliseconds, mut metadata) = (c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX), ptr::null());
+    // SAFETY: `client` is a live handle; without a topic only the brokers are asked for; what comes is given back.
+    unsafe {
+        if sys::rd_kafka_metadata(client, 0, ptr::null_mut(), &raw mut metadata, milliseconds)
+            == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+        {
+            sys::rd_kafka_metadata_destroy(metadata);
+        }
+    }
+}
+
 /// The end of a partition as far as the client has seen it, without asking the broker.
 pub(super) fn known_end(client: *mut RDKafka, topic: &str, partition: i32) -> Option<i64> {
     let topic = CString::new(topic).ok()?;
@@ -94,15 +118,16 @@ struct NativeHeaders(*mut RDKafkaHeaders);
 
 impl NativeHeaders {
     fn of(record: &Outgoing<'_>) -> Result<Self, RDKafkaErrorCode> {
-        if record.headers.is_empty() && record.traceparent.is_none() {
+        if record.headers.is_empty() && record.said.is_empty() && record.traceparent.is_none() {
             return Ok(Self(ptr::null_mut()));
         }
         // SAFETY: makes a list that this value owns.
-        let list = Self(unsafe { sys::rd_kafka_headers_new(record.headers.len() + 1) });
+        let list = Self(unsafe { sys::rd_kafka_headers_new(record.headers.len() + record.said.len() + 1) });
         let kept = record.headers.iter().filter(|header| record.traceparent.is_none() || header.key != TRACEPARENT);
         for Header { key, value } in kept {
             list.add(key, value.as_deref())?;
         }
+        record.said.iter().try_for_each(|(key, value)| list.add(key, Some(value)))?;
         if let Some(traceparent) = record.traceparent {
             list.add(TRACEPARENT, Some(traceparent.as_bytes()))?;
         }

@@ -15,7 +15,7 @@ use rdkafka::{ClientConfig, ClientContext, config::RDKafkaLogLevel};
 
 use super::client::{Cluster, GroupMetadata, Troubles, log};
 use super::groups::note_of;
-use super::native::{NativeTopic, produce};
+use super::native::{NativeTopic, connect, flush, produce};
 use crate::crash_point::{KAFKA_COMMIT_AFTER, KAFKA_COMMIT_BEFORE, KAFKA_OFFSETS_AFTER, KAFKA_OFFSETS_BEFORE};
 
 /// How long Kafka keeps a transaction that its producer has left; also the longest that a record may wait for its delivery.
@@ -24,6 +24,12 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long offsets may take on their way into a transaction; beyond it Kafka has given the transaction up.
 const OFFSETS_TIMEOUT: Duration = TRANSACTION_TIMEOUT.saturating_add(Duration::from_secs(5));
+/// How long a first connection is waited for.
+const CONNECT: Duration = Duration::from_secs(1);
+/// How long a wait rests between two looks. (The poll of rust-rdkafka with a time to wait spins through the last part of each millisecond.)
+const REST: Duration = Duration::from_micros(500);
+/// How long a flush goes on before failures, which don't end it, are looked at.
+const FLUSH: Duration = Duration::from_millis(50);
 
 /// A record on its way out.
 #[derive(Debug, Default, Clone, Copy)]
@@ -38,6 +44,8 @@ pub struct Outgoing<'a> {
     pub timestamp: i64,
     /// Headers in their order.
     pub headers: &'a [Header],
+    /// More headers, after those.
+    pub said: &'a [(&'a str, &'a [u8])],
     /// A trace context that takes the place of the one in `headers`.
     pub traceparent: Option<&'a str>,
 }
@@ -69,6 +77,8 @@ impl Producer {
     }
 
     fn start(&self) -> Result<()> {
+        // librdkafka looks for its coordinator once, and again half a second later if no broker was connected by then.
+        connect(self.client.client().native_ptr(), CONNECT);
         let started = self.client.init_transactions(CALL_TIMEOUT);
         self.checked("starting transactions", started)
     }
@@ -130,11 +140,17 @@ impl Producer {
     /// Sends a record; it is accepted, not yet durable. Waits while the queue is full.
     pub fn send(&self, topic: Topic, record: &Outgoing<'_>) -> Result<()> {
         let (name, native) = &self.topics[topic.0];
-        let deadline = Instant::now() + TRANSACTION_TIMEOUT;
+        // The time is asked for only when there is something to wait for: this runs for each record.
+        let mut deadline = None;
         loop {
             match produce(self.client.client().native_ptr(), native, record) {
                 Ok(()) => return Ok(()),
-                Err(RDKafkaErrorCode::QueueFull) if Instant::now() < deadline => self.client.poll(Duration::from_millis(1)),
+                Err(RDKafkaErrorCode::QueueFull)
+                    if Instant::now() < *deadline.get_or_insert_with(|| Instant::now() + TRANSACTION_TIMEOUT) =>
+                {
+                    self.client.poll(Duration::ZERO);
+                    thread::sleep(REST);
+                }
                 Err(code) => return self.checked(&format!("sending to topic {name}"), Err(KafkaError::MessageProduction(code))),
             }
         }
@@ -146,22 +162,21 @@ impl Producer {
     }
 
     /// Waits until every record sent is durable; a fault if any is not.
-    ///
-    /// (librdkafka's own flush waits in steps of 100 ms while deliveries are outstanding.)
     pub fn drain(&self) -> Result<()> {
-        self.until_none_is_in_flight()?;
+        self.until_none_is_in_flight(|| flush(self.client.client().native_ptr(), FLUSH))?;
         self.client.context().failed_delivery().map_or(Ok(()), Err)
     }
 
-    fn until_none_is_in_flight(&self) -> Result<()> {
+    fn until_none_is_in_flight(&self, wait: impl Fn()) -> Result<()> {
         let deadline = Instant::now() + CALL_TIMEOUT;
+        self.client.poll(Duration::ZERO);
         while self.client.in_flight_count() > 0 {
-            self.client.poll(Duration::from_millis(1));
+            wait();
+            self.client.poll(Duration::ZERO);
             if Instant::now() > deadline {
                 return self.checked("waiting for deliveries", Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)));
             }
         }
-        self.client.poll(Duration::ZERO);
         Ok(())
     }
 
@@ -230,7 +245,8 @@ impl Producer {
     /// does not do by itself.
     fn forget_records(&self) -> Result<()> {
         self.client.purge(PurgeConfig::default().queue().inflight());
-        self.until_none_is_in_flight()?;
+        // Each of them is reported as failed: there is something to poll for all the time.
+        self.until_none_is_in_flight(|| thread::sleep(REST))?;
         self.client.context().failed_delivery();
         Ok(())
     }

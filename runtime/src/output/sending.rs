@@ -48,6 +48,7 @@ impl<'a, G: Gate> Sending<'a, G> {
             value: ready.value,
             timestamp: self.records.timestamps()[row],
             headers: self.records.headers(row),
+            said: &[],
             traceparent: traceparent.as_deref(),
         };
         match self.producer.send(self.topic, &outgoing) {

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A batch is handed out as soon as the loop can take it: small when records trickle, up to
-//! some thousands when they pour. While the loop is busy for long (a target is away) the partitions are paused
-//! and the thread goes on polling, so that the group keeps its member.
+//! some thousands when they pour. While the loop is busy (a target is away) the thread goes on polling, so that the group keeps its
+//! member; what has been fetched meanwhile is there when the loop comes back.
 
 mod context;
 mod gap;
@@ -113,8 +113,32 @@ pub struct Revoked {
 pub struct Consumer {
     // Dropped in this order, as in `close`.
     client: Arc<BaseConsumer<Context>>,
-    events: mpsc::Receiver<Result<Event>>,
+    events: Events,
     thread: JoinHandle<()>,
+}
+
+/// What a consumer has to tell. As long as this is kept, its thread goes on.
+pub struct Events(mpsc::Receiver<Result<Event>>);
+
+impl Events {
+    /// What happens next. A fault ends the consumer.
+    pub async fn next(&mut self) -> Result<Event> {
+        let closed = || Fault::fatal(Code::Internal, "the consumer's thread has ended");
+        self.0.recv().await.unwrap_or_else(|| Err(closed()))
+    }
+}
+
+/// A consumer that is to leave its group.
+pub struct Leaving(JoinHandle<()>);
+
+impl Leaving {
+    /// Waits until it has left, after all who take its events have gone: no further record comes.
+    pub async fn left(self) {
+        let joined = tokio::task::spawn_blocking(move || self.0.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the consumer's thread panicked");
+        }
+    }
 }
 
 impl Consumer {
@@ -146,18 +170,22 @@ impl Consumer {
             .name(format!("consumer {topic}"))
             .spawn(move || reader.run())
             .map_err(|error| Fault::passing(Code::Io, "starting a thread failed").because(error))?;
-        Ok(Self { client, events, thread })
+        Ok(Self { client, events: Events(events), thread })
     }
 
     /// What happens next. A fault ends the consumer.
     pub async fn next(&mut self) -> Result<Event> {
-        let closed = || Fault::fatal(Code::Internal, "the consumer's thread has ended");
-        self.events.recv().await.unwrap_or_else(|| Err(closed()))
+        self.events.next().await
+    }
+
+    /// Gives what happens from here on to somebody else: this has nothing more to tell.
+    pub fn take_events(&mut self) -> Events {
+        std::mem::replace(&mut self.events, Events(mpsc::channel(1).1))
     }
 
     /// What has happened already, without waiting for more.
     pub fn try_next(&mut self) -> Option<Result<Event>> {
-        self.events.try_recv().ok()
+        self.events.0.try_recv().ok()
     }
 
     /// This membership, for a transaction that moves the group's offsets.
@@ -188,14 +216,16 @@ impl Consumer {
 
     /// Leaves: no further record comes, and the thread has ended when this returns.
     pub async fn close(self) {
+        self.leave().left().await;
+    }
+
+    /// Leaves as soon as all who take its events have gone.
+    pub fn leave(self) -> Leaving {
         let Self { client, events, thread } = self;
         // In this order, so that the reader's reference is the last: closing blocks, and belongs on its thread.
         drop(client);
         drop(events);
-        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-        if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the consumer's thread panicked");
-        }
+        Leaving(thread)
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_model::{Code, Fault, Result, TopicPartition};
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
@@ -18,8 +17,8 @@ use super::Event;
 use super::context::Context;
 use super::gap;
 
-/// How long the loop may leave a full batch standing before the partitions are paused.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long the loop is waited for between two looks at what the client has to tell.
+const TURN: Duration = Duration::from_millis(100);
 /// How long records are waited for before the client is asked for rebalances again: so much later it learns of one.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -143,29 +142,17 @@ impl Reader {
         Ok(())
     }
 
+    /// Waits until the loop can take a batch, or has gone. The calls keep the membership, and bring no messages: those come by the inflow. So the
+    /// partitions need not be paused, which would throw away what has been fetched of them.
     fn wait_for_room(&self) -> Result<()> {
-        if self.has_room_within(PATIENCE) {
-            return Ok(());
+        while !self.has_room_within(TURN) {
+            self.serve(Duration::ZERO)?;
         }
-        self.on_assignment("pausing", rdkafka::consumer::Consumer::pause)?;
-        while !self.has_room_within(Duration::ZERO) {
-            // Nothing comes of paused partitions, but their errors, which are met later; the call keeps the membership.
-            self.serve(POLL)?;
-        }
-        self.on_assignment("resuming", rdkafka::consumer::Consumer::resume)
+        Ok(())
     }
 
     /// Whether the loop can take a batch, or has gone.
     fn has_room_within(&self, patience: Duration) -> bool {
         self.runtime.block_on(async { tokio::time::timeout(patience, self.sender.reserve()).await }).is_ok()
-    }
-
-    fn on_assignment(
-        &self,
-        doing: &str,
-        act: impl Fn(&BaseConsumer<Context>, &TopicPartitionList) -> Result<(), KafkaError>,
-    ) -> Result<()> {
-        let done = self.client.assignment().and_then(|assignment| act(&self.client, &assignment));
-        done.map_err(|error| fault(&format!("{doing} topic {}", self.topic), error))
     }
 }
