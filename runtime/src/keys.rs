@@ -66,9 +66,9 @@ pub(crate) enum Keys {
 }
 
 /// The keys of one batch.
-pub(crate) enum BatchKeys<'a> {
+pub(crate) enum BatchKeys {
     Kept,
-    Text(&'a StringArray),
+    Text(StringArray),
     Framed(Encoded),
 }
 
@@ -130,10 +130,10 @@ impl Keys {
     }
 
     /// The keys of a batch of these columns.
-    pub(crate) fn encode<'a>(&self, columns: &'a RecordBatch) -> Result<BatchKeys<'a>> {
+    pub(crate) fn encode(&self, columns: &RecordBatch) -> Result<BatchKeys> {
         Ok(match self {
             Self::Kept => BatchKeys::Kept,
-            Self::Text(column) => BatchKeys::Text(columns.column(*column).as_string()),
+            Self::Text(column) => BatchKeys::Text(columns.column(*column).as_string().clone()),
             Self::Framed { columns: chosen, encoder, .. } => {
                 let chosen =
                     columns.project(chosen).map_err(|error| Fault::fatal(Code::Internal, "choosing key columns").because(error))?;
@@ -143,7 +143,7 @@ impl Keys {
     }
 }
 
-impl BatchKeys<'_> {
+impl BatchKeys {
     /// Whether records keep the keys that they came with.
     pub(crate) fn are_kept(&self) -> bool {
         matches!(self, Self::Kept)

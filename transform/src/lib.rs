@@ -1,5 +1,6 @@
 //! The transform service: topics through steps to topics.
 
+mod ahead;
 mod care;
 mod chain;
 pub mod config;

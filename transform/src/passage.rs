@@ -9,7 +9,7 @@ use millrace_model::{Batch, Code, Fault, Records, Rejection, Result, Retry, Sche
 use millrace_runtime::codec::Decoded;
 use millrace_runtime::input::{Change, Input};
 use millrace_runtime::kafka::{Cluster, Producer};
-use millrace_runtime::output::{Sifted, Writer};
+use millrace_runtime::output::{Fitted, Sifted, Writer};
 use millrace_runtime::project::flow;
 use millrace_runtime::registry::Registry;
 use millrace_runtime::telemetry::{BatchTrace, Hop};
@@ -90,6 +90,28 @@ enum Output {
     Made { topic: String, schema: Schema },
 }
 
+/// Records that have come through all but the sending, which nothing of it knows of.
+pub struct Prepared {
+    fitted: Fitted,
+    filtered: u64,
+    rejected: Vec<(Stage, Vec<Rejection>)>,
+}
+
+impl Prepared {
+    /// The records.
+    pub fn records(&self) -> &Arc<Records> {
+        self.fitted.records()
+    }
+
+    /// Sends what came out, in the producer's transaction if it is in one.
+    pub fn send(self, producer: &mut Producer, trace: &BatchTrace) -> Result<Passed> {
+        let written = self.fitted.send(producer, trace)?;
+        let mut rejected = self.rejected;
+        rejected.push((Stage::Encode, written.rejected));
+        Ok(Passed { records: written.records, bytes: written.bytes, filtered: self.filtered, rejected })
+    }
+}
+
 /// What became of records.
 pub struct Passed {
     /// How many were written.
@@ -148,12 +170,15 @@ impl Passage {
         Ok(chain)
     }
 
+    /// Takes the records through up to the bytes that the output's topic gets.
+    pub fn prepare(&mut self, records: &Arc<Records>) -> Result<Prepared> {
+        let Stepped { batch, tombstones, filtered, rejected } = self.steps.apply(records)?;
+        Ok(Prepared { fitted: self.writer.fit(batch, tombstones)?, filtered, rejected })
+    }
+
     /// Takes the records through, and sends what comes out, in the producer's transaction if it is in one.
     pub fn pass(&mut self, records: &Arc<Records>, producer: &mut Producer, trace: &BatchTrace) -> Result<Passed> {
-        let Stepped { batch, tombstones, filtered, mut rejected } = self.steps.apply(records)?;
-        let written = self.writer.write(producer, &batch, &tombstones, trace)?;
-        rejected.push((Stage::Encode, written.rejected));
-        Ok(Passed { records: written.records, bytes: written.bytes, filtered, rejected })
+        self.prepare(records)?.send(producer, trace)
     }
 
     /// The same of records some of which may be larger than their topic takes: those are rejected. Tells whether any is. Tries are transactions of
@@ -177,7 +202,7 @@ impl Passage {
     /// Takes the records through and sends nothing; what would be rejected on the way out is among the rejected.
     pub fn rehearse(&mut self, records: &Arc<Records>, cluster: &Cluster) -> Result<Stepped> {
         let mut stepped = self.steps.apply(records)?;
-        let rejected = self.writer.fit(&stepped.batch, &stepped.tombstones)?.rejected(cluster)?;
+        let rejected = self.writer.fit(stepped.batch.clone(), stepped.tombstones.clone())?.rejected(cluster)?;
         stepped.rejected.push((Stage::Encode, rejected));
         Ok(stepped)
     }

@@ -5,12 +5,13 @@
 //!                          └────────┴─ rejected ─► dead letters ┤ one transaction with the input's offsets
 //! ```
 //!
-//! One thread for each pipeline and instance; instances share the input's partitions as one consumer group.
+//! Two threads for each pipeline and instance, one [ahead](crate::ahead) of the other; instances share the input's partitions as one consumer group.
+//! Where what becomes of a batch rests on the one before, because keys are parked or records may be too large, all is done on one thread.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use millrace_model::{Fault, Offsets, Records, Rejection, Result, Retry, Schema, Stage};
+use millrace_model::{Code, Fault, Offsets, Records, Rejection, Result, Retry, Schema, Stage};
 use millrace_runtime::dead_letters::Marks;
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Producer, Revoked, Subscription};
@@ -21,11 +22,12 @@ use millrace_runtime::rejections::Rejecter;
 use millrace_runtime::telemetry::{BatchTrace, Outcome, Tally};
 use tracing::Instrument as _;
 
+use crate::ahead::{Ahead, Coming, Ready};
 use crate::care::Care;
 use crate::config;
 use crate::crash_points as points;
 use crate::parking::Lot;
-use crate::passage::Passage;
+use crate::passage::{Passage, Passed};
 
 /// A transform pipeline, checked and ready to run.
 #[derive(Clone)]
@@ -65,7 +67,13 @@ async fn attempt(transform: &Transform, cluster: &Cluster, registry: &Registry, 
     let producer = open_producer(transform, cluster, pipeline)?;
     let passage = Passage::open(transform, registry).await?;
     let subscription = Subscription { topic: transform.config.from.clone(), group: pipeline.id.to_string() };
-    let consumer = Consumer::subscribe(cluster, &subscription)?;
+    let mut consumer = Consumer::subscribe(cluster, &subscription)?;
+    let lot = Lot::open(transform, cluster, &pipeline.id).await?;
+    let way = if lot.is_some() || care.sifts() {
+        Way::InPlace(Box::new(passage))
+    } else {
+        Way::Ahead(Ahead::start(&pipeline.name, consumer.take_events(), passage, registry, &pipeline.hop)?)
+    };
     let mut rejecter = Rejecter::new(&pipeline.id, &transform.config.dead_letters, transform.config.on_error);
     if care.cuts() {
         rejecter.cut();
@@ -74,9 +82,9 @@ async fn attempt(transform: &Transform, cluster: &Cluster, registry: &Registry, 
         pipeline,
         cluster,
         registry,
-        passage,
+        way,
         care: *care,
-        lot: Lot::open(transform, cluster, &pipeline.id).await?,
+        lot,
         rejecter,
         transaction: Transaction::new(producer, transform.config.delivery),
         consumer,
@@ -87,7 +95,9 @@ async fn attempt(transform: &Transform, cluster: &Cluster, registry: &Registry, 
         worker.transaction.give_up(fault);
     }
     *care = worker.care;
-    worker.consumer.close().await;
+    let leaving = worker.consumer.leave();
+    worker.way.end().await;
+    leaving.left().await;
     ended
 }
 
@@ -103,13 +113,36 @@ struct Worker<'a> {
     pipeline: &'a Pipeline,
     cluster: &'a Cluster,
     registry: &'a Registry,
-    passage: Passage,
+    way: Way,
     care: Care,
     /// Parked keys, where the pipeline parks them.
     lot: Option<Lot>,
     rejecter: Rejecter,
     transaction: Transaction,
     consumer: Consumer,
+}
+
+/// Who takes batches through the pipeline.
+enum Way {
+    /// A thread ahead of the loop, to which the consumer's events go.
+    Ahead(Ahead),
+    /// The loop itself.
+    InPlace(Box<Passage>),
+}
+
+impl Way {
+    async fn end(self) {
+        match self {
+            Self::Ahead(ahead) => ahead.end().await,
+            Self::InPlace(_) => {}
+        }
+    }
+}
+
+/// What a loop is to do next.
+enum Next {
+    Coming(Coming),
+    Records(Arc<Records>),
 }
 
 impl Worker<'_> {
@@ -121,17 +154,18 @@ impl Worker<'_> {
                 () = self.pipeline.shutdown.requested() => return self.commit(),
                 () = until(due) => self.commit()?,
                 marks = Lot::marks(&mut self.lot) => self.release(&marks?).await?,
-                event = self.consumer.next() => self.take(event?).await?,
+                next = next(&mut self.way, &mut self.consumer) => self.take(next?).await?,
             }
         }
     }
 
-    async fn take(&mut self, event: Event) -> Result<()> {
-        match event {
-            Event::Records(records) => self.process(&records).await,
-            Event::Assigned(assigned) => self.assign(assigned).await,
-            Event::Revoked(revoked) if revoked.lost => Err(Revoked::lost_fault()),
-            Event::Revoked(revoked) => {
+    async fn take(&mut self, next: Next) -> Result<()> {
+        match next {
+            Next::Records(records) => self.process(&records).await,
+            Next::Coming(Coming::Ready(ready)) => self.send(*ready),
+            Next::Coming(Coming::Assigned(assigned)) => self.assign(assigned).await,
+            Next::Coming(Coming::Revoked(revoked)) if revoked.lost => Err(Revoked::lost_fault()),
+            Next::Coming(Coming::Revoked(revoked)) => {
                 self.commit()?;
                 for partition in &revoked.partitions {
                     self.pipeline.metrics.forget_lag(&partition.topic, partition.partition);
@@ -173,14 +207,29 @@ impl Worker<'_> {
     }
 
     async fn process_traced(&mut self, records: &Arc<Records>, mut trace: BatchTrace) -> Result<()> {
-        let started = Instant::now();
+        let began = Instant::now();
         points::READ_AFTER.reached()?;
-        self.passage.learn(self.registry, records).await?;
+        let Way::InPlace(passage) = &mut self.way else {
+            return Err(Fault::fatal(Code::Internal, "records came past the thread that makes batches ready"));
+        };
+        passage.learn(self.registry, records).await?;
         self.transaction.begin()?;
         points::PRODUCE_BEFORE.reached()?;
-        let rejected = self.pass(records, &mut trace)?;
-        points::PRODUCE_AFTER.reached()?;
-        self.reject(records, rejected, &mut trace)?;
+        let Transaction { producer, .. } = &mut self.transaction;
+        let passed = match &mut self.lot {
+            None if self.care.sifts() => {
+                let (passed, too_large) = passage.pass_sifted(records, producer, &trace, &self.pipeline.hop)?;
+                self.care.go_on(too_large);
+                passed
+            }
+            None => passage.pass(records, producer, &trace)?,
+            Some(lot) => {
+                let (passed, line) = passage.pass_in_line(records, producer, &trace, lot.parking.keys())?;
+                lot.parking.hold_back(producer, records, &line)?;
+                passed
+            }
+        };
+        self.passed(records, passed, &mut trace)?;
         match &mut self.lot {
             None => self.transaction.cover(records, trace),
             Some(lot) => self.transaction.cover_to(lot.cover(records), trace),
@@ -188,32 +237,34 @@ impl Worker<'_> {
         if self.care.sifts() {
             self.commit()?;
         }
-        tracing::debug!(records = records.len(), "transformed");
-        self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
+        self.pipeline.metrics.batch_seconds(began.elapsed().as_secs_f64());
         Ok(())
     }
 
-    /// Takes the records through the pipeline; returns what fell out, and where.
-    fn pass(&mut self, records: &Arc<Records>, trace: &mut BatchTrace) -> Result<Vec<(Stage, Vec<Rejection>)>> {
+    /// Sends a batch that was made ready ahead.
+    fn send(&mut self, Ready { prepared, mut trace, began }: Ready) -> Result<()> {
+        let (span, records) = (trace.log_span().clone(), Arc::clone(prepared.records()));
+        let _entered = span.enter();
+        self.transaction.begin()?;
+        points::PRODUCE_BEFORE.reached()?;
+        let passed = prepared.send(&mut self.transaction.producer, &trace)?;
+        self.passed(&records, passed, &mut trace)?;
+        self.transaction.cover(&records, trace);
+        self.pipeline.metrics.batch_seconds(began.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// The records have come through: counts what became of them, and sends dead letters.
+    fn passed(&mut self, records: &Arc<Records>, passed: Passed, trace: &mut BatchTrace) -> Result<()> {
         let Transaction { producer, tally, .. } = &mut self.transaction;
-        tally.read(records);
-        let passed = match &mut self.lot {
-            None if self.care.sifts() => {
-                let (passed, too_large) = self.passage.pass_sifted(records, producer, trace, &self.pipeline.hop)?;
-                self.care.go_on(too_large);
-                passed
-            }
-            None => self.passage.pass(records, producer, trace)?,
-            Some(lot) => {
-                let (passed, line) = self.passage.pass_in_line(records, producer, trace, lot.parking.keys())?;
-                lot.parking.hold_back(producer, records, &line)?;
-                passed
-            }
-        };
         producer.poll();
+        tally.read(records);
         tally.filtered(passed.filtered);
         tally.written(passed.records, passed.bytes);
-        Ok(passed.rejected)
+        points::PRODUCE_AFTER.reached()?;
+        self.reject(records, passed.rejected, trace)?;
+        tracing::debug!(records = records.len(), "transformed");
+        Ok(())
     }
 
     fn reject(&mut self, records: &Arc<Records>, rejected: Vec<(Stage, Vec<Rejection>)>, trace: &mut BatchTrace) -> Result<()> {
@@ -239,6 +290,17 @@ impl Worker<'_> {
         }
         Ok(())
     }
+}
+
+async fn next(way: &mut Way, consumer: &mut Consumer) -> Result<Next> {
+    Ok(match way {
+        Way::Ahead(ahead) => Next::Coming(ahead.next().await?),
+        Way::InPlace(_) => match consumer.next().await? {
+            Event::Records(records) => Next::Records(records),
+            Event::Assigned(assigned) => Next::Coming(Coming::Assigned(assigned)),
+            Event::Revoked(revoked) => Next::Coming(Coming::Revoked(revoked)),
+        },
+    })
 }
 
 /// What is written and not committed yet, and the offsets that it covers.

@@ -1,17 +1,23 @@
 //! A batch made ready to be sent: decided without Kafka, so that who only asks is told the same.
 
-use millrace_model::{Batch, Code, Rejection, Result};
+use std::sync::Arc;
 
+use millrace_model::{Batch, Code, Records, Rejection, Result};
+
+use super::sending::Sending;
+use super::{Gate, Open, Written};
 use crate::codec::Encoded;
-use crate::kafka::Cluster;
+use crate::kafka::{Cluster, Producer};
 use crate::keys::{BatchKeys, RowKey};
+use crate::telemetry::BatchTrace;
 
 /// A batch in the bytes that its topic gets.
-pub struct Fitted<'a> {
-    pub(super) batch: &'a Batch,
-    pub(super) tombstones: &'a [u32],
+pub struct Fitted {
+    pub(super) topic: Arc<str>,
+    pub(super) batch: Batch,
+    pub(super) tombstones: Vec<u32>,
     pub(super) values: Encoded,
-    pub(super) keys: BatchKeys<'a>,
+    pub(super) keys: BatchKeys,
 }
 
 /// The bytes of one record.
@@ -22,7 +28,25 @@ pub(super) struct Ready<'a> {
     pub(super) value: Option<&'a [u8]>,
 }
 
-impl Fitted<'_> {
+impl Fitted {
+    /// Sends the rows and the tombstones, all in the order of the records.
+    pub fn send(&self, producer: &mut Producer, trace: &BatchTrace) -> Result<Written> {
+        self.send_through(producer, trace, Open)
+    }
+
+    /// The same of the records that `gate` lets through.
+    pub(super) fn send_through(&self, producer: &mut Producer, trace: &BatchTrace, gate: impl Gate) -> Result<Written> {
+        let topic = producer.topic(&self.topic)?;
+        let mut sending = Sending::new(producer, topic, self.batch.origin().records(), trace, gate);
+        self.each(|record, ready| sending.take(record, ready))?;
+        Ok(sending.written)
+    }
+
+    /// The records that the rows came from.
+    pub fn records(&self) -> &Arc<Records> {
+        self.batch.origin().records()
+    }
+
     /// What sending would reject: records whose key can't be made, and those larger than the clients of `cluster` take. What the broker
     /// alone refuses, such as what is too large for its topic, is not known.
     pub fn rejected(&self, cluster: &Cluster) -> Result<Vec<Rejection>> {

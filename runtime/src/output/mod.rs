@@ -9,6 +9,8 @@ mod fitted;
 mod oversize;
 mod sending;
 
+use std::sync::Arc;
+
 use millrace_model::{Batch, Rejection, Result, Schema};
 
 use crate::codec::Encoder;
@@ -19,11 +21,10 @@ use crate::telemetry::BatchTrace;
 
 pub use fitted::Fitted;
 pub use oversize::Sifted;
-use sending::Sending;
 
 /// Writes batches of one schema to one topic.
 pub struct Writer {
-    topic: Box<str>,
+    topic: Arc<str>,
     values: Encoder,
     keys: Keys,
 }
@@ -65,14 +66,14 @@ impl Writer {
     ///
     /// # Errors
     /// [`Code::SchemaIncompatible`](millrace_model::Code) for rows that are none of the schema: no row of the batch can be written.
-    pub fn fit<'a>(&self, batch: &'a Batch, tombstones: &'a [u32]) -> Result<Fitted<'a>> {
+    pub fn fit(&self, batch: Batch, tombstones: Vec<u32>) -> Result<Fitted> {
         let (values, keys) = (self.values.encode(batch.columns())?, self.keys.encode(batch.columns())?);
-        Ok(Fitted { batch, tombstones, values, keys })
+        Ok(Fitted { topic: Arc::clone(&self.topic), batch, tombstones, values, keys })
     }
 
     /// Sends the rows of `batch`, and tombstones for the records of those indices (ascending), all in the order of the records.
     pub fn write(&self, producer: &mut Producer, batch: &Batch, tombstones: &[u32], trace: &BatchTrace) -> Result<Written> {
-        self.write_through(producer, batch, tombstones, trace, Open)
+        self.fit(batch.clone(), tombstones.to_vec())?.send(producer, trace)
     }
 
     /// The same of the records that `gate` lets through.
@@ -84,11 +85,7 @@ impl Writer {
         trace: &BatchTrace,
         gate: impl Gate,
     ) -> Result<Written> {
-        let fitted = self.fit(batch, tombstones)?;
-        let topic = producer.topic(&self.topic)?;
-        let mut sending = Sending::new(producer, topic, batch.origin().records(), trace, gate);
-        fitted.each(|record, ready| sending.take(record, ready))?;
-        Ok(sending.written)
+        self.fit(batch.clone(), tombstones.to_vec())?.send_through(producer, trace, gate)
     }
 }
 

@@ -120,7 +120,7 @@ struct Played {
 async fn entered(reread: &Reread, writer: &Writer, theatre: &Theatre, records: &Arc<Records>) -> Result<Played> {
     let parsed = reread.read(records).await?;
     let refused = parsed.refused.iter().map(Refusal::rejection).map(|rejection| (Stage::Read, rejection));
-    let unwritten = writer.fit(&parsed.batch, &[])?.rejected(&theatre.cluster)?;
+    let unwritten = writer.fit(parsed.batch.clone(), Vec::new())?.rejected(&theatre.cluster)?;
     let rejected = refused.chain(unwritten.into_iter().map(|rejection| (Stage::Encode, rejection))).collect();
     Ok(Played { batch: parsed.batch, tombstone: false, rejected })
 }
