@@ -9,8 +9,8 @@ use super::encode::{HEADER, StageMark, StageMarks, TRAILER, write_rows};
 use super::staged::{Change, Staged};
 use super::types::Form;
 
-/// How much is encoded before it is sent, in bytes.
-const CHUNK: usize = 1 << 20;
+/// How much is encoded before it is sent, in bytes: what stays in the caches of both sides, each of which copies it.
+const CHUNK: usize = 1 << 16;
 
 /// A COPY that is under way. Dropping it instead of finishing it leaves the connection unusable, on purpose.
 pub(super) struct Copy<'a> {

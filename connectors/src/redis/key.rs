@@ -7,7 +7,7 @@ use arrow::array::{BinaryArray, BinaryBuilder, RecordBatch};
 use arrow::datatypes::FieldRef;
 use arrow::error::ArrowError;
 
-use crate::table::{Values, iso_8601};
+use crate::table::Values;
 
 /// What begins the names of keys that are Millrace's own. No row may have such a key.
 pub(super) const OWN: &str = "millrace:";
@@ -115,7 +115,7 @@ impl<'a> Writer<'a> {
             Part::Column(name) => {
                 let number = batch.schema().index_of(name)?;
                 let array = batch.column(number);
-                Values::new(&fields[number], array, &iso_8601(array.data_type())).map(Self::Column)
+                Values::in_iso_8601(&fields[number], array).map(Self::Column)
             }
         }
     }

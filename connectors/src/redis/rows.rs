@@ -11,7 +11,7 @@ use super::found::{Fields, Found};
 use super::json::{self, Object};
 use super::staged::{Rows, Staged};
 use super::target::Target;
-use crate::table::{JsonText, Values, defect, iso_8601};
+use crate::table::{JsonText, Values, defect};
 use crate::table_config::Mode;
 
 /// Writes the rows of a round's steps.
@@ -42,7 +42,7 @@ impl<'a> Step<'a> {
             Form::Hash | Form::Json => true,
         });
         let column = |(field, array): (&'a arrow::datatypes::FieldRef, &'a arrow::array::ArrayRef)| {
-            Ok(Column { name: field.name(), array, values: Values::new(field, array, &iso_8601(array.data_type()))? })
+            Ok(Column { name: field.name(), array, values: Values::in_iso_8601(field, array)? })
         };
         match form {
             Form::Json => JsonText::new(&rows.field, &rows.values).map(Self::Json),

@@ -10,13 +10,12 @@ use sqlx::Arguments;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::SqliteArguments;
 
-use crate::table::{Refused, Value, Values, iso_8601};
+use crate::table::{Refused, Value, Values};
 
 /// The values of the given rows, row by row, in the order of the batch's columns, which hold what `fields` say.
 pub(super) fn arguments(fields: &[FieldRef], batch: &RecordBatch, rows: Range<usize>) -> Result<SqliteArguments, BoxDynError> {
     let columns = fields.iter().zip(batch.columns());
-    let mut columns =
-        columns.map(|(field, array)| Values::new(field, array, &iso_8601(array.data_type()))).collect::<Result<Vec<_>, _>>()?;
+    let mut columns = columns.map(|(field, array)| Values::in_iso_8601(field, array)).collect::<Result<Vec<_>, _>>()?;
     let mut arguments = SqliteArguments::default();
     arguments.reserve(rows.len() * columns.len(), 0);
     for row in rows {

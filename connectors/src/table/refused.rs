@@ -9,7 +9,7 @@ use arrow::util::display::ArrayFormatter;
 use millrace_model::{Batch, Code, Rejection};
 
 use super::json::holds_nul;
-use super::{JsonText, iso_8601};
+use super::{JsonText, Moments, iso_8601};
 
 /// The rows of a batch that do not fit, each with the first reason that was found.
 #[derive(Debug, Default)]
@@ -37,7 +37,9 @@ impl Refused {
         }
         let Ok(shown) = ArrayFormatter::try_new(array, &iso_8601(data_type)) else { return };
         let mut text = String::new();
-        for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
+        let moments = Moments::of(array);
+        let is_usual = |row: &usize| moments.is_some_and(|moments| moments.has_four_digits(*row));
+        for row in (0..array.len()).filter(|&row| array.is_valid(row)).filter(|row| !is_usual(row)) {
             text.clear();
             if shown.value(row).write(&mut text).is_err() {
                 self.row(row, Code::ValueOutOfRange, || format!("column {name:?} is outside the range of dates that have a text"));

@@ -12,7 +12,7 @@ use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use sqlx::error::BoxDynError;
 
-use super::{JsonText, Kind, write_uuid};
+use super::{JsonText, Kind, Moments, iso_8601, write_uuid};
 
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +46,8 @@ enum Read<'a> {
     Fixed(&'a FixedSizeBinaryArray),
     Uuid(&'a FixedSizeBinaryArray),
     Shown(ArrayFormatter<'a>),
+    /// Points in time, and what shows those that are far away.
+    Moments(Moments<'a>, ArrayFormatter<'a>),
     Json(JsonText<'a>),
 }
 
@@ -73,6 +75,15 @@ impl<'a> Values<'a> {
         Ok(Self { array, read })
     }
 
+    /// The same with dates and times in ISO 8601.
+    pub(crate) fn in_iso_8601(field: &'a FieldRef, array: &'a dyn Array) -> Result<Self, ArrowError> {
+        let values = Self::new(field, array, &iso_8601(array.data_type()))?;
+        Ok(match (values.read, Moments::of(array)) {
+            (Read::Shown(shown), Some(moments)) => Self { array, read: Read::Moments(moments, shown) },
+            (read, _) => Self { array, read },
+        })
+    }
+
     /// Those of a column of UUIDs, as their 16 bytes.
     pub(crate) fn uuid_bytes(array: &'a dyn Array) -> Self {
         Self { array, read: Read::Fixed(array.as_fixed_size_binary()) }
@@ -95,7 +106,8 @@ impl<'a> Values<'a> {
             Read::Bytes(array) => Value::Bytes(array.value(row)),
             Read::Fixed(array) => Value::Bytes(array.value(row)),
             Read::Uuid(array) => text(|out| write_uuid(array.value(row), out))?,
-            Read::Shown(shown) => Value::Text(Cow::Owned(shown.value(row).try_to_string()?)),
+            Read::Moments(moments, _) if moments.has_four_digits(row) => text(|out| moments.write(row, out))?,
+            Read::Shown(shown) | Read::Moments(_, shown) => Value::Text(Cow::Owned(shown.value(row).try_to_string()?)),
             Read::Json(json) => text(|out| json.write(row, out))?,
         })
     }
@@ -115,7 +127,8 @@ impl<'a> Values<'a> {
             Read::Bytes(array) => out.extend_from_slice(array.value(row)),
             Read::Fixed(array) => out.extend_from_slice(array.value(row)),
             Read::Uuid(array) => write_uuid(array.value(row), out),
-            Read::Shown(shown) => shown.value(row).write(&mut Buffer(out))?,
+            Read::Moments(moments, _) if moments.has_four_digits(row) => moments.write(row, out),
+            Read::Shown(shown) | Read::Moments(_, shown) => shown.value(row).write(&mut Buffer(out))?,
             Read::Json(json) => json.write(row, out),
         }
         Ok(())
