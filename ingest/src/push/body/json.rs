@@ -29,7 +29,10 @@ fn items(raw: &RawValue) -> Option<Vec<&[u8]>> {
 }
 
 fn lines_of(body: &[u8]) -> Vec<&[u8]> {
-    body.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).collect()
+    let ends = memchr::memchr_iter(b'\n', body).chain([body.len()]);
+    let starts = memchr::memchr_iter(b'\n', body).map(|end| end + 1);
+    let lines = [0].into_iter().chain(starts).zip(ends).map(|(start, end)| body[start..end].trim_ascii());
+    lines.filter(|line| !line.is_empty()).collect()
 }
 
 fn is_object(line: &[u8]) -> bool {
