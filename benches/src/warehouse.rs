@@ -115,13 +115,31 @@ fn write_text(records: u64, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How rows follow one another in a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sequence {
+    /// As in the index.
+    Index,
+    /// As they come from a topic: runs of some thousands of each of six partitions, by the hash of the customer.
+    Topic,
+}
+
+impl Sequence {
+    fn order(self) -> &'static str {
+        match self {
+            Self::Index => "id",
+            Self::Topic => "(id - 1000000) / 24576, (hashtext(customer_id) & 2147483647) % 6, id",
+        }
+    }
+}
+
 /// Writes the rows of the source into files of PostgreSQL's binary format, `rows` in each; returns their names.
-pub(crate) fn binary_files(records: u64, rows: u64, folder: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn binary_files(records: u64, rows: u64, sequence: Sequence, folder: &Path) -> anyhow::Result<Vec<String>> {
     let (mut script, mut files) = (String::new(), Vec::new());
     for first in (0..records).step_by(rows as usize) {
         let file = folder.join(format!("part-{first}.bin")).display().to_string();
         let ids = format!("id >= 1000000 + {first} AND id < 1000000 + {}", first + rows);
-        writeln!(script, "\\copy (SELECT * FROM {SOURCE} WHERE {ids} ORDER BY id) TO '{file}' (FORMAT binary)")?;
+        writeln!(script, "\\copy (SELECT * FROM {SOURCE} WHERE {ids} ORDER BY {}) TO '{file}' (FORMAT binary)", sequence.order())?;
         files.push(file);
     }
     psql(&script, records)?;

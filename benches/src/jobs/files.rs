@@ -69,9 +69,11 @@ fn read(bench: &Bench, format: &Format) -> anyhow::Result<Measured> {
     Ok(measured)
 }
 
+/// Names of their own for each run: what was read of a file is remembered by its name.
 fn write(folder: &Path, format: &Format, records: u64) -> anyhow::Result<()> {
+    let run = jiff::Timestamp::now().as_millisecond();
     for file in 0..FILES {
-        let mut out = BufWriter::new(File::create(folder.join(format!("orders-{file}.{}", format.extension)))?);
+        let mut out = BufWriter::new(File::create(folder.join(format!("orders-{run}-{file}.{}", format.extension)))?);
         out.write_all(format.heading.as_bytes())?;
         let mut line = String::new();
         for number in records * file / FILES..records * (file + 1) / FILES {

@@ -9,7 +9,7 @@ use crate::bench::Bench;
 use crate::jobs::Job;
 use crate::kafka::fill_orders;
 use crate::report::{Finding, RunFile};
-use crate::warehouse::{self, Loaded, TABLE};
+use crate::warehouse::{self, Loaded, Sequence, TABLE};
 
 pub(crate) const JOB: Job =
     Job { name: "L2", about: "topic → PostgreSQL, upsert; beside COPY to a temporary table and INSERT … ON CONFLICT by psql", run };
@@ -46,7 +46,7 @@ fn prepare(there: &str) -> anyhow::Result<()> {
 
 /// What a person would write who knows that no key comes twice in a batch.
 fn by_hand(records: u64, there: &str, folder: &Path) -> anyhow::Result<Loaded> {
-    let files = warehouse::binary_files(records, ROUND, folder)?;
+    let files = warehouse::binary_files(records, ROUND, Sequence::Index, folder)?;
     prepare(there)?;
     let columns = ["customer_id", "email", "amount", "currency", "created_at", "status", "coupon", "note", "country", "quantity", "items"];
     let set = columns.map(|column| format!("{column} = EXCLUDED.{column}")).join(", ");
