@@ -3,13 +3,10 @@
 use arrow::array::Array;
 use arrow::datatypes::{DataType, TimeUnit};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::timestamps;
-
-/// The seconds of the years 0 to 9999, from 1970 on.
-const FIRST: i64 = -62_167_219_200;
-const LAST: i64 = 253_402_300_799;
 
 /// The values of a column of timestamps.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +14,15 @@ pub(crate) struct Moments<'a> {
     counts: &'a [i64],
     /// How many of the counts are a second, and how many digits that gives the fraction.
     a_second: i64,
+    digits: u32,
+    zoned: bool,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    at: DateTime,
+    fraction: i64,
     digits: u32,
     zoned: bool,
 }
@@ -34,24 +40,28 @@ impl<'a> Moments<'a> {
         Some(Self { counts: timestamps(array), a_second: 10_i64.pow(digits), digits, zoned: zone.is_some() })
     }
 
-    /// Whether the year of that row has four digits.
-    pub(crate) fn has_four_digits(&self, row: usize) -> bool {
-        (FIRST..=LAST).contains(&self.counts[row].div_euclid(self.a_second))
+    /// That of a row; none of a year that has not four digits, or beyond jiff's calendar, which ends a day before the year 10,000.
+    pub(crate) fn at(&self, row: usize) -> Option<Moment> {
+        let second = Timestamp::from_second(self.counts[row].div_euclid(self.a_second)).ok()?;
+        let at = TimeZone::UTC.to_datetime(second);
+        let fraction = self.counts[row].rem_euclid(self.a_second);
+        (at.year() >= 0).then_some(Moment { at, fraction, digits: self.digits, zoned: self.zoned })
     }
+}
 
-    /// Appends that row, whose year has four digits.
-    pub(crate) fn write(&self, row: usize, out: &mut Vec<u8>) {
-        let (second, fraction) = (self.counts[row].div_euclid(self.a_second), self.counts[row].rem_euclid(self.a_second));
-        let moment = TimeZone::UTC.to_datetime(Timestamp::from_second(second).unwrap_or_default());
-        let (year, month, day) = (i64::from(moment.year()), i64::from(moment.month()), i64::from(moment.day()));
-        let (hour, minute, second) = (i64::from(moment.hour()), i64::from(moment.minute()), i64::from(moment.second()));
+impl Moment {
+    /// Appends its text.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        let Self { at, fraction, digits, zoned } = self;
+        let (year, month, day) = (i64::from(at.year()), i64::from(at.month()), i64::from(at.day()));
+        let (hour, minute, second) = (i64::from(at.hour()), i64::from(at.minute()), i64::from(at.second()));
         let parts = [(year, 4, b'-'), (month, 2, b'-'), (day, 2, b'T'), (hour, 2, b':'), (minute, 2, b':'), (second, 2, b'.')];
         for (number, digits, end) in parts {
             write_digits(number, digits, out);
             out.push(end);
         }
-        write_digits(fraction, self.digits, out);
-        if self.zoned {
+        write_digits(fraction, digits, out);
+        if zoned {
             out.push(b'Z');
         }
     }
@@ -78,8 +88,8 @@ mod tests {
         let (moments, shown) =
             (Moments::of(array).expect("are timestamps"), ArrayFormatter::try_new(array, &iso_8601(array.data_type())).expect("is shown"));
         let mut text = Vec::new();
-        if moments.has_four_digits(0) {
-            moments.write(0, &mut text);
+        if let Some(moment) = moments.at(0) {
+            moment.write(&mut text);
             prop_assert_eq!(String::from_utf8(text).expect("is text"), shown.value(0).try_to_string().expect("is in range"));
         }
         Ok(())
@@ -96,13 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn the_years_of_four_digits_end_where_they_end() {
-        let edges = TimestampMillisecondArray::from(vec![FIRST * 1000 - 1, FIRST * 1000, LAST * 1000 + 999, LAST * 1000 + 1000]);
+    fn what_can_not_be_written_so_is_left_to_others() {
+        const FIRST: i64 = -62_167_219_200_000;
+        const LAST: i64 = 253_402_207_200_999;
+        let edges = TimestampMillisecondArray::from(vec![FIRST - 1, FIRST, LAST, LAST + 1, i64::MIN, i64::MAX]);
         let moments = Moments::of(&edges).expect("are timestamps");
-        assert_eq!([0, 1, 2, 3].map(|row| moments.has_four_digits(row)), [false, true, true, false]);
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|row| moments.at(row).is_some()), [false, true, true, false, false, false]);
         let mut text = Vec::new();
-        moments.write(1, &mut text);
-        moments.write(2, &mut text);
-        assert_eq!(text, b"0000-01-01T00:00:00.0009999-12-31T23:59:59.999");
+        [1, 2].into_iter().filter_map(|row| moments.at(row)).for_each(|moment| moment.write(&mut text));
+        assert_eq!(text, b"0000-01-01T00:00:00.0009999-12-30T22:00:00.999");
     }
 }

@@ -38,7 +38,7 @@ impl Refused {
         let Ok(shown) = ArrayFormatter::try_new(array, &iso_8601(data_type)) else { return };
         let mut text = String::new();
         let moments = Moments::of(array);
-        let is_usual = |row: &usize| moments.is_some_and(|moments| moments.has_four_digits(*row));
+        let is_usual = |row: &usize| moments.is_some_and(|moments| moments.at(*row).is_some());
         for row in (0..array.len()).filter(|&row| array.is_valid(row)).filter(|row| !is_usual(row)) {
             text.clear();
             if shown.value(row).write(&mut text).is_err() {

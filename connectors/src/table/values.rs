@@ -106,8 +106,11 @@ impl<'a> Values<'a> {
             Read::Bytes(array) => Value::Bytes(array.value(row)),
             Read::Fixed(array) => Value::Bytes(array.value(row)),
             Read::Uuid(array) => text(|out| write_uuid(array.value(row), out))?,
-            Read::Moments(moments, _) if moments.has_four_digits(row) => text(|out| moments.write(row, out))?,
-            Read::Shown(shown) | Read::Moments(_, shown) => Value::Text(Cow::Owned(shown.value(row).try_to_string()?)),
+            Read::Moments(moments, shown) => match moments.at(row) {
+                Some(moment) => text(|out| moment.write(out))?,
+                None => Value::Text(Cow::Owned(shown.value(row).try_to_string()?)),
+            },
+            Read::Shown(shown) => Value::Text(Cow::Owned(shown.value(row).try_to_string()?)),
             Read::Json(json) => text(|out| json.write(row, out))?,
         })
     }
@@ -127,8 +130,11 @@ impl<'a> Values<'a> {
             Read::Bytes(array) => out.extend_from_slice(array.value(row)),
             Read::Fixed(array) => out.extend_from_slice(array.value(row)),
             Read::Uuid(array) => write_uuid(array.value(row), out),
-            Read::Moments(moments, _) if moments.has_four_digits(row) => moments.write(row, out),
-            Read::Shown(shown) | Read::Moments(_, shown) => shown.value(row).write(&mut Buffer(out))?,
+            Read::Moments(moments, shown) => match moments.at(row) {
+                Some(moment) => moment.write(out),
+                None => shown.value(row).write(&mut Buffer(out))?,
+            },
+            Read::Shown(shown) => shown.value(row).write(&mut Buffer(out))?,
             Read::Json(json) => json.write(row, out),
         }
         Ok(())
