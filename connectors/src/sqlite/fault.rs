@@ -1,7 +1,10 @@
 //! What SQLite's errors mean for a pipeline, by result code (<https://www.sqlite.org/rescode.html>).
 
+use std::borrow::Cow;
+
 use millrace_model::{Code, Fault, Retry};
 use sqlx::Error;
+use sqlx::error::{DatabaseError, ErrorKind};
 
 const ERROR: i32 = 1;
 const PERM: i32 = 3;
@@ -50,6 +53,51 @@ fn classify(error: &Error) -> (Code, Retry) {
 pub(super) fn refusal(error: &Error) -> Option<String> {
     let about_rows = matches!(primary(error), Some(CONSTRAINT | MISMATCH | TOOBIG));
     error.as_database_error().filter(|_| about_rows).map(|error| error.message().to_owned())
+}
+
+/// What rusqlite met, as sqlx would tell it.
+pub(super) fn of_rusqlite(error: rusqlite::Error) -> Error {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, message) => {
+            Error::Database(Box::new(Failure { code: failure.extended_code, message: message.unwrap_or_else(|| failure.to_string()) }))
+        }
+        other => Error::Encode(other.into()),
+    }
+}
+
+/// An error of the database itself.
+#[derive(Debug, thiserror::Error)]
+#[error("(code: {code}) {message}")]
+struct Failure {
+    /// The extended result code.
+    code: i32,
+    message: String,
+}
+
+impl DatabaseError for Failure {
+    fn message(&self) -> &str {
+        &self.message
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        Some(self.code.to_string().into())
+    }
+
+    fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+        self
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Other
+    }
 }
 
 /// The primary code: the low byte of the extended one.

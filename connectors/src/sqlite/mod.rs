@@ -22,6 +22,7 @@
 //! another: a process that stands still (SIGSTOP) inside a round keeps the file's lock until it goes on or is killed. Meanwhile others
 //! wait, as passing trouble; when it goes on, the compared position decides which one's round counts.
 
+mod bulk;
 mod config;
 mod connect;
 mod describe;

@@ -12,8 +12,9 @@ use millrace_model::{
 };
 use millrace_runtime::resilience::Link;
 use sqlx::AssertSqlSafe;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::sqlite::SqliteConnection;
 
+use super::bulk::{self, Rows};
 use super::config::Config;
 use super::connect::connect;
 use super::fault::{fault, refusal};
@@ -256,41 +257,8 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn execute(&mut self, rows: Range<usize>) -> Result<(), sqlx::Error> {
-        let whole = self.statements.rows();
-        let mut ready = self.arguments(rows.start..rows.end.min(rows.start + whole))?;
-        for start in rows.clone().step_by(whole) {
-            let chunk = start..rows.end.min(start + whole);
-            let mut texts = self.statements.texts(chunk.len()).into_iter();
-            let next = chunk.end..rows.end.min(chunk.end + whole);
-            let Some(first) = texts.next() else { break };
-            let (mut changed, made) = self.run_and_make(first, ready, next, chunk.len() == whole).await?;
-            while !changed && let Some(sql) = texts.next() {
-                let arguments = self.arguments(chunk.clone())?;
-                (changed, _) = self.run_and_make(sql, arguments, 0..0, chunk.len() == whole).await?;
-            }
-            ready = made;
-        }
-        Ok(())
-    }
-
-    /// Runs a statement, and meanwhile makes the arguments of the `next` rows. Tells whether the statement changed anything.
-    async fn run_and_make(
-        &mut self,
-        sql: Arc<str>,
-        arguments: SqliteArguments,
-        next: Range<usize>,
-        is_whole: bool,
-    ) -> Result<(bool, SqliteArguments), sqlx::Error> {
-        let Self { session, batch, fields, .. } = self;
-        // Only whole chunks come again with the same text.
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments).persistent(is_whole);
-        let make = async { values::arguments(fields, batch.columns(), next) };
-        let (done, made) = tokio::join!(query.execute(&mut session.connection), make);
-        Ok((done?.rows_affected() > 0, made.map_err(sqlx::Error::Encode)?))
-    }
-
-    fn arguments(&self, rows: Range<usize>) -> Result<SqliteArguments, sqlx::Error> {
-        values::arguments(&self.fields, self.batch.columns(), rows).map_err(sqlx::Error::Encode)
+        let rows = Rows { fields: &self.fields, columns: self.batch.columns(), range: rows };
+        bulk::run(&mut self.session.connection, self.statements.texts(), rows).await
     }
 }
 

@@ -7,15 +7,10 @@ use arrow::datatypes::FieldRef;
 use crate::table::{Change, Target, quoted, quoted_list};
 use crate::table_config::Mode;
 
-/// How many values go into one statement. SQLite takes 32,766; more than some thousands make nothing faster.
-const VALUES: usize = 4096;
-
 /// The statements for rows of the same columns.
 pub(super) struct Statements {
     of: Of,
-    form: Form,
-    /// What is run for as many rows as one statement takes: most of what is run, and long.
-    whole: Vec<Arc<str>>,
+    texts: Vec<Arc<str>>,
 }
 
 /// What statements are for.
@@ -25,22 +20,12 @@ struct Of {
     change: Change,
 }
 
-enum Form {
-    /// One for many rows: what stands before the rows, how many columns each has, and what stands after them.
-    Many { head: String, columns: usize, tail: String },
-    /// Rows that lack columns, one at a time: those columns are left as they are, so an `UPDATE` comes first. Only where it
-    /// finds no row is one inserted: a column that takes no null would refuse an `INSERT` even of a row that is there.
-    Partial { update: String, insert: String },
-}
-
 impl Statements {
     /// For rows of these columns, into `table`.
     pub(super) fn of(target: &Target, table: &str, fields: &[FieldRef], change: Change) -> Self {
         let names: Vec<&str> = fields.iter().map(|field| field.name().as_str()).collect();
         let of = Of { table: table.to_owned(), columns: names.iter().map(|&name| name.to_owned()).collect(), change };
-        let form = Form::of(target, table, &names, change);
-        let whole = form.texts(form.rows());
-        Self { of, form, whole }
+        Self { of, texts: texts(target, table, &names, change) }
     }
 
     /// Whether they are those of such rows into that table, of a target that is as it was.
@@ -50,64 +35,33 @@ impl Statements {
         of_table == table && *of_change == change && columns.len() == fields.len() && columns.iter().zip(fields).all(same)
     }
 
-    /// How many rows one statement takes.
-    pub(super) fn rows(&self) -> usize {
-        self.form.rows()
-    }
-
-    /// What is to be run for so many rows, one after the other, until it is done.
-    pub(super) fn texts(&self, rows: usize) -> Vec<Arc<str>> {
-        if rows == self.rows() { self.whole.clone() } else { self.form.texts(rows) }
+    /// What is to be run for a row, one after the other, until one has changed something.
+    pub(super) fn texts(&self) -> &[Arc<str>] {
+        &self.texts
     }
 }
 
-impl Form {
-    fn of(target: &Target, table: &str, names: &[&str], change: Change) -> Self {
-        let (columns, keyed) = (quoted_list(names.iter().copied()), target.table.mode.is_keyed());
-        match change {
-            Change::Deletions => {
-                Self::Many { head: format!("DELETE FROM {table} WHERE ({columns}) IN (VALUES "), columns: names.len(), tail: ")".into() }
-            }
-            Change::Rows if target.table.mode == Mode::Mirror && names.len() < target.schema.arrow().fields().len() => {
-                Self::partial(target, names)
-            }
-            Change::Rows => Self::Many {
-                head: format!("INSERT INTO {table} ({columns}) VALUES "),
-                columns: names.len(),
-                tail: if keyed { format!(" {}", target.on_conflict(names)) } else { String::new() },
-            },
+fn texts(target: &Target, table: &str, names: &[&str], change: Change) -> Vec<Arc<str>> {
+    let (columns, values) = (quoted_list(names.iter().copied()), (1..=names.len()).map(|number| format!("?{number}")).collect::<Vec<_>>());
+    let insert = format!("INSERT INTO {table} ({columns}) VALUES ({})", values.join(", "));
+    match change {
+        Change::Deletions => vec![format!("DELETE FROM {table} WHERE ({columns}) IN (VALUES ({}))", values.join(", ")).into()],
+        Change::Rows if target.table.mode == Mode::Mirror && names.len() < target.schema.arrow().fields().len() => {
+            vec![update(target, names).into(), insert.into()]
         }
+        Change::Rows if target.table.mode.is_keyed() => vec![format!("{insert} {}", target.on_conflict(names)).into()],
+        Change::Rows => vec![insert.into()],
     }
+}
 
-    fn partial(target: &Target, names: &[&str]) -> Self {
-        let (table, columns) = (&target.name, quoted_list(names.iter().copied()));
-        let is_key = |name: &str| target.table.keys.iter().any(|key| key == name);
-        let equal = |(number, name): (usize, &&str)| format!("{} = ?{}", quoted(name), number + 1);
-        let same_key: Vec<String> = names.iter().enumerate().filter(|(_, name)| is_key(name)).map(equal).collect();
-        let set: Vec<String> = names.iter().enumerate().map(equal).collect();
-        let values: Vec<String> = (1..=names.len()).map(|number| format!("?{number}")).collect();
-        Self::Partial {
-            update: format!("UPDATE {table} SET {} WHERE {}", set.join(", "), same_key.join(" AND ")),
-            insert: format!("INSERT INTO {table} ({columns}) VALUES ({})", values.join(", ")),
-        }
-    }
-
-    fn rows(&self) -> usize {
-        match self {
-            Self::Many { columns, .. } => (VALUES / columns.max(&1)).max(1),
-            Self::Partial { .. } => 1,
-        }
-    }
-
-    fn texts(&self, rows: usize) -> Vec<Arc<str>> {
-        match self {
-            Self::Many { head, columns, tail } => {
-                let row = format!("({})", vec!["?"; *columns].join(","));
-                vec![format!("{head}{}{tail}", vec![row; rows].join(",")).into()]
-            }
-            Self::Partial { update, insert } => vec![update.as_str().into(), insert.as_str().into()],
-        }
-    }
+/// Of rows that lack columns, which are left as they are. Only where it finds no row is one inserted: a column that takes no null would refuse an
+/// `INSERT` even of a row that is there.
+fn update(target: &Target, names: &[&str]) -> String {
+    let is_key = |name: &str| target.table.keys.iter().any(|key| key == name);
+    let equal = |(number, name): (usize, &&str)| format!("{} = ?{}", quoted(name), number + 1);
+    let same_key: Vec<String> = names.iter().enumerate().filter(|(_, name)| is_key(name)).map(equal).collect();
+    let set: Vec<String> = names.iter().enumerate().map(equal).collect();
+    format!("UPDATE {} SET {} WHERE {}", target.name, set.join(", "), same_key.join(" AND "))
 }
 
 #[cfg(test)]
@@ -134,13 +88,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_run_for_whole_chunks_is_made_once() {
-        let statements = statements(Change::Rows);
-        assert_eq!(statements.rows(), VALUES / 2);
-        let [first, again] = [0; 2].map(|_| statements.texts(VALUES / 2).remove(0));
-        assert!(Arc::ptr_eq(&first, &again));
-        assert_eq!(first.matches("(?,?)").count(), VALUES / 2);
-        assert!(statements.texts(2)[0].starts_with("INSERT INTO \"orders\" (\"id\", \"amount\") VALUES (?,?),(?,?) ON CONFLICT"));
+    fn a_row_is_inserted_or_takes_the_place_of_its_keys_row() {
+        let texts = statements(Change::Rows);
+        let [insert] = texts.texts() else { panic!("one statement") };
+        assert!(insert.starts_with("INSERT INTO \"orders\" (\"id\", \"amount\") VALUES (?1, ?2) ON CONFLICT"), "{insert}");
+        let texts = statements(Change::Deletions);
+        assert_eq!(*texts.texts()[0], *"DELETE FROM \"orders\" WHERE (\"id\") IN (VALUES (?1))");
     }
 
     #[test]
