@@ -25,9 +25,11 @@ static POSTGRES: System = System {
 /// - Nothing reads what the server says during a COPY: a trigger's warnings would fill the way back until neither side could go on.
 /// - A COPY lasts as long as its round, and between rounds a session waits for records: limits that a user or a database has
 ///   are not meant for that. Older servers do not know all of them.
+/// - A merge sorts the rows of its round by key, which takes less than 64 MB: in memory, where the server's usual 4 MB would have it write them to disk.
 const SETTINGS: &str = "SET lock_timeout = '10s'; \
      SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6; \
      SET client_min_messages = error; \
+     SELECT set_config('work_mem', '64MB', false) WHERE pg_size_bytes(current_setting('work_mem')) < 67108864; \
      SELECT set_config(name, '0', false) FROM pg_settings \
      WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout')";
 
