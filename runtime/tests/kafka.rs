@@ -280,6 +280,24 @@ async fn partitions_pass_to_a_second_member_after_the_first_has_finished_with_th
     assert_eq!((a, b), ((), ()));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_whose_events_another_takes_leaves_when_both_have_gone() {
+    let bench = Bench::start().await;
+    let topic = bench.topic(1).await;
+    let mut first = bench.subscribe("a", &topic);
+    let mut events = first.take_events();
+    match tokio::time::timeout(PATIENCE, events.next()).await.expect("tells in time") {
+        Ok(Event::Assigned(assigned)) => assigned.resume(),
+        other => panic!("the partition has not come: {other:?}"),
+    }
+    let leaving = first.leave();
+    drop(events);
+    tokio::time::timeout(PATIENCE, leaving.left()).await.expect("leaves in time");
+    let mut second = bench.subscribe("b", &topic);
+    assert_eq!(assigned_and_resumed(&mut second).await, 1);
+    second.close().await;
+}
+
 async fn assigned_and_resumed(consumer: &mut Consumer) -> usize {
     let assigned = assigned(consumer).await;
     let count = assigned.partitions.len();
