@@ -101,7 +101,7 @@ impl Service {
         more: &[(&'static str, String)],
         ip: Ipv4Addr,
     ) -> Self {
-        let (http, admin) = (free_address_of(ip), free_address_of(ip));
+        let [http, admin] = free_addresses_of(ip);
         let mut environment = project.variables();
         environment.extend([("MILLRACE_HTTP", http.to_string()), ("MILLRACE_ADMIN", admin.to_string())]);
         environment.extend_from_slice(more);
@@ -287,7 +287,8 @@ fn beside_this_test() -> PathBuf {
 
 /// An address that nothing listened on a moment ago.
 pub fn free_address() -> SocketAddr {
-    free_address_of(LOOPBACK)
+    let [address, _] = free_addresses_of(LOOPBACK);
+    address
 }
 
 /// A loopback address that nobody else is likely to have.
@@ -296,6 +297,8 @@ fn own_loopback() -> Ipv4Addr {
     Ipv4Addr::new(127, b.max(1), c, d.clamp(1, 254))
 }
 
-fn free_address_of(ip: Ipv4Addr) -> SocketAddr {
-    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).expect("a free port")
+/// Two of them: both are held until both are known, so that they differ.
+fn free_addresses_of(ip: Ipv4Addr) -> [SocketAddr; 2] {
+    let listeners = [0; 2].map(|_| TcpListener::bind((ip, 0)).expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("has an address"))
 }

@@ -23,11 +23,13 @@ pub(crate) async fn run(hop: &mut dyn Hop, stops: &[Stop]) {
     let mut others = Vec::new();
     for (number, stop) in stops.iter().enumerate() {
         hop.life().await;
+        // Counted before the life that is to end there: it may have ended before anybody looks.
+        let before = if number > 0 { told(&service, stop) } else { 0 };
         if number > 0 {
             service.rearm(&stop.failpoints());
         }
         match stop.action {
-            Action::Crash => die(hop, &mut service, stop).await,
+            Action::Crash => die(hop, &mut service, stop, before).await,
             Action::Stand => others.push(stand(hop, &mut service, stop).await),
         }
     }
@@ -43,9 +45,8 @@ pub(crate) async fn run(hop: &mut dyn Hop, stops: &[Stop]) {
 }
 
 /// Feeds the service until it has died where it should. Where a life had nothing for the stop when it came there, as nothing was parked when it
-/// took its partitions over, it is another life's.
-async fn die(hop: &mut dyn Hop, service: &mut Service, stop: &Stop) {
-    let before = told(service, stop);
+/// took its partitions over, it is another life's. `before` is how often earlier lives have told of it.
+async fn die(hop: &mut dyn Hop, service: &mut Service, stop: &Stop, before: usize) {
     let deadline = Instant::now() + PATIENCE;
     let mut born = Instant::now();
     let status = loop {
