@@ -29,10 +29,22 @@ const WAITING: usize = 2;
 pub(crate) enum Coming {
     /// A batch in the bytes that the output gets.
     Ready(Box<Ready>),
+    /// Records as they are, where the loop does all itself.
+    Records(Arc<Records>),
     /// Partitions have come.
     Assigned(Assigned),
     /// Partitions go.
     Revoked(Revoked),
+}
+
+impl From<Event> for Coming {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Records(records) => Self::Records(records),
+            Event::Assigned(assigned) => Self::Assigned(assigned),
+            Event::Revoked(revoked) => Self::Revoked(revoked),
+        }
+    }
 }
 
 /// A batch that is ready to be sent.
@@ -103,8 +115,7 @@ impl Preparing {
                 let span = trace.log_span().clone();
                 self.prepare(&records, trace).instrument(span).await.map(Box::new).map(Coming::Ready)
             }
-            Event::Assigned(assigned) => Ok(Coming::Assigned(assigned)),
-            Event::Revoked(revoked) => Ok(Coming::Revoked(revoked)),
+            change => Ok(change.into()),
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Instant;
 use millrace_model::{Code, Fault, Offsets, Records, Rejection, Result, Retry, Schema, Stage};
 use millrace_runtime::dead_letters::Marks;
 use millrace_runtime::kafka::topics::{self, Declared};
-use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Producer, Revoked, Subscription};
+use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Producer, Revoked, Subscription};
 use millrace_runtime::pipeline::{Pipeline, until};
 use millrace_runtime::project::Delivery;
 use millrace_runtime::registry::Registry;
@@ -139,12 +139,6 @@ impl Way {
     }
 }
 
-/// What a loop is to do next.
-enum Next {
-    Coming(Coming),
-    Records(Arc<Records>),
-}
-
 impl Worker<'_> {
     async fn work(&mut self, commit_interval: std::time::Duration) -> Result<()> {
         loop {
@@ -154,18 +148,18 @@ impl Worker<'_> {
                 () = self.pipeline.shutdown.requested() => return self.commit(),
                 () = until(due) => self.commit()?,
                 marks = Lot::marks(&mut self.lot) => self.release(&marks?).await?,
-                next = next(&mut self.way, &mut self.consumer) => self.take(next?).await?,
+                coming = next(&mut self.way, &mut self.consumer) => self.take(coming?).await?,
             }
         }
     }
 
-    async fn take(&mut self, next: Next) -> Result<()> {
-        match next {
-            Next::Records(records) => self.process(&records).await,
-            Next::Coming(Coming::Ready(ready)) => self.send(*ready),
-            Next::Coming(Coming::Assigned(assigned)) => self.assign(assigned).await,
-            Next::Coming(Coming::Revoked(revoked)) if revoked.lost => Err(Revoked::lost_fault()),
-            Next::Coming(Coming::Revoked(revoked)) => {
+    async fn take(&mut self, coming: Coming) -> Result<()> {
+        match coming {
+            Coming::Records(records) => self.process(&records).await,
+            Coming::Ready(ready) => self.send(*ready),
+            Coming::Assigned(assigned) => self.assign(assigned).await,
+            Coming::Revoked(revoked) if revoked.lost => Err(Revoked::lost_fault()),
+            Coming::Revoked(revoked) => {
                 self.commit()?;
                 for partition in &revoked.partitions {
                     self.pipeline.metrics.forget_lag(&partition.topic, partition.partition);
@@ -292,15 +286,11 @@ impl Worker<'_> {
     }
 }
 
-async fn next(way: &mut Way, consumer: &mut Consumer) -> Result<Next> {
-    Ok(match way {
-        Way::Ahead(ahead) => Next::Coming(ahead.next().await?),
-        Way::InPlace(_) => match consumer.next().await? {
-            Event::Records(records) => Next::Records(records),
-            Event::Assigned(assigned) => Next::Coming(Coming::Assigned(assigned)),
-            Event::Revoked(revoked) => Next::Coming(Coming::Revoked(revoked)),
-        },
-    })
+async fn next(way: &mut Way, consumer: &mut Consumer) -> Result<Coming> {
+    match way {
+        Way::Ahead(ahead) => ahead.next().await,
+        Way::InPlace(_) => consumer.next().await.map(Coming::from),
+    }
 }
 
 /// What is written and not committed yet, and the offsets that it covers.

@@ -1,7 +1,7 @@
 //! Rows through a prepared statement, one after the other.
 //!
-//! sqlx has each statement run by a thread of its own, with arguments that it keeps copies of: for a row that takes three times as long as the row
-//! itself. So its connection is lent to rusqlite for as long as rows are written; both are of the same SQLite.
+//! sqlx has each statement run by a thread of its own, with arguments that it keeps copies of. So its connection is lent to rusqlite for as long as
+//! rows are written; both are of the same SQLite.
 
 use std::borrow::Cow;
 use std::ops::Range;

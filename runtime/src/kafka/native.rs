@@ -1,5 +1,6 @@
 //! The calls of librdkafka that rust-rdkafka makes at a price. To send, it looks the topic up by name and allocates
-//! its name for each record: here the topic is looked up once, and a record costs one call. To flush, it sleeps longer than it need.
+//! its name for each record: here the topic is looked up once, and a record costs one call. To flush, it sleeps longer than it need;
+//! to connect, it asks for the metadata of a topic, or of all of them.
 
 use std::ffi::{CString, c_int, c_void};
 use std::ptr;
