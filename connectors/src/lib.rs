@@ -15,6 +15,7 @@ pub mod query;
 pub mod redis;
 pub mod redshift;
 mod rounds;
+mod send_at_once;
 mod sources;
 pub mod sqlite;
 pub mod table;

@@ -18,7 +18,7 @@ use millrace_connectors::{Connection, Rounds, TableConfig};
 use millrace_model::{Code, Commit, Fault, Records, Result, Schema, Sink, Stage};
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Producer, Revoked, Subscription};
-use millrace_runtime::pipeline::{Pipeline, until};
+use millrace_runtime::pipeline::{Due, Pipeline, until};
 use millrace_runtime::project::{Latency, Millis, OnError};
 use millrace_runtime::registry::Registry;
 use millrace_runtime::rejections::Rejecter;
@@ -119,13 +119,14 @@ impl Worker<'_> {
     async fn work(&mut self, rounds: Rounds) -> Result<()> {
         let memory = self.cluster.budget().round_bytes();
         loop {
-            let due = self.round.began().map(|began| began + rounds.interval);
+            let due = Due::after(self.round.began(), rounds.interval);
             tokio::select! {
                 biased;
                 () = self.pipeline.shutdown.requested() => return self.commit().await,
-                () = until(due) => self.commit().await?,
+                () = until(due.at_last) => self.commit().await?,
                 marks = Lot::marks(&mut self.lot) => self.settled(&marks?).await?,
                 event = self.consumer.next() => self.take(event?).await?,
+                () = until(due.at) => self.commit().await?,
             }
             if self.round.is_full(&rounds, memory) {
                 self.commit().await?;

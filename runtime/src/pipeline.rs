@@ -148,6 +148,25 @@ impl Running {
     }
 }
 
+/// How long a commit that is due waits for what is there already, if more time than that has not passed anyway.
+const JOINING: Duration = Duration::from_millis(10);
+
+/// When what has begun is to be committed.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    /// From here on if nothing is there that could be committed with it: a commit of its own would be so much later.
+    pub at: Option<Instant>,
+    /// Whatever is there.
+    pub at_last: Option<Instant>,
+}
+
+impl Due {
+    /// An `interval` after what `began`; never if nothing has.
+    pub fn after(began: Option<Instant>, interval: Duration) -> Self {
+        Self { at: began.map(|began| began + interval), at_last: began.map(|began| began + interval.max(JOINING)) }
+    }
+}
+
 /// Waits until `due`; for ever when nothing is.
 pub async fn until(due: Option<Instant>) {
     match due {

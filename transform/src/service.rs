@@ -15,7 +15,7 @@ use millrace_model::{Code, Fault, Offsets, Records, Rejection, Result, Retry, Sc
 use millrace_runtime::dead_letters::Marks;
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Producer, Revoked, Subscription};
-use millrace_runtime::pipeline::{Pipeline, until};
+use millrace_runtime::pipeline::{Due, Pipeline, until};
 use millrace_runtime::project::Delivery;
 use millrace_runtime::registry::Registry;
 use millrace_runtime::rejections::Rejecter;
@@ -142,13 +142,14 @@ impl Way {
 impl Worker<'_> {
     async fn work(&mut self, commit_interval: std::time::Duration) -> Result<()> {
         loop {
-            let due = self.transaction.began.map(|began| began + commit_interval);
+            let due = Due::after(self.transaction.began, commit_interval);
             tokio::select! {
                 biased;
                 () = self.pipeline.shutdown.requested() => return self.commit(),
-                () = until(due) => self.commit()?,
+                () = until(due.at_last) => self.commit()?,
                 marks = Lot::marks(&mut self.lot) => self.release(&marks?).await?,
                 coming = next(&mut self.way, &mut self.consumer) => self.take(coming?).await?,
+                () = until(due.at) => self.commit()?,
             }
         }
     }

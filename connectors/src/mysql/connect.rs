@@ -11,6 +11,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use super::config::Config;
 use super::fault::{connect_fault, fault};
 use crate::postgres::Tls;
+use crate::send_at_once::send_at_once;
 
 /// An answer may take far longer than the largest round does.
 static MYSQL: System = System {
@@ -77,6 +78,7 @@ pub(super) async fn connect(config: &Config) -> Result<MySqlConnection> {
 
 async fn connect_to(config: &Config, host: &HostAddress) -> Result<MySqlConnection> {
     let mut connection = options(config, host).connect().await.map_err(|error| connect_fault(config, host, error))?;
+    send_at_once(host.port);
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(|error| connect_fault(config, host, error))?;
     Ok(connection)
 }

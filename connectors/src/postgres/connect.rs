@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 
 use super::config::{Config, Tls};
 use super::fault::{connect_fault, fault};
+use crate::send_at_once::send_at_once;
 
 /// An answer may take far longer than the largest round does.
 static POSTGRES: System = System {
@@ -65,6 +66,7 @@ pub(super) async fn connect(config: &Config, name: &str, access: Access) -> Resu
 
 async fn connect_to(config: &Config, host: &HostAddress, name: &str) -> Result<PgConnection> {
     let mut connection = options(config, host, name).connect().await.map_err(|error| connect_fault(config, host, error))?;
+    send_at_once(host.port);
     sqlx::raw_sql(SETTINGS).execute(&mut connection).await.map_err(|error| connect_fault(config, host, error))?;
     Ok(connection)
 }

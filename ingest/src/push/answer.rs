@@ -114,6 +114,11 @@ impl Refused {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, fault.code(), fault.message())
     }
 
+    /// What should not be: nothing that the sender did.
+    pub(super) fn broken(message: &str) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, message)
+    }
+
     /// Not now: the sender may repeat.
     pub(super) fn unavailable(code: Code, message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message).retry_after(AWAY)

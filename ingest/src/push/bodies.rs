@@ -47,7 +47,7 @@ impl Bodies {
         })?;
         let mut entry = self.hop.entry(text(&head.headers, TRACEPARENT), "/bodies");
         let read = self.reader.read(Arrived { head, body, entry: &mut entry }).await.map_err(|refused| refused.status)?;
-        let batch = &read.parsed.batch;
-        Ok(Counts { records: batch.origin().records().len(), accepted: batch.len(), refused: read.parsed.refused.len() })
+        let parsed = self.reader.parsed(read).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+        Ok(Counts { records: parsed.batch.origin().records().len(), accepted: parsed.batch.len(), refused: parsed.refused.len() })
     }
 }

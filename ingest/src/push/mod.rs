@@ -41,6 +41,7 @@ mod originals;
 mod reading;
 mod request;
 mod route;
+mod together;
 mod worker;
 mod writing;
 

@@ -27,14 +27,33 @@ use super::originals::{FRAME, Originals};
 /// The largest record: with its headers it still fits Kafka's default limit as a dead letter.
 const RECORD: usize = 900_000;
 
-/// So many bytes of JSON are read where they arrive: some tens of microseconds.
+/// So many bytes of JSON need no thread to read them: some tens of microseconds.
 const FEW: usize = 16 << 10;
 
 /// What a body was read as.
 #[derive(Debug)]
 pub(super) struct Read {
-    pub(super) parsed: Parsed,
+    pub(super) content: Content,
     pub(super) originals: Originals,
+}
+
+/// The records of a body.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Read by schema.
+    Parsed(Parsed),
+    /// Few of JSON, which who writes them reads: those of many requests at once cost little more than those of one.
+    Json(Arc<Records>),
+}
+
+impl Content {
+    /// All records, good and bad.
+    pub(super) fn records(&self) -> &Arc<Records> {
+        match self {
+            Self::Parsed(parsed) => parsed.batch.origin().records(),
+            Self::Json(records) => records,
+        }
+    }
 }
 
 /// Reads the bodies of one path.
@@ -102,7 +121,8 @@ impl Reader {
         let body = arrived.body.clone();
         let values = json::records(&body, lines).into_iter().map(|value| (value, Vec::new()));
         let records = self.records(arrived, values)?;
-        Ok(Read { parsed: self.parse(records).await?, originals: Originals::Same })
+        let content = if is_little(&records) { Content::Json(records) } else { Content::Parsed(self.parse(records).await?) };
+        Ok(Read { content, originals: Originals::Same })
     }
 
     async fn avro(self: &Arc<Self>, arrived: &mut Arrived<'_>) -> Result<Read, Refused> {
@@ -113,7 +133,8 @@ impl Reader {
         let value = framed(&body, self.id(subject).await?)?;
         let records = self.records(arrived, [(&*value, Vec::new())].into_iter())?;
         let content_type = text(&arrived.head.headers, event::CONTENT_TYPE).unwrap_or("avro/binary");
-        Ok(Read { parsed: self.decode(records).await?, originals: Originals::Typed(content_type.into()) })
+        let content = Content::Parsed(self.decode(records).await?);
+        Ok(Read { content, originals: Originals::Typed(content_type.into()) })
     }
 
     async fn container(self: &Arc<Self>, arrived: &mut Arrived<'_>, body: Bytes) -> Result<Read, Refused> {
@@ -123,7 +144,7 @@ impl Reader {
         let records = self.records(arrived, values.iter().map(|value| (value, Vec::new())))?;
         let originals = Originals::Contained(values.schema.as_str().into());
         let decoded = blocking(move || decoded(&mut values.decoder, &records)).await?;
-        Ok(Read { parsed: decoded.map_err(|fault| refused(&fault))?, originals })
+        Ok(Read { content: Content::Parsed(decoded.map_err(|fault| refused(&fault))?), originals })
     }
 
     async fn binary_event(self: &Arc<Self>, arrived: &mut Arrived<'_>) -> Result<Read, Refused> {
@@ -151,8 +172,8 @@ impl Reader {
         let records = self.records(arrived, values)?;
         let part = part(&records, &sorted.good);
         let read = if sorted.is_avro { self.decode(part).await? } else { self.parse(part).await? };
-        let parsed = of_whole(read, &records, &sorted.good, sorted.refused);
-        Ok(Read { parsed, originals: Originals::Each(sorted.content_types) })
+        let content = Content::Parsed(of_whole(read, &records, &sorted.good, sorted.refused));
+        Ok(Read { content, originals: Originals::Each(sorted.content_types) })
     }
 
     /// The id of the subject's schema.
@@ -190,27 +211,35 @@ impl Reader {
         Ok(Arc::new(records.finish()))
     }
 
+    /// The records of what was read.
+    pub(super) fn parsed(&self, read: Read) -> Faultless<Parsed> {
+        match read.content {
+            Content::Parsed(parsed) => Ok(parsed),
+            Content::Json(records) => self.json.read(&records),
+        }
+    }
+
     /// Reads records of JSON: few of them here, as another thread costs more than they do.
     async fn parse(self: &Arc<Self>, records: Arc<Records>) -> Result<Parsed, Refused> {
-        let parsed = if records.values().value_data().len() <= FEW {
+        let parsed = if is_little(&records) {
             self.json.read(&records)
         } else {
             let reader = Arc::clone(self);
             blocking(move || reader.json.read(&records)).await?
         };
-        parsed.map_err(|fault| broken(fault.message()))
+        parsed.map_err(|fault| Refused::broken(fault.message()))
     }
 
     /// Reads records of framed Avro.
     async fn decode(self: &Arc<Self>, records: Arc<Records>) -> Result<Parsed, Refused> {
         let idle = self.decoders.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut decoder = idle.map_or_else(|| Decoder::new(&self.schema), Ok).map_err(|fault| broken(fault.message()))?;
+        let mut decoder = idle.map_or_else(|| Decoder::new(&self.schema), Ok).map_err(|fault| Refused::broken(fault.message()))?;
         let (reader, runtime) = (Arc::clone(self), Handle::current());
         blocking(move || {
             let learnt = runtime.block_on(input::learn(&mut decoder, &reader.registry, &records));
             let read = learnt.map_err(|fault| unavailable(&fault)).and_then(|()| {
                 let decoded = decoded(&mut decoder, &records);
-                decoded.map_err(|fault| broken(fault.message()))
+                decoded.map_err(|fault| Refused::broken(fault.message()))
             });
             reader.decoders.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
             read
@@ -324,12 +353,13 @@ pub(super) fn decoded(decoder: &mut Decoder, records: &Arc<Records>) -> Faultles
     Ok(Parsed { batch: decoded.batch, refused: decoded.rejected.into_iter().map(refusal).collect() })
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| broken(&error.to_string()))
+/// Whether no thread is needed to read it.
+fn is_little(records: &Records) -> bool {
+    records.values().value_data().len() <= FEW
 }
 
-fn broken(message: &str) -> Refused {
-    Refused::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, message)
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Refused::broken(&error.to_string()))
 }
 
 fn unreadable(message: &str) -> Refused {

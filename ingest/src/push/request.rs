@@ -27,7 +27,7 @@ impl Request {
 
     /// How many records it has, good and bad.
     pub(super) fn records(&self) -> usize {
-        self.read.parsed.batch.origin().records().len()
+        self.read.content.records().len()
     }
 
     /// Whether its sender has gone.

@@ -90,7 +90,7 @@ impl Worker<'_> {
     fn attempt(&mut self, group: &mut Group, number: u64) -> Result<()> {
         points::PUSH_SEND_BEFORE.reached()?;
         let mut draft = Draft::default();
-        group.replies = group.requests.iter().map(|request| self.writing.write(request, &mut draft)).collect::<Result<_>>()?;
+        group.replies = self.writing.write_all(&group.requests, &mut draft)?;
         points::PUSH_SEND_AFTER.reached()?;
         self.writing.begin()?;
         self.writing.before_progress()?;

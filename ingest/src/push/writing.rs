@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::StatusCode;
-use millrace_model::{Code, Fault, Rejection, Result, Stage};
-use millrace_runtime::formats::Refusal;
+use millrace_model::{Code, Fault, Records, Rejection, Result, Stage};
+use millrace_runtime::formats::{JsonReader, Parsed, Refusal};
 use millrace_runtime::kafka::Producer;
-use millrace_runtime::output::Writer;
+use millrace_runtime::output::{Writer, Written};
 use millrace_runtime::pipeline::Pipeline;
 use millrace_runtime::registry::Registry;
 use millrace_runtime::rejections::Rejecter;
 use millrace_runtime::telemetry::{BatchTrace, Tally};
 
 use super::answer::{Answer, Refused};
+use super::originals::Originals;
+use super::reading::Content;
 use super::request::{Reply, Request};
 use crate::service::Ingest;
 
@@ -23,6 +25,8 @@ pub(super) struct Writing {
     pub(super) pipeline: Pipeline,
     pub(super) producer: Producer,
     writer: Writer,
+    /// Reads what has come as text.
+    pub(super) json: JsonReader,
     rejecter: Rejecter,
 }
 
@@ -30,6 +34,13 @@ pub(super) struct Writing {
 pub(super) struct Draft {
     started: Instant,
     tally: Tally,
+}
+
+impl Draft {
+    /// Records were read.
+    pub(super) fn read(&mut self, records: &Records) {
+        self.tally.read(records);
+    }
 }
 
 impl Default for Draft {
@@ -47,7 +58,14 @@ impl Writing {
     pub(super) async fn open(ingest: &Arc<Ingest>, registry: &Registry, pipeline: &Pipeline, producer: Producer) -> Result<Self> {
         let writer = Writer::open(registry, &ingest.config.to.topic, &ingest.schema, &ingest.key).await?;
         let rejecter = Rejecter::new(&pipeline.id, &ingest.config.dead_letters, ingest.config.on_error);
-        Ok(Self { ingest: Arc::clone(ingest), pipeline: pipeline.clone(), producer, writer, rejecter })
+        Ok(Self {
+            ingest: Arc::clone(ingest),
+            pipeline: pipeline.clone(),
+            producer,
+            writer,
+            json: JsonReader::new(&ingest.schema)?,
+            rejecter,
+        })
     }
 
     pub(super) fn begin(&mut self) -> Result<()> {
@@ -84,36 +102,62 @@ impl Writing {
 
     /// Writes a request.
     pub(super) fn write(&mut self, request: &Request, draft: &mut Draft) -> Result<Reply> {
-        let parsed = &request.read.parsed;
+        match &request.read.content {
+            Content::Parsed(parsed) => self.write_parsed(parsed, &request.read.originals, draft),
+            Content::Json(records) => match self.json.read(records) {
+                Ok(parsed) => self.write_parsed(&parsed, &request.read.originals, draft),
+                Err(fault) => Ok(Err(Refused::broken(fault.message()))),
+            },
+        }
+    }
+
+    fn write_parsed(&mut self, parsed: &Parsed, originals: &Originals, draft: &mut Draft) -> Result<Reply> {
         if let (true, Some(refusal)) = (self.rejecter.halts(), parsed.refused.first()) {
             return Ok(Err(refused_whole(refusal)));
         }
         if self.rejecter.room_for(parsed.refused.len()).is_err() {
             return Ok(Err(Refused::over_quota()));
         }
-        if let Err(fault) = request.read.originals.check(parsed.refused.len()) {
+        if let Err(fault) = originals.check(parsed.refused.len()) {
             return Ok(Err(Refused::too_large(&fault)));
         }
-        draft.tally.read(parsed.batch.origin().records());
-        self.begin()?;
+        let records = parsed.batch.origin().records();
+        draft.read(records);
         // The records carry the contexts of their spans already: see `Entry`.
         let mut trace = self.pipeline.hop.untraced();
-        let written = self.writer.write(&mut self.producer, &parsed.batch, &[], &trace)?;
-        if let (true, Some(first)) = (self.rejecter.halts(), written.rejected.first()) {
-            return Err(Fault::operator(first.code, first.reason.clone()));
-        }
-        request.read.originals.check(parsed.refused.len() + written.rejected.len())?;
+        let written = self.send(parsed, &trace, draft)?;
+        originals.check(parsed.refused.len() + written.rejected.len())?;
         let read: Vec<Rejection> = parsed.refused.iter().map(Refusal::rejection).collect();
-        self.reject(request, &Stage::Read, read, &mut trace)?;
+        self.reject(originals, records, &Stage::Read, read, &mut trace)?;
         let answer = Answer::new(written.records, &parsed.refused, &written.rejected);
-        self.reject(request, &Stage::Encode, written.rejected, &mut trace)?;
-        self.producer.poll();
-        draft.tally.written(written.records, written.bytes);
+        self.reject(originals, records, &Stage::Encode, written.rejected, &mut trace)?;
         Ok(Ok(answer))
     }
 
-    fn reject(&mut self, request: &Request, stage: &Stage, rejections: Vec<Rejection>, trace: &mut BatchTrace) -> Result<()> {
-        let (records, rejections) = request.read.originals.of(request.read.parsed.batch.origin().records(), rejections);
+    /// Sends good records.
+    ///
+    /// # Errors
+    /// With `on_error: halt`, that of the first one that can't be written.
+    pub(super) fn send(&mut self, parsed: &Parsed, trace: &BatchTrace, draft: &mut Draft) -> Result<Written> {
+        self.begin()?;
+        let written = self.writer.write(&mut self.producer, &parsed.batch, &[], trace)?;
+        if let (true, Some(first)) = (self.rejecter.halts(), written.rejected.first()) {
+            return Err(Fault::operator(first.code, first.reason.clone()));
+        }
+        self.producer.poll();
+        draft.tally.written(written.records, written.bytes);
+        Ok(written)
+    }
+
+    pub(super) fn reject(
+        &mut self,
+        originals: &Originals,
+        records: &Arc<Records>,
+        stage: &Stage,
+        rejections: Vec<Rejection>,
+        trace: &mut BatchTrace,
+    ) -> Result<()> {
+        let (records, rejections) = originals.of(records, rejections);
         self.rejecter.reject(&mut self.producer, &records, stage, rejections, trace)
     }
 }

@@ -28,6 +28,9 @@ const OFFSETS_TIMEOUT: Duration = TRANSACTION_TIMEOUT.saturating_add(Duration::f
 const CONNECT: Duration = Duration::from_secs(1);
 /// How long a wait rests between two looks. (The poll of rust-rdkafka with a time to wait spins through the last part of each millisecond.)
 const REST: Duration = Duration::from_micros(500);
+/// How soon a transaction may follow another. Kafka answers a commit first, and writes its markers afterwards, for which a broker nearby takes two to four milliseconds;
+/// as long as it does, it refuses the next transaction, and librdkafka (2.12) asks again no sooner than 20 ms later.
+const SETTLING: Duration = Duration::from_millis(4);
 /// How long a flush goes on before failures, which don't end it, are looked at.
 const FLUSH: Duration = Duration::from_millis(50);
 
@@ -64,6 +67,8 @@ pub struct Producer {
     client: Arc<BaseProducer<Context>>,
     config: ClientConfig,
     in_transaction: bool,
+    /// When the last transaction ended.
+    ended: Option<Instant>,
 }
 
 impl Producer {
@@ -114,7 +119,7 @@ impl Producer {
         for (name, value) in extra {
             config.set(*name, *value);
         }
-        Ok(Self { topics: Vec::new(), client: open(&config)?, config, in_transaction: false })
+        Ok(Self { topics: Vec::new(), client: open(&config)?, config, in_transaction: false, ended: None })
     }
 
     /// The topic of that name, to send to.
@@ -130,11 +135,19 @@ impl Producer {
     /// Begins a transaction, unless one is open.
     pub fn begin(&mut self) -> Result<()> {
         if !self.in_transaction {
+            self.settle();
             let begun = self.client.begin_transaction();
             self.checked("beginning a transaction", begun)?;
             self.in_transaction = true;
         }
         Ok(())
+    }
+
+    /// Waits until Kafka is likely to be done with the last transaction.
+    fn settle(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            thread::sleep(SETTLING.saturating_sub(ended.elapsed()));
+        }
     }
 
     /// Sends a record; it is accepted, not yet durable. Waits while the queue is full.
@@ -185,7 +198,7 @@ impl Producer {
         self.drain()?;
         KAFKA_COMMIT_BEFORE.reached()?;
         self.retried("committing a transaction", |client| client.commit_transaction(CALL_TIMEOUT))?;
-        self.in_transaction = false;
+        self.has_ended();
         KAFKA_COMMIT_AFTER.reached()
     }
 
@@ -223,12 +236,17 @@ impl Producer {
         if self.in_transaction {
             self.forget_records()?;
             self.retried("aborting a transaction", |client| client.abort_transaction(CALL_TIMEOUT))?;
-            self.in_transaction = false;
+            self.has_ended();
             if self.client.context().out_of_sequence.load(Ordering::Relaxed) {
                 self.renew()?;
             }
         }
         Ok(())
+    }
+
+    fn has_ended(&mut self) {
+        self.in_transaction = false;
+        self.ended = Some(Instant::now());
     }
 
     /// Takes a new client in the place of this one. librdkafka (2.12) goes on counting behind records that were refused as too large, and the broker takes
