@@ -1,5 +1,6 @@
 //! `millrace`: the only binary, and nothing but wiring.
 
+mod allocator;
 mod args;
 mod commands;
 mod dev_state;

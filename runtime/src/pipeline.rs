@@ -176,3 +176,17 @@ pub async fn until(due: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_committed_at_once_lets_what_is_there_join_and_an_interval_is_kept_to() {
+        let began = Instant::now();
+        let due = |interval| Due::after(Some(began), Duration::from_millis(interval));
+        assert_eq!((due(0).at, due(0).at_last), (Some(began), Some(began + JOINING)));
+        assert_eq!((due(100).at, due(100).at_last), (due(100).at_last, Some(began + Duration::from_millis(100))));
+        assert!(Due::after(None, Duration::ZERO).at_last.is_none());
+    }
+}

@@ -1,5 +1,7 @@
 //! One session with the server, and the transaction of a round in it.
 
+use std::slice;
+
 use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
 use millrace_model::{
@@ -24,7 +26,7 @@ use super::work::Work;
 use super::{checks, parked, replacing};
 use crate::crash_points as points;
 use crate::table::{
-    Answered, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, unfit, unsettled,
+    Answered, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, rejected, unfit, unsettled,
 };
 use crate::table_config::TableConfig;
 
@@ -120,20 +122,12 @@ impl RoundSession for Session {
         refused.sort_out(batch).map_err(defect)
     }
 
-    async fn land(&mut self, batch: &Batch, change: Change) -> Result<Vec<Rejected>> {
-        let link = self.link.clone();
-        link.step(self.begin()).await?;
-        let origin = batch.origin();
-        let fields = self.fields(batch);
-        let table = self.replacing.as_ref().map_or(&self.target.name, |replacing| &replacing.loading);
-        let statements = Columns::of(&self.target, &self.columns, table, &fields).statements(change);
-        let columns = self.columns.clone();
-        let search = Work { session: self, batch, fields: &fields, columns: &columns, statements };
-        let refused = land(&mut Answered { link, search }, batch.len()).await?;
-        let reject = |(row, reason): (usize, String)| {
-            Rejected::new(origin.records(), Stage::Write, Rejection::new(origin.rows()[row], Code::RowRefused, reason))
-        };
-        Ok(refused.into_iter().map(reject).collect())
+    async fn land(&mut self, batches: &[Batch], change: Change) -> Result<Vec<Rejected>> {
+        let mut rejected = Vec::new();
+        for batch in batches {
+            rejected.extend(self.land_one(batch, change).await?);
+        }
+        Ok(rejected)
     }
 
     async fn clear(&mut self, origin: &Origin) -> Result<Vec<Rejected>> {
@@ -205,6 +199,19 @@ impl Session {
         self.shape = Shape::of(&into, &columns);
         self.columns = columns;
         self.target = target.clone();
+    }
+
+    /// Lands one batch: each statement has as many rows as it can anyway.
+    async fn land_one(&mut self, batch: &Batch, change: Change) -> Result<Vec<Rejected>> {
+        let link = self.link.clone();
+        link.step(self.begin()).await?;
+        let fields = self.fields(batch);
+        let table = self.replacing.as_ref().map_or(&self.target.name, |replacing| &replacing.loading);
+        let statements = Columns::of(&self.target, &self.columns, table, &fields).statements(change);
+        let columns = self.columns.clone();
+        let search = Work { session: self, batch, fields: &fields, columns: &columns, statements };
+        let refused = land(&mut Answered { link, search }, batch.len()).await?;
+        Ok(rejected(slice::from_ref(batch), refused))
     }
 
     /// The schema's fields of a batch's columns: they say what a batch of keys may not, such as which bytes are UUIDs.

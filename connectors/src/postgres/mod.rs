@@ -42,7 +42,7 @@ pub use config::{Config, Tls};
 pub(crate) use connect::ssl_mode;
 pub(crate) use fault::{classify, refusal};
 pub use rows::CopyBody;
-pub(crate) use staged::{Change, Staged, rejected, within};
+pub(crate) use staged::{Change, Staged};
 
 use crate::described::{DescribedColumn, Relation};
 use crate::table::{Column, Examined, LOADING_MARKS, QueryResult, behind};

@@ -26,7 +26,7 @@ use super::stage::{self, Contents, Stage};
 use super::staged::{self, Change, Segment, Staged};
 use super::target::{compare, ensure, growth, present};
 use crate::crash_points as points;
-use crate::table::{Answered, Attempt, Outcome, Replaced, Replacing, Target, land, land_refused, quoted_list};
+use crate::table::{Answered, Attempt, Outcome, Replaced, Replacing, Target, count, land, land_refused, quoted_list, rejected, within};
 
 /// Takes the stage away, to make it anew.
 const DROP_STAGE: &str = "DROP TABLE IF EXISTS pg_temp.millrace_stage";
@@ -186,7 +186,7 @@ impl Session {
     /// Copies rows once more, a part of them. In the stage they get the numbers that they had.
     async fn copy_again(&mut self, staged: &[Staged], rows: Range<usize>) -> Result<(), sqlx::Error> {
         let (mut copy, catalogue) = self.begin_copy(rows.start).await?;
-        for (part, rows) in staged::within(staged, rows) {
+        for (part, rows) in within(staged, rows) {
             copy.send(part, &catalogue.columns_of(&part.batch), rows).await?;
         }
         copy.finish().await
@@ -211,7 +211,7 @@ impl Session {
             refused.extend(self.merge(staged).await?);
             refused.sort_unstable();
         }
-        Ok(staged::rejected(staged, refused))
+        Ok(rejected(staged, refused))
     }
 
     async fn settle_copy(&mut self, done: Result<(), sqlx::Error>, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
@@ -219,7 +219,7 @@ impl Session {
             Outcome::Landed => Ok(Vec::new()),
             Outcome::Refused(reason) => {
                 let mut recopy = Answered { link: self.link(), search: Recopy { session: self, staged } };
-                land_refused(&mut recopy, staged::count(staged), reason).await
+                land_refused(&mut recopy, count(staged), reason).await
             }
         }
     }

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::Schema as ArrowSchema;
-use millrace_model::{Batch, Code, Fault, Origin, Rejected, Rejection, Result, Stage};
+use millrace_model::{Batch, Code, Fault, Origin, Result};
+
+use crate::table::Part;
 
 /// What a part of a round does to the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,19 +36,10 @@ impl Staged {
     }
 }
 
-/// How many rows the parts have.
-pub(crate) fn count(staged: &[Staged]) -> usize {
-    staged.iter().map(|part| part.batch.len()).sum()
-}
-
-/// The rows of a range that counts through all parts, by their part.
-pub(crate) fn within(staged: &[Staged], rows: Range<usize>) -> impl Iterator<Item = (&Staged, Range<usize>)> {
-    let mut first = 0;
-    staged.iter().filter_map(move |part| {
-        let (from, to) = (rows.start.saturating_sub(first), rows.end.saturating_sub(first).min(part.batch.len()));
-        first += part.batch.len();
-        (from < to).then_some((part, from..to))
-    })
+impl Part for Staged {
+    fn batch(&self) -> &Batch {
+        &self.batch
+    }
 }
 
 /// Rows that follow one another without a [`Change::Clear`] between them, or the number of one.
@@ -69,17 +62,6 @@ pub(crate) fn segments(staged: &[Staged]) -> Vec<Segment> {
     segments.push(Segment::Rows(from..row));
     segments.retain(|segment| !matches!(segment, Segment::Rows(rows) if rows.is_empty()));
     segments
-}
-
-/// What the server refused, by numbers that count through all parts.
-pub(crate) fn rejected(staged: &[Staged], refused: Vec<(usize, String)>) -> Vec<Rejected> {
-    let reject = |(row, reason): (usize, String)| {
-        let (part, rows) = within(staged, row..row + 1).next()?;
-        let origin = part.batch.origin();
-        let rejection = Rejection::new(origin.rows()[rows.start], Code::RowRefused, reason);
-        Some(Rejected::new(origin.records(), Stage::Write, rejection))
-    };
-    refused.into_iter().filter_map(reject).collect()
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use super::merge::{self, Merge};
 use super::positions::{self, Positions};
 use super::target::{Loaded, compare};
 use super::{parked, rows};
-use crate::postgres::{Change, Staged, within};
-use crate::table::{Attempt, Outcome, Refused, Target, check_columns, defect, land};
+use crate::postgres::{Change, Staged};
+use crate::table::{Attempt, Outcome, Refused, Target, check_columns, defect, land, within};
 
 /// A connection, what was read from the catalogue through it, and whether a round is open.
 pub(super) struct Session {

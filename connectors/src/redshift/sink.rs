@@ -7,8 +7,8 @@ use millrace_model::{
 
 use super::config::Config;
 use super::session::Session;
-use crate::postgres::{Change, Staged, rejected};
-use crate::table::{Target, no_deletions, unsettled};
+use crate::postgres::{Change, Staged};
+use crate::table::{Target, no_deletions, rejected, unsettled};
 
 /// Loads a table of Redshift.
 ///

@@ -4,24 +4,26 @@
 //! rows are written; both are of the same SQLite.
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::FieldRef;
+use millrace_model::Batch;
 use rusqlite::types::Null;
 use rusqlite::{Connection, Statement};
 use sqlx::Error;
 use sqlx::sqlite::{LockedSqliteHandle, SqliteConnection};
 
 use super::fault::of_rusqlite;
+use super::order::Place;
 use crate::table::{Value, Values};
 
-/// Rows of a batch, whose columns hold what `fields` say.
+/// Rows of batches, whose columns hold what `fields` say.
 pub(super) struct Rows<'a> {
     pub(super) fields: &'a [FieldRef],
-    pub(super) columns: &'a RecordBatch,
-    pub(super) range: Range<usize>,
+    pub(super) batches: &'a [Batch],
+    /// Which of all of them, in their order.
+    pub(super) places: &'a [Place],
 }
 
 /// Runs the statements for each row in turn, up to the one that changes something. Blocks.
@@ -39,12 +41,15 @@ fn lend(locked: &mut LockedSqliteHandle<'_>) -> rusqlite::Result<Connection> {
 }
 
 fn write(statements: &mut [Statement<'_>], rows: &Rows<'_>) -> Result<(), Error> {
-    let columns = rows.fields.iter().zip(rows.columns.columns());
-    let columns = columns.map(|(field, array)| Values::in_iso_8601(field, array)).collect::<Result<Vec<_>, _>>();
-    let mut columns = columns.map_err(|error| Error::Encode(error.into()))?;
-    for row in rows.range.clone() {
+    // Of the batches alone that have one of the rows.
+    let mut read: Vec<Option<Vec<Values<'_>>>> = rows.batches.iter().map(|_| None).collect();
+    for &Place { batch, row } in rows.places {
+        let columns = match &mut read[batch] {
+            Some(columns) => columns,
+            none => none.insert(columns(rows.fields, rows.batches[batch].columns())?),
+        };
         for statement in &mut *statements {
-            for (number, values) in (1..).zip(&mut columns) {
+            for (number, values) in (1..).zip(&mut *columns) {
                 bind(statement, number, values.of(row).map_err(Error::Encode)?).map_err(of_rusqlite)?;
             }
             if statement.raw_execute().map_err(of_rusqlite)? > 0 {
@@ -53,6 +58,11 @@ fn write(statements: &mut [Statement<'_>], rows: &Rows<'_>) -> Result<(), Error>
         }
     }
     Ok(())
+}
+
+fn columns<'a>(fields: &'a [FieldRef], batch: &'a RecordBatch) -> Result<Vec<Values<'a>>, Error> {
+    let columns = fields.iter().zip(batch.columns()).map(|(field, array)| Values::in_iso_8601(field, array));
+    columns.collect::<Result<_, _>>().map_err(|error| Error::Encode(error.into()))
 }
 
 fn bind(statement: &mut Statement<'_>, number: usize, value: Value<'_>) -> rusqlite::Result<()> {

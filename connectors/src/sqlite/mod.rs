@@ -28,6 +28,7 @@ mod connect;
 mod describe;
 mod examine;
 mod fault;
+mod order;
 mod parked;
 mod positions;
 mod query;

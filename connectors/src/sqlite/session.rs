@@ -18,12 +18,14 @@ use super::bulk::{self, Rows};
 use super::config::Config;
 use super::connect::connect;
 use super::fault::{fault, refusal};
+use super::order::Place;
 use super::statements::Statements;
 use super::target::{compare, compare_grown, ensure, grow, present, target};
-use super::{parked, positions, replacing, values};
+use super::{order, parked, positions, replacing, values};
 use crate::crash_points as points;
 use crate::table::{
-    Answered, Attempt, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, unsettled,
+    Answered, Attempt, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, rejected,
+    unsettled,
 };
 use crate::table_config::TableConfig;
 
@@ -40,6 +42,8 @@ pub(super) struct Session {
     /// has them.
     grows: bool,
     open: bool,
+    /// The column that rows are written in the order of.
+    ordered_by: Option<String>,
     /// Those of the last batch: the next one is most often of the same columns.
     statements: Option<Arc<Statements>>,
 }
@@ -65,7 +69,8 @@ impl RoundSession for Session {
         let required = compare(&mut connection, target).await?;
         let replacing = replacing::open(&mut connection, target).await?;
         let (link, target, grows) = (config.link().clone(), target.clone(), replacing.is_some());
-        Ok(Self { connection, link, target, required, replacing, grows, open: false, statements: None })
+        let ordered_by = if replacing.is_some() { None } else { order::column(&mut connection, &target.table.table).await? };
+        Ok(Self { connection, link, target, required, replacing, grows, open: false, ordered_by, statements: None })
     }
 
     fn present(&self) -> &Target {
@@ -119,17 +124,20 @@ impl RoundSession for Session {
         refused.sort_out(batch).map_err(defect)
     }
 
-    async fn land(&mut self, batch: &Batch, change: Change) -> Result<Vec<Rejected>> {
+    /// All at once: each savepoint makes SQLite keep a copy of every page that is changed behind it.
+    async fn land(&mut self, batches: &[Batch], change: Change) -> Result<Vec<Rejected>> {
+        let Some(first) = batches.first() else { return Ok(Vec::new()) };
         self.begin().await?;
-        let origin = batch.origin();
-        let fields = self.fields(batch);
+        let fields = self.fields(first);
         let statements = self.statements_for(&fields, change);
         let link = self.link.clone();
-        let refused = land(&mut Answered { link, search: Work { session: self, batch, fields, statements } }, batch.len()).await?;
-        let reject = |(row, reason): (usize, String)| {
-            Rejected::new(origin.records(), Stage::Write, Rejection::new(origin.rows()[row], Code::RowRefused, reason))
-        };
-        Ok(refused.into_iter().map(reject).collect())
+        let places = order::places(batches, self.ordered_by.as_deref());
+        let work = Work { session: self, batches, places: &places, fields, statements };
+        let refused = land(&mut Answered { link, search: work }, places.len()).await?;
+        let numbered = refused.into_iter().map(|(place, reason)| (places[place].number(batches), reason));
+        let mut numbered: Vec<(usize, String)> = numbered.collect();
+        numbered.sort_unstable();
+        Ok(rejected(batches, numbered))
     }
 
     async fn clear(&mut self, origin: &Origin) -> Result<Vec<Rejected>> {
@@ -247,17 +255,18 @@ impl Replaced for Session {
     }
 }
 
-/// Rows of a batch on their way into the table, or keys on their way out of it.
+/// Rows on their way into the table, or keys on their way out of it.
 struct Work<'a> {
     session: &'a mut Session,
-    batch: &'a Batch,
+    batches: &'a [Batch],
+    places: &'a [Place],
     fields: Vec<FieldRef>,
     statements: Arc<Statements>,
 }
 
 impl Work<'_> {
     async fn execute(&mut self, rows: Range<usize>) -> Result<(), sqlx::Error> {
-        let rows = Rows { fields: &self.fields, columns: self.batch.columns(), range: rows };
+        let rows = Rows { fields: &self.fields, batches: self.batches, places: &self.places[rows] };
         bulk::run(&mut self.session.connection, self.statements.texts(), rows).await
     }
 }

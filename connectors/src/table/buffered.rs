@@ -53,9 +53,9 @@ pub(crate) trait RoundSession: Send + Sized {
     /// Sorts out the rows that can be seen not to fit.
     fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)>;
 
-    /// Puts rows into the table, or deletes those of the batch's keys; returns what the target refuses. It sees to it that each attempt is
-    /// answered in time: all of them may take as long as they must.
-    async fn land(&mut self, batch: &Batch, change: Change) -> Result<Vec<Rejected>>;
+    /// Puts the rows of batches, which have the same columns, into the table, or deletes those of their keys; returns what the target refuses. It sees to it
+    /// that each attempt is answered in time: all of them may take as long as they must.
+    async fn land(&mut self, batches: &[Batch], change: Change) -> Result<Vec<Rejected>>;
 
     /// Deletes all rows; returns the record that asked for it when the target refuses.
     async fn clear(&mut self, origin: &Origin) -> Result<Vec<Rejected>>;
@@ -83,8 +83,8 @@ pub(crate) struct BufferedSink<S: RoundSession> {
 }
 
 enum Staged {
-    Rows(Batch),
-    Deletions(Batch),
+    /// Batches of the same columns.
+    Batches(Change, Vec<Batch>),
     Clear(Origin),
     Bound(LoadBound),
 }
@@ -116,15 +116,25 @@ impl<S: RoundSession> BufferedSink<S> {
         self.session.take().ok_or_else(|| Fault::passing(Code::TargetUnavailable, gone()))
     }
 
-    fn stage(&mut self, batch: &Batch, staged: fn(Batch) -> Staged) -> Result<Vec<Rejection>> {
+    fn stage(&mut self, batch: &Batch, change: Change) -> Result<Vec<Rejection>> {
         let session = self.take()?;
         let (good, rejections) = session.check(batch)?;
         self.session = Some(session);
         if !good.is_empty() {
             let placed = self.target.table.mode == Mode::Replace;
-            self.staged.push(staged(if placed { Replacing::placed(&good).map_err(defect)? } else { good }));
+            self.add(change, if placed { Replacing::placed(&good).map_err(defect)? } else { good });
         }
         Ok(rejections)
+    }
+
+    /// What does the same with the same columns, one after the other, is landed at once.
+    fn add(&mut self, change: Change, batch: Batch) {
+        match self.staged.last_mut() {
+            Some(Staged::Batches(last, batches)) if *last == change && batches[0].columns().schema() == batch.columns().schema() => {
+                batches.push(batch);
+            }
+            _ => self.staged.push(Staged::Batches(change, vec![batch])),
+        }
     }
 }
 
@@ -147,14 +157,14 @@ impl<S: RoundSession> Sink for BufferedSink<S> {
     }
 
     async fn write(&mut self, batch: &Batch) -> Result<Vec<Rejection>> {
-        self.stage(batch, Staged::Rows)
+        self.stage(batch, Change::Rows)
     }
 
     async fn delete(&mut self, keys: &Batch) -> Result<Vec<Rejection>> {
         if !self.target.table.mode.deletes() {
             return Ok(no_deletions(self.target.table.mode, keys));
         }
-        self.stage(keys, Staged::Deletions)
+        self.stage(keys, Change::Deletions)
     }
 
     async fn clear(&mut self, origin: Origin) -> Result<()> {
@@ -213,8 +223,7 @@ impl<S: RoundSession> Sink for BufferedSink<S> {
         let (link, mut rejected) = (S::link(&self.config), Vec::new());
         for staged in &staged {
             rejected.extend(match staged {
-                Staged::Rows(rows) => session.land(rows, Change::Rows).await?,
-                Staged::Deletions(keys) => session.land(keys, Change::Deletions).await?,
+                Staged::Batches(change, batches) => session.land(batches, *change).await?,
                 Staged::Clear(origin) => link.step(session.clear(origin)).await?,
                 Staged::Bound(bound) => link.step(session.bound(bound)).await?,
             });

@@ -80,3 +80,35 @@ fn answers(requests: &[Request], rejected: &[Rejection]) -> Vec<Answer> {
     };
     requests.iter().map(answer).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::push::reading::Read;
+    use millrace_model::{Code, Record};
+
+    /// A request of records with these offsets.
+    fn request(offsets: &[i64]) -> Request {
+        let mut records = RecordsBuilder::new("http:/a".into(), offsets.len());
+        for &offset in offsets {
+            records.push(&Record { topic: "", partition: 0, offset, timestamp: 1, key: None, value: Some(b"{}"), headers: &[] });
+        }
+        let content = Content::Json(Arc::new(records.finish()));
+        Request::new(Read { content, originals: Originals::Same }, None).0
+    }
+
+    #[test]
+    fn each_request_is_told_of_its_own_records_alone() {
+        let requests = [request(&[5]), request(&[7, 8]), request(&[9])];
+        let records = joined(&requests);
+        assert_eq!((0..records.len()).map(|row| records.record(row).offset).collect::<Vec<_>>(), [5, 7, 8, 9]);
+        let rejected = |record| Rejection::new(record, Code::KeyInvalid, format!("{record}"));
+        let answers = answers(&requests, &[rejected(0), rejected(2)]);
+        let expected = [
+            Answer::new(0, &[], &[Rejection::new(0, Code::KeyInvalid, "0")]),
+            Answer::new(1, &[], &[Rejection::new(1, Code::KeyInvalid, "2")]),
+            Answer::new(1, &[], &[]),
+        ];
+        assert_eq!(answers, expected);
+    }
+}
