@@ -1,9 +1,11 @@
 //! Requests that become one transaction.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use axum::http::StatusCode;
 use millrace_model::{Code, Fault};
+use millrace_runtime::pipeline::until;
 use tokio::sync::mpsc;
 
 use super::answer::Refused;
@@ -60,8 +62,16 @@ impl Inbox {
         Self { requests, unfinished: VecDeque::new() }
     }
 
+    /// The next group, once `start` is past: requests that come until then are in it.
+    pub(super) async fn next_from(&mut self, start: Option<Instant>) -> Option<Group> {
+        if start.is_some() {
+            until(start).await;
+        }
+        self.next().await
+    }
+
     /// A group that was given back, else the requests that are there; waits for the first. `None` when the gateway has closed.
-    pub(super) async fn next(&mut self) -> Option<Group> {
+    async fn next(&mut self) -> Option<Group> {
         if let Some(group) = self.unfinished.pop_front() {
             return Some(group);
         }

@@ -34,7 +34,7 @@ pub(crate) async fn run(
     let writing = Writing::open(ingest, registry, pipeline, producer).await?;
     let mut worker = Worker { writing, instance: cluster.instance(), committed };
     pipeline.health.running();
-    while let Some(mut group) = next(inbox, pipeline).await {
+    while let Some(mut group) = next(inbox, &worker.writing.producer, pipeline).await {
         match worker.commit(&mut group) {
             Ok(()) => {
                 points::PUSH_ANSWER_BEFORE.passed();
@@ -55,14 +55,14 @@ pub(crate) async fn run(
 }
 
 /// The next group; `None` when the gateway has closed, or should have: a connection that stands still does not hold the process.
-async fn next(inbox: &mut Inbox, pipeline: &Pipeline) -> Option<Group> {
+async fn next(inbox: &mut Inbox, producer: &Producer, pipeline: &Pipeline) -> Option<Group> {
     let overdue = async {
         pipeline.shutdown.requested().await;
         tokio::time::sleep(GRACE + Duration::from_secs(1)).await;
     };
     tokio::select! {
         biased;
-        group = inbox.next() => group,
+        group = inbox.next_from(producer.settled_at()) => group,
         () = overdue => None,
     }
 }

@@ -143,10 +143,15 @@ impl Producer {
         Ok(())
     }
 
-    /// Waits until Kafka is likely to be done with the last transaction.
-    fn settle(&mut self) {
-        if let Some(ended) = self.ended.take() {
-            thread::sleep(SETTLING.saturating_sub(ended.elapsed()));
+    /// When Kafka is likely to be done with the last transaction, if there was one; to begin another waits until then. Who gathers records for it may go on
+    /// gathering so long.
+    pub fn settled_at(&self) -> Option<Instant> {
+        self.ended.map(|ended| ended + SETTLING)
+    }
+
+    fn settle(&self) {
+        if let Some(settled) = self.settled_at() {
+            thread::sleep(settled.saturating_duration_since(Instant::now()));
         }
     }
 

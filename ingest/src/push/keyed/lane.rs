@@ -68,7 +68,7 @@ impl Lane {
 
     /// Requests that wait when it ends get no reply: their senders are told to come again.
     async fn run(&mut self, mut inbox: Inbox, stop: &Shutdown) -> Result<()> {
-        while let Some(Some(mut group)) = stop.or(inbox.next()).await {
+        while let Some(Some(mut group)) = stop.or(inbox.next_from(self.writing.producer.settled_at())).await {
             match self.commit(&mut group) {
                 Ok(()) => {
                     points::KEYED_ANSWER_BEFORE.passed();
