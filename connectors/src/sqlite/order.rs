@@ -82,7 +82,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_put_in_order_where_the_order_could_be_told() {
-        let mut connection: SqliteConnection = sqlx::Connection::connect("sqlite::memory:").await.expect("opens");
+        let mut connection = <SqliteConnection as sqlx::Connection>::connect("sqlite::memory:").await.expect("opens");
         let tables = [
             ("CREATE TABLE a (id INTEGER PRIMARY KEY, other TEXT); CREATE INDEX ai ON a (other)", "a", Some("id")),
             ("CREATE TABLE b (id INTEGER PRIMARY KEY, other TEXT UNIQUE)", "b", None),
