@@ -2,6 +2,8 @@
 //!
 //! librdkafka allocates each record and each of its headers on one thread and frees it on another, which the C library's allocator takes badly: dead letters, with
 //! seventeen headers each, cost half as much again (`docs/benchmarks.md`, "poison").
+//!
+//! It is built for memory pages of the size that the building machine has; for another, as some ARM systems have it, `JEMALLOC_SYS_WITH_LG_PAGE` names it (16 for 64 KiB).
 
 use tikv_jemallocator::Jemalloc;
 

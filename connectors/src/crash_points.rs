@@ -23,6 +23,16 @@ crash_points! {
     SQLITE_COMMIT_AFTER = "sqlite.commit.after";
     /// Columns are added, in a transaction that has no row of them yet.
     SQLITE_GROWTH_AFTER = "sqlite.growth.after";
+    /// Rows are an object in S3; the cluster has copied none of them.
+    REDSHIFT_OBJECT_AFTER = "redshift.object.after";
+    /// All rows of the round are in the session's stage; the transaction is not begun.
+    REDSHIFT_STAGE_AFTER = "redshift.stage.after";
+    /// All rows of the round are in the transaction; the positions are not moved.
+    REDSHIFT_POSITIONS_BEFORE = "redshift.positions.before";
+    /// The positions are moved in the transaction.
+    REDSHIFT_POSITIONS_AFTER = "redshift.positions.after";
+    /// Redshift has committed.
+    REDSHIFT_COMMIT_AFTER = "redshift.commit.after";
     /// Keys and positions are watched and stand; nothing of the round is sent.
     REDIS_WATCH_AFTER = "redis.watch.after";
     /// Redis has done the round.

@@ -18,8 +18,9 @@ use super::merge::{self, Merge};
 use super::positions::{self, Positions};
 use super::target::{Loaded, compare};
 use super::{parked, rows};
+use crate::crash_points as points;
 use crate::postgres::{Change, Staged};
-use crate::table::{Attempt, Outcome, Refused, Target, check_columns, defect, land, within};
+use crate::table::{Attempt, Outcome, Refused, Target, check_columns, count, defect, land, within};
 
 /// A connection, what was read from the catalogue through it, and whether a round is open.
 pub(super) struct Session {
@@ -95,8 +96,9 @@ impl Session {
     pub(super) async fn fill(&mut self, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
         let link = self.link.clone();
         link.step(self.run(merge::EMPTY)).await?;
-        let count = staged.iter().map(|part| part.batch.len()).sum();
-        land(&mut Fill { session: self, staged }, count).await
+        let refused = land(&mut Fill { session: self, staged }, count(staged)).await?;
+        points::REDSHIFT_STAGE_AFTER.reached()?;
+        Ok(refused)
     }
 
     /// Opens the transaction and brings the stage into the target.
@@ -112,8 +114,11 @@ impl Session {
     /// Moves the positions and commits, or rolls back when another writer has moved them.
     pub(super) async fn commit(&mut self, from: &Offsets, to: &Offsets, topic: TopicIdentity) -> Result<Commit> {
         self.begin().await?;
+        points::REDSHIFT_POSITIONS_BEFORE.reached()?;
         let commit = self.positions.advance(&mut self.connection, from, to, topic).await?;
+        points::REDSHIFT_POSITIONS_AFTER.reached()?;
         self.run(if commit == Commit::Done { "COMMIT" } else { "ROLLBACK" }).await?;
+        points::REDSHIFT_COMMIT_AFTER.reached()?;
         self.open = false;
         Ok(commit)
     }
@@ -145,6 +150,7 @@ impl Session {
 
     async fn copy(&mut self, rows: Vec<u8>) -> Result<Outcome> {
         let waiting = self.bucket.put(rows).await?;
+        points::REDSHIFT_OBJECT_AFTER.reached()?;
         let sql = self.bucket.copy(&self.merge.into, &waiting);
         let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await;
         self.bucket.delete(waiting).await;

@@ -1,6 +1,9 @@
 //! The sinks. A new one is an entry of [`SINKS`]: the suite does the rest.
 
+use std::sync::OnceLock;
+
 use futures::future::LocalBoxFuture;
+use millrace_devkit::redshift::{Redshift, SCHEMA};
 use millrace_tests::postgres::Warehouse;
 use millrace_tests::{Project, Servers};
 use redis::Value;
@@ -8,6 +11,7 @@ use reqwest::Url;
 use sqlx::mysql::MySqlPool;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, Row as _};
+use tempfile::TempDir;
 
 use crate::lake;
 
@@ -36,6 +40,18 @@ pub(crate) struct Sink {
 const ANYWHERE: &[&str] = &["loader.write.after", "loader.settle.after", "loader.commit.before", "loader.commit.after"];
 /// SQLite's lock is a process's that stands as well: others wait until it goes on.
 const WITHOUT_LOCK: &[&str] = &["loader.write.after", "loader.commit.after"];
+
+const REDSHIFT: &str = "  cluster:
+    type: redshift
+    host: 127.0.0.1
+    port: \"${CLUSTER_PORT}\"
+    database: \"${CLUSTER_DATABASE}\"
+    user: \"${CLUSTER_USER}\"
+    password: \"${CLUSTER_PASSWORD}\"
+    schema: \"{name}\"
+    tls: disable
+    stage: { url: \"s3://stage/{name}\", iam_role: \"arn:aws:iam::1:role/reader\", region: eu-central-1, access_key_id: id, secret_access_key: secret, endpoint: \"${CLUSTER_S3}\" }
+";
 
 pub(crate) const SINKS: &[Sink] = &[
     Sink {
@@ -94,6 +110,17 @@ pub(crate) const SINKS: &[Sink] = &[
         rows: |servers, project| Box::pin(in_redis(servers, project)),
     },
     Sink {
+        name: "redshift",
+        kind: "redshift",
+        connection: REDSHIFT,
+        load: "    to: { connection: cluster, table: orders }\n    commit_interval: 50ms\n",
+        upserts: false,
+        grows: false,
+        stands: ANYWHERE,
+        prepare: |servers, project| Box::pin(async move { Warehouse::of(servers, project).await.execute(&redshift_schema(project)).await }),
+        rows: |servers, project| Box::pin(in_postgres(servers, project)),
+    },
+    Sink {
         name: "lake",
         kind: "lake",
         connection: "  lake: { type: lake, url: \"${MILLRACE_PROJECT}/lake\" }\n",
@@ -116,8 +143,33 @@ pub(crate) fn with_variables(servers: &Servers, project: Project) -> Project {
             .with(user, url.username())
             .with(password, url.password().unwrap_or_default())
     };
+    let scripted = redshift(servers);
+    let project = project
+        .with("CLUSTER_PORT", scripted.port.to_string())
+        .with("CLUSTER_S3", &scripted.endpoint)
+        .with("CLUSTER_DATABASE", servers.postgres.path().trim_start_matches('/'))
+        .with("CLUSTER_USER", servers.postgres.username())
+        .with("CLUSTER_PASSWORD", servers.postgres.password().unwrap_or_default());
     let project = of(project, ["SHOP_HOST", "SHOP_PORT", "SHOP_USER", "SHOP_PASSWORD"], &servers.mysql, 3306);
     of(project, ["CACHE_HOST", "CACHE_PORT", "CACHE_USER", "CACHE_PASSWORD"], &servers.redis, 6379)
+}
+
+/// One for all projects of this run, in front of the warehouse's server.
+fn redshift(servers: &Servers) -> &'static Redshift {
+    static CLUSTER: OnceLock<(Redshift, TempDir)> = OnceLock::new();
+    let start = || {
+        let objects = tempfile::tempdir().expect("a folder");
+        // The server reads the objects as a user of its own.
+        std::fs::set_permissions(objects.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("is open");
+        let server = format!("{}:{}", servers.postgres.host_str().expect("a host"), servers.postgres.port().unwrap_or(5432));
+        (Redshift::start(server, objects.path().to_owned()).expect("starts"), objects)
+    };
+    &CLUSTER.get_or_init(start).0
+}
+
+/// What the project's schema needs to be a cluster's.
+fn redshift_schema(project: &Project) -> String {
+    format!("SET search_path TO {}; {SCHEMA}", project.name())
 }
 
 async fn in_postgres(servers: &Servers, project: &Project) -> Vec<String> {
