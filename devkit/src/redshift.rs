@@ -98,24 +98,29 @@ async fn objects(client: TcpStream, folder: &Path) -> io::Result<()> {
         let mut body = vec![0; length];
         client.read_exact(&mut body).await?;
         let file = folder.join(path.trim_start_matches('/'));
-        match method.as_str() {
+        let answer = match method.as_str() {
             "PUT" => {
                 std::fs::create_dir_all(file.parent().unwrap_or(folder))?;
                 std::fs::write(file, body)?;
+                String::new()
             }
             "POST" => deleted(&String::from_utf8_lossy(&body), &folder.join(path.trim_start_matches('/').trim_end_matches("?delete")))?,
             other => return Err(io::Error::other(format!("the stand-in of S3 knows no {other}"))),
-        }
-        let answer = if method == "POST" { "<DeleteResult></DeleteResult>" } else { "" };
+        };
         let head = format!("HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: {}\r\n\r\n", answer.len());
-        client.write_all((head + answer).as_bytes()).await?;
+        client.write_all((head + &answer).as_bytes()).await?;
     }
 }
 
-/// Deletes the objects that a request for several names.
-fn deleted(request: &str, bucket: &Path) -> io::Result<()> {
+/// Deletes the objects that a request for several names; returns the answer.
+fn deleted(request: &str, bucket: &Path) -> io::Result<String> {
     let keys = request.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
-    keys.map(|(key, _)| bucket.join(key)).try_for_each(std::fs::remove_file)
+    let mut answer = "<DeleteResult>".to_owned();
+    for (key, _) in keys {
+        std::fs::remove_file(bucket.join(key))?;
+        answer += &format!("<Deleted><Key>{key}</Key></Deleted>");
+    }
+    Ok(answer + "</DeleteResult>")
 }
 
 async fn session(client: TcpStream, to: &str, folder: &Path) -> io::Result<()> {

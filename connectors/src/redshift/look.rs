@@ -9,7 +9,7 @@ use super::connect::connect;
 use super::fault::fault;
 use super::session::{as_texts, execute, texts};
 use super::target::misfits;
-use super::{literal, positions};
+use super::{holders, literal, positions};
 use crate::table::{Definition, Examined, QueryResult, Target, quoted};
 
 /// Runs SQL that reads: whatever it does is rolled back.
@@ -27,9 +27,12 @@ pub(super) async fn query(config: &Config, sql: &str) -> Result<QueryResult> {
 pub(super) async fn examine(config: &Config, target: &Target) -> Result<Examined> {
     let mut connection = connect(config, &target.table.pipeline).await?;
     let mut examined = Examined { table: target.name.clone(), ..Examined::default() };
-    if !exists(&mut connection, positions::TABLE).await? {
-        examined.missing.push(Definition { kind: "table", name: quoted(positions::TABLE), sql: positions::DEFINITION.to_owned() });
-    } else if positions::lacks_ids(&mut connection).await? {
+    for (table, sql) in [(positions::TABLE, positions::DEFINITION), (holders::TABLE, holders::DEFINITION)] {
+        if !exists(&mut connection, table).await? {
+            examined.missing.push(Definition { kind: "table", name: quoted(table), sql: sql.to_owned() });
+        }
+    }
+    if exists(&mut connection, positions::TABLE).await? && positions::lacks_ids(&mut connection).await? {
         examined.missing.push(Definition {
             kind: "column",
             name: format!("{}.topic_id", quoted(positions::TABLE)),

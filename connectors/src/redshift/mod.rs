@@ -9,6 +9,7 @@ mod bucket;
 mod config;
 mod connect;
 mod fault;
+mod holders;
 mod look;
 mod merge;
 mod parked;

@@ -1,12 +1,13 @@
 //! The positions of a pipeline, in the target: taking partitions over, and the compare-and-set that fences.
 //!
-//! Redshift has no locks of rows and no `ON CONFLICT`: the table is locked for as long as positions are looked at and moved.
+//! Redshift has no locks of rows and no `ON CONFLICT`: the table is locked for as long as positions are looked at and moved. Whoever reads it waits
+//! as well, so who holds a partition is kept elsewhere: see [`holders`].
 
 use millrace_model::{Commit, Offsets, Result, TopicIdentity, TopicPartition};
 use sqlx::postgres::PgConnection;
 
-use super::literal;
 use super::session::{execute, texts};
+use super::{holders, literal};
 
 /// A pipeline's positions.
 #[derive(Debug, Clone)]
@@ -16,20 +17,29 @@ pub(super) struct Positions {
     pipeline: String,
 }
 
+/// A partition of a pipeline, as the columns `pipeline`, `topic` and `partition` of a table name it.
+pub(super) struct Place {
+    /// What its row meets.
+    pub(super) condition: String,
+    /// What a new row of it has.
+    pub(super) values: String,
+}
+
 /// Their table.
 pub(super) const TABLE: &str = "millrace_positions";
 /// Keeps other loaders out until the transaction ends.
 pub(super) const LOCK: &str = "LOCK TABLE millrace_positions";
 /// What makes their table.
 pub(super) const DEFINITION: &str = "CREATE TABLE IF NOT EXISTS millrace_positions (pipeline varchar(512) NOT NULL, topic varchar(256) NOT NULL, \
-     \"partition\" integer NOT NULL, \"position\" bigint, backend_pid integer, backend_start varchar(64), topic_id varchar(22))";
+     \"partition\" integer NOT NULL, \"position\" bigint, topic_id varchar(22))";
 
 /// What gives a table that an earlier version made the ids of topics.
 pub(super) const ADD_IDS: &str = "ALTER TABLE millrace_positions ADD COLUMN topic_id varchar(22)";
 
-/// Makes their table when it does not exist, or brings it up to date.
+/// Makes their table and that of their holders when they do not exist, or brings them up to date.
 pub(super) async fn ensure(connection: &mut PgConnection) -> Result<()> {
     execute(connection, "making table millrace_positions", DEFINITION).await?;
+    execute(connection, "making table millrace_holders", holders::DEFINITION).await?;
     if lacks_ids(connection).await? {
         // Of two that do this at once the second is refused, and tries again.
         execute(connection, "adding the column topic_id to millrace_positions", ADD_IDS).await?;
@@ -56,53 +66,26 @@ impl Positions {
         partitions: &[TopicPartition],
         topic: TopicIdentity,
     ) -> Result<Offsets> {
-        // Reads without a lock, so that a holder of one can't keep this waiting.
         let doing = "claiming partitions";
-        let own = texts(connection, doing, "SELECT pg_backend_pid()").await?;
-        let own = own.first().and_then(|row| row[0].clone()).unwrap_or_default();
-        self.end_predecessors(connection, partitions, &own).await?;
-        let start = format!("SELECT starttime::varchar FROM stv_sessions WHERE process = {own}");
-        let start = texts(connection, doing, &start).await?.first().and_then(|row| row[0].clone()).unwrap_or_default();
+        let places: Vec<Place> = partitions.iter().map(|partition| self.place(partition)).collect();
+        holders::replace(connection, &places).await?;
         execute(connection, doing, "BEGIN").await?;
         execute(connection, doing, LOCK).await?;
         let mut offsets = Offsets::new();
-        for partition in partitions {
-            let place = self.place(partition);
-            let found = texts(connection, doing, &format!("SELECT \"position\", topic_id FROM {TABLE} WHERE {place}")).await?;
+        for (partition, place) in partitions.iter().zip(places) {
+            let found = texts(connection, doing, &format!("SELECT \"position\", topic_id FROM {TABLE} WHERE {}", place.condition)).await?;
             if let Some(row) = found.first() {
                 if let Some(offset) = row[0].as_deref().and_then(|text| text.parse().ok()) {
                     topic.check(&self.name, partition, row[1].as_deref())?;
                     offsets.insert(partition.clone(), offset);
                 }
             } else {
-                let (pipeline, topic, number) = (&self.pipeline, literal(&partition.topic), partition.partition);
-                let insert = format!("INSERT INTO {TABLE} (pipeline, topic, \"partition\") VALUES ({pipeline}, {topic}, {number})");
+                let insert = format!("INSERT INTO {TABLE} (pipeline, topic, \"partition\") VALUES ({})", place.values);
                 execute(connection, doing, &insert).await?;
             }
-            let take = format!("UPDATE {TABLE} SET backend_pid = {own}, backend_start = {} WHERE {place}", literal(start.trim()));
-            execute(connection, doing, &take).await?;
         }
         execute(connection, doing, "COMMIT").await?;
         Ok(offsets)
-    }
-
-    /// Ends the sessions that wrote last, where they live: functions of the leader node take no columns, so each is told by number.
-    async fn end_predecessors(&self, connection: &mut PgConnection, partitions: &[TopicPartition], own: &str) -> Result<()> {
-        let doing = "ending the session of a former writer";
-        let places: Vec<String> = partitions.iter().map(|partition| format!("({})", self.place(partition))).collect();
-        if places.is_empty() {
-            return Ok(());
-        }
-        let holders =
-            format!("SELECT DISTINCT backend_pid, backend_start FROM {TABLE} WHERE backend_pid IS NOT NULL AND ({})", places.join(" OR "));
-        for holder in texts(connection, doing, &holders).await? {
-            let [Some(pid), Some(start)] = &holder[..] else { continue };
-            let lives = format!("SELECT 1 FROM stv_sessions WHERE process = {pid} AND trim(starttime::varchar) = {}", literal(start));
-            if pid != own && !texts(connection, doing, &lives).await?.is_empty() {
-                texts(connection, doing, &format!("SELECT pg_terminate_backend({pid})")).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Moves positions inside the transaction that is open and has the lock, each only from where this writer started.
@@ -118,7 +101,7 @@ impl Positions {
         for (partition, offset) in to {
             let old = from.get(partition).map_or_else(|| "IS NULL".to_owned(), |old| format!("= {old}"));
             let required = required.as_deref().filter(|_| from.contains_key(partition)).unwrap_or_default();
-            let place = self.place(partition);
+            let place = self.place(partition).condition;
             let sql =
                 format!("UPDATE {TABLE} SET \"position\" = {offset}, topic_id = {given} WHERE {place} AND \"position\" {old}{required}");
             if execute(connection, "moving positions", &sql).await? != 1 {
@@ -128,7 +111,11 @@ impl Positions {
         Ok(Commit::Done)
     }
 
-    fn place(&self, partition: &TopicPartition) -> String {
-        format!("pipeline = {} AND topic = {} AND \"partition\" = {}", self.pipeline, literal(&partition.topic), partition.partition)
+    fn place(&self, TopicPartition { topic, partition }: &TopicPartition) -> Place {
+        let (pipeline, topic) = (&self.pipeline, literal(topic));
+        Place {
+            condition: format!("pipeline = {pipeline} AND topic = {topic} AND \"partition\" = {partition}"),
+            values: format!("{pipeline}, {topic}, {partition}"),
+        }
     }
 }

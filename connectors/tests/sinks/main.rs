@@ -79,6 +79,15 @@ macro_rules! grows_in_transactions {
     };
 }
 
+/// What holds for a store whose locks a successor can take away: SQLite's is a process's that stands as well.
+macro_rules! takes_locks_away {
+    ($new:expr) => {
+        run! { $new;
+            a_writer_that_stands_with_a_settled_round_keeps_no_successor
+        }
+    };
+}
+
 /// What holds for a store that keeps parked keys, and mirrors.
 macro_rules! parks_keys {
     ($new:expr) => {
@@ -132,6 +141,7 @@ mod sqlite_conforms {
 
 mod mysql_conforms {
     every_table! { crate::mysql::Mysql::new }
+    takes_locks_away! { crate::mysql::Mysql::new }
     parks_keys! { crate::mysql::Mysql::new }
     run! { crate::mysql::Mysql::new;
         a_round_is_staged_again_without_what_waits_for_a_refused_row
@@ -140,6 +150,7 @@ mod mysql_conforms {
 
 mod redis_hashes_conform {
     every_target! { crate::redis::Redis::hashes }
+    takes_locks_away! { crate::redis::Redis::hashes }
     parks_keys! { crate::redis::Redis::hashes }
 }
 
@@ -150,6 +161,7 @@ mod redis_json_conforms {
 
 mod postgres_conforms {
     every_table! { crate::warehouse::Postgres::new }
+    takes_locks_away! { crate::warehouse::Postgres::new }
     parks_keys! { crate::warehouse::Postgres::new }
     run! { crate::warehouse::Postgres::new;
         a_round_is_staged_again_without_what_waits_for_a_refused_row
@@ -158,6 +170,7 @@ mod postgres_conforms {
 
 mod lake_conforms {
     every_target! { crate::lake::Lake::local }
+    takes_locks_away! { crate::lake::Lake::local }
     grows_in_transactions! { crate::lake::Lake::local }
 }
 
@@ -181,6 +194,7 @@ mod lake_in_azure_conforms {
 // Not here: tests of what only the others have (constraints that are enforced, unique indexes, columns that fill themselves in a fixed
 // way, deletions by mirrors, replacements), and of all types, which the scripted server has not.
 mod redshift_conforms {
+    takes_locks_away! { crate::redshift::Redshift::new }
     run! { crate::redshift::Redshift::new;
         rows_and_positions_become_durable_together
         a_round_follows_another_in_the_same_sink

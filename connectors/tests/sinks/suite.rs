@@ -206,9 +206,21 @@ pub(crate) async fn a_round_that_was_not_settled_is_not_committed(warehouse: &dy
 }
 
 pub(crate) async fn a_writer_that_stands_still_keeps_no_successor_from_any_mode(warehouse: &dyn Warehouse) {
+    a_standing_writer_keeps_no_successor(warehouse, false).await;
+}
+
+/// Whatever a settled round has locked.
+pub(crate) async fn a_writer_that_stands_with_a_settled_round_keeps_no_successor(warehouse: &dyn Warehouse) {
+    a_standing_writer_keeps_no_successor(warehouse, true).await;
+}
+
+async fn a_standing_writer_keeps_no_successor(warehouse: &dyn Warehouse, is_settled: bool) {
     for table in tables(warehouse) {
         let mut stale = warehouse.claimed(&table, None).await;
         stale.write(&batch(&[(1, Some("stale"))])).await.expect("writes");
+        if is_settled {
+            assert_eq!(settled(&mut stale).await, []);
+        }
         let mut successor = warehouse.claimed(&table, None).await;
         successor.write(&batch(&[(1, Some("successor"))])).await.expect("writes");
         assert_eq!(settled(&mut successor).await, []);

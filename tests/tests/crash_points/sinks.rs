@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use futures::future::LocalBoxFuture;
-use millrace_devkit::redshift::{Redshift, SCHEMA};
+use millrace_devkit::redshift::{IAM_ROLE, REGION, Redshift, SCHEMA};
 use millrace_tests::postgres::Warehouse;
 use millrace_tests::{Project, Servers};
 use redis::Value;
@@ -50,7 +50,7 @@ const REDSHIFT: &str = "  cluster:
     password: \"${CLUSTER_PASSWORD}\"
     schema: \"{name}\"
     tls: disable
-    stage: { url: \"s3://stage/{name}\", iam_role: \"arn:aws:iam::1:role/reader\", region: eu-central-1, access_key_id: id, secret_access_key: secret, endpoint: \"${CLUSTER_S3}\" }
+    stage: { url: \"s3://stage/{name}\", iam_role: \"${CLUSTER_ROLE}\", region: \"${CLUSTER_REGION}\", access_key_id: id, secret_access_key: secret, endpoint: \"${CLUSTER_S3}\" }
 ";
 
 pub(crate) const SINKS: &[Sink] = &[
@@ -147,6 +147,8 @@ pub(crate) fn with_variables(servers: &Servers, project: Project) -> Project {
     let project = project
         .with("CLUSTER_PORT", scripted.port.to_string())
         .with("CLUSTER_S3", &scripted.endpoint)
+        .with("CLUSTER_ROLE", IAM_ROLE)
+        .with("CLUSTER_REGION", REGION)
         .with("CLUSTER_DATABASE", servers.postgres.path().trim_start_matches('/'))
         .with("CLUSTER_USER", servers.postgres.username())
         .with("CLUSTER_PASSWORD", servers.postgres.password().unwrap_or_default());
