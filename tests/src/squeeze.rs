@@ -38,8 +38,9 @@ impl Drop for Squeeze {
 fn group(hierarchy: &Path, limit: &str, id: u32, more: u64) -> Option<PathBuf> {
     let group = hierarchy.join(format!("millrace-test-{id}"));
     fs::create_dir(&group).ok()?;
-    let limited = fs::write(group.join(limit), more.to_string()).and_then(|()| fs::write(group.join("cgroup.procs"), id.to_string()));
-    if limited.is_err() {
+    // Where the kernel keeps no groups the folder is one like any other, without the files.
+    let write = |file: &str, value: String| fs::metadata(group.join(file)).and_then(|_| fs::write(group.join(file), value));
+    if write(limit, more.to_string()).and_then(|()| write("cgroup.procs", id.to_string())).is_err() {
         fs::remove_dir(&group).ok();
         return None;
     }

@@ -1,6 +1,8 @@
-//! A process whose memory is squeezed: poison and large records stay within what it is given.
+//! A process whose memory is squeezed: poison and large records stay within what it is given; one that is killed for its memory goes on when it is
+//! started again.
 
 use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -8,11 +10,13 @@ use flate2::write::GzEncoder;
 use millrace_tests::kafka::{self, KeyAndValue};
 use millrace_tests::orders::{SCHEMA, order, register};
 use millrace_tests::squeeze::Squeeze;
-use millrace_tests::{Project, Servers, Service};
+use millrace_tests::{Project, Servers, Service, until};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 const PATIENCE: Duration = Duration::from_mins(2);
+/// SIGKILL.
+const KILLED: i32 = 9;
 const MIB: u64 = 1 << 20;
 
 const PIPELINES: &str = r#"
@@ -67,6 +71,46 @@ async fn poison_of_ten_megabytes_bombs_and_deep_nesting_stay_within_what_a_conta
     for service in &mut services {
         assert!(service.terminate().await.success(), "the first process has lived to its end");
     }
+}
+
+const BACKLOG: usize = 8_000;
+const OF_BACKLOG: usize = 10_000;
+/// Much less than what it may have in flight, by its settings.
+const TOO_LITTLE: u64 = 24 * MIB;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transform_that_the_system_kills_for_its_memory_has_written_each_record_once_when_it_was_started_again() {
+    let servers = Servers::of_this_run();
+    let project = project(&servers);
+    project.change("memory: 32MiB", "memory: 512MiB");
+    let topic = project.topic("orders");
+    let schema = register(&servers.registry, &topic, SCHEMA).await;
+    let mut transform = Service::start(&project, "transform");
+    transform.ready().await;
+    let Some(_squeeze) = Squeeze::of(&transform, TOO_LITTLE) else { return };
+    // It stands while they are written, so that they are there all at once.
+    transform.freeze();
+    write_backlog(&servers, &topic, schema).await;
+    transform.go_on();
+    let killed = until("the system kills it", PATIENCE, async || transform.ended()).await;
+    assert_eq!(killed.signal(), Some(KILLED), "{killed}");
+
+    transform.restart();
+    let group = format!("{}.same", project.name());
+    until("it has read all", PATIENCE, async || (kafka::lag(&servers.kafka, &group, &topic).await == 0).then_some(())).await;
+    assert!(transform.terminate().await.success());
+    let mut ids: Vec<Vec<u8>> =
+        kafka::read(&servers.kafka, &project.topic("same")).await.into_iter().filter_map(|read| read.value).collect();
+    assert_eq!(ids.len(), BACKLOG, "each once");
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), BACKLOG, "and all of them");
+}
+
+async fn write_backlog(servers: &Servers, topic: &str, schema: u32) {
+    let orders: Vec<Vec<u8>> = (0..BACKLOG).map(|number| order(schema, &format!("{number:0>OF_BACKLOG$}"), 1)).collect();
+    let records: Vec<KeyAndValue<'_>> = orders.iter().map(|order| -> KeyAndValue<'_> { (None, Some(order)) }).collect();
+    kafka::write(&servers.kafka, topic, &records).await;
 }
 
 /// Bodies that are much larger than they look, or than they may be; then a good one.
