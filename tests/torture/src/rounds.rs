@@ -17,6 +17,8 @@ use crate::world::World;
 const ALONE: f64 = 0.6;
 /// How long new faults come in a storm, in seconds.
 const STORM: std::ops::Range<f64> = 20.0..40.0;
+/// The same where there is nothing but storms.
+const LONG_STORM: std::ops::Range<f64> = 80.0..120.0;
 /// How many faults last at once in a storm.
 const AT_ONCE: usize = 3;
 /// The seconds between two faults of a storm.
@@ -47,15 +49,16 @@ impl Lasting {
 
 pub(crate) async fn run(plan: &Plan, world: &mut World, deck: &mut Deck, outcome: &mut Outcome) {
     outcome.rounds += 1;
-    if plan.mode == Mode::Short {
-        storm(world, deck, outcome, SHORT, SHORT).await;
-    } else if plan.mode == Mode::Alone || deck.random.random_bool(ALONE) {
-        alone(plan, world, deck, outcome).await;
-    } else {
-        let left = plan.left(&world.history);
-        let lasts = Duration::from_secs_f64(deck.random.random_range(STORM)).min(left);
-        storm(world, deck, outcome, lasts, left).await;
-    }
+    let storms = match plan.mode {
+        Mode::Short => return storm(world, deck, outcome, SHORT, SHORT).await,
+        Mode::Alone => None,
+        Mode::Mixed => (!deck.random.random_bool(ALONE)).then_some(STORM),
+        Mode::Storms => Some(LONG_STORM),
+    };
+    let Some(storms) = storms else { return alone(plan, world, deck, outcome).await };
+    let left = plan.left(&world.history);
+    let lasts = Duration::from_secs_f64(deck.random.random_range(storms)).min(left);
+    storm(world, deck, outcome, lasts, left).await;
 }
 
 /// One fault, whose time to recover and whose signs are its own.

@@ -35,6 +35,8 @@ pub(crate) enum Mode {
     Mixed,
     /// Each alone.
     Alone,
+    /// In long storms only: the most faults in a time.
+    Storms,
     /// One storm of faults that are over soon. It fails where a record is lost, doubled, reordered or corrupted, or an instance ends by itself or does not come
     /// back, and is no entry of the ledger.
     Short,

@@ -39,7 +39,9 @@ impl Server {
         let variables = [("POSTGRES_STATE", state), ("POSTGRES_PORT", port)];
         let url: Url = run_with(SCRIPT, &["url"], &variables).await.parse().expect("the database's URL");
         let options: PgConnectOptions = url.as_str().parse().expect("a database URL");
-        let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE).connect_lazy_with(options.clone());
+        // A table may be locked by a fault of this run, which would wait for itself.
+        let looking = options.clone().options([("lock_timeout", PATIENCE.as_millis())]);
+        let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE).connect_lazy_with(looking);
         Self { variables, url, options, pool }
     }
 
