@@ -4,6 +4,7 @@ mod allocator;
 mod args;
 mod commands;
 mod dev_state;
+mod output;
 mod project;
 mod services;
 mod table;

@@ -11,6 +11,7 @@ use millrace_provision::{Doomed, Facts, Options, Plan, Wanted, differences, fact
 use serde_json::{Value, json};
 
 use crate::args::Apply;
+use crate::output::{out, outln};
 use crate::project::Loaded;
 
 /// There is something to do, and nobody said that it may be done.
@@ -54,25 +55,25 @@ async fn doomed(args: &Apply, servers: &Servers<'_>) -> anyhow::Result<Vec<Doome
 }
 
 async fn show_and_make(args: &Apply, plan: &Plan, servers: &Servers<'_>) -> anyhow::Result<ExitCode> {
-    print!("{plan}");
+    out!("{plan}");
     if plan.changes.is_empty() {
         return Ok(outcome(plan, true));
     }
     if !args.yes && !confirmed()? {
-        println!("Nothing was done. `millrace apply --yes` does it.");
+        outln!("Nothing was done. `millrace apply --yes` does it.");
         return Ok(ExitCode::from(NOT_CONFIRMED));
     }
     let mut failed = Vec::new();
     for change in &plan.changes {
         match servers.make(change).await {
-            Ok(()) => println!("done      {} {}", change.kind, change.name),
+            Ok(()) => outln!("done      {} {}", change.kind, change.name),
             Err(fault) => {
-                println!("NOT DONE  {} {}: {fault}", change.kind, change.name);
+                outln!("NOT DONE  {} {}: {fault}", change.kind, change.name);
                 failed.push(change);
             }
         }
     }
-    println!("{} of {} done.{}", plan.changes.len() - failed.len(), plan.changes.len(), go_on(&failed));
+    outln!("{} of {} done.{}", plan.changes.len() - failed.len(), plan.changes.len(), go_on(&failed));
     Ok(outcome(plan, failed.is_empty()))
 }
 
@@ -89,7 +90,7 @@ fn confirmed() -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Ok(false);
     }
-    print!("Do it? [y/N] ");
+    out!("Do it? [y/N] ");
     std::io::stdout().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
@@ -100,7 +101,7 @@ fn confirmed() -> anyhow::Result<bool> {
 async fn print_or_make(args: &Apply, plan: &Plan, servers: &Servers<'_>) -> anyhow::Result<ExitCode> {
     let mut told = plan.to_json();
     if !args.yes {
-        println!("{told:#}");
+        outln!("{told:#}");
         return Ok(if plan.changes.is_empty() { outcome(plan, true) } else { ExitCode::from(NOT_CONFIRMED) });
     }
     let mut all_done = true;
@@ -110,7 +111,7 @@ async fn print_or_make(args: &Apply, plan: &Plan, servers: &Servers<'_>) -> anyh
         told["changes"][number]["done"] = made.is_ok().into();
         told["changes"][number]["error"] = made.err().map_or(Value::Null, |fault| failure(&fault));
     }
-    println!("{told:#}");
+    outln!("{told:#}");
     Ok(outcome(plan, all_done))
 }
 

@@ -13,6 +13,7 @@ use millrace_runtime::project::{Checked, Finding, Location, Places};
 use self::reached::Reached;
 use crate::args::Check;
 use crate::commands::schema::drift;
+use crate::output::outln;
 use crate::project::{self, Loaded, Project, folder, shown, summary};
 
 pub(crate) async fn execute(args: &Check) -> anyhow::Result<ExitCode> {
@@ -20,13 +21,13 @@ pub(crate) async fn execute(args: &Check) -> anyhow::Result<ExitCode> {
     let (checked, reached) = if args.connected { connected(location).await? } else { (project::check(location), Vec::new()) };
     let failed = checked.findings.has_errors() || checked.project.is_none();
     if args.json {
-        println!("{:#}", checked.findings.to_json());
+        outln!("{:#}", checked.findings.to_json());
     } else {
         eprint!("{}", shown(&checked.findings));
         if !failed {
-            println!("The project is sound.\n{}", summary(&checked.flow));
+            outln!("The project is sound.\n{}", summary(&checked.flow));
         }
-        reached.iter().for_each(|one| println!("{}", one.line()));
+        reached.iter().for_each(|one| outln!("{}", one.line()));
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

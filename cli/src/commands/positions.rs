@@ -7,6 +7,7 @@ use millrace_surgery::Route;
 use millrace_surgery::positions::{Moved, Onward, accept_for_ingest, accept_for_load, accept_for_transform};
 
 use crate::args::{Accept, Onset, Positions, PositionsCommand};
+use crate::output::outln;
 use crate::project::Loaded;
 use crate::table::table;
 
@@ -24,7 +25,7 @@ async fn accepted(args: &Accept) -> anyhow::Result<()> {
     let (cluster, onward) = (loaded.cluster("positions"), args.from.onward());
     if let Some(Route::Ingest(_)) = routes.get(&id) {
         accept_for_ingest(&cluster, &id).await?;
-        println!("{id} goes by the positions that there are now: what has none is read from its beginning.");
+        outln!("{id} goes by the positions that there are now: what has none is read from its beginning.");
         return Ok(());
     }
     let moved = match routes.get(&id) {
@@ -38,15 +39,15 @@ async fn accepted(args: &Accept) -> anyhow::Result<()> {
 
 fn show(id: &str, moved: &[Moved]) {
     if moved.is_empty() {
-        println!("Every position of {id} is one that its topic has: nothing was to be accepted.");
+        outln!("Every position of {id} is one that its topic has: nothing was to be accepted.");
         return;
     }
     let mut shown = table(["partition", "was at", "goes on at"]);
     for Moved { partition, from, to } in moved {
         shown.add_row([partition.to_string(), from.to_string(), to.to_string()]);
     }
-    println!("{shown}");
-    println!("{id} goes on within a minute.");
+    outln!("{shown}");
+    outln!("{id} goes on within a minute.");
 }
 
 impl Onset {

@@ -6,6 +6,7 @@ use anyhow::bail;
 use millrace_connectors::Connection;
 
 use crate::args::Query;
+use crate::output::outln;
 use crate::project::Loaded;
 use crate::table::table;
 
@@ -16,9 +17,9 @@ pub(crate) async fn execute(args: &Query) -> anyhow::Result<ExitCode> {
     for row in &result.rows {
         table.add_row(row.iter().map(|value| value.as_deref().unwrap_or("NULL")));
     }
-    println!("{table}");
+    outln!("{table}");
     let count = result.rows.len();
-    println!("{count} {}", if count == 1 { "row" } else { "rows" });
+    outln!("{count} {}", if count == 1 { "row" } else { "rows" });
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,6 +6,7 @@ use millrace_runtime::inspect::Inspector;
 use millrace_runtime::kafka::{Tail, topics};
 
 use crate::args::{Project, Topics, TopicsCommand};
+use crate::output::outln;
 use crate::project::Loaded;
 use crate::table::table;
 
@@ -24,8 +25,8 @@ async fn list(project: &Project) -> anyhow::Result<()> {
         let offsets: i64 = topics::extents(&cluster, &topic.name).await?.iter().map(|extent| extent.end - extent.start).sum();
         table.add_row([topic.name.clone(), topic.partitions.to_string(), offsets.to_string()]);
     }
-    println!("{table}");
-    println!("Offsets count transaction markers too: a few more than records.");
+    outln!("{table}");
+    outln!("Offsets count transaction markers too: a few more than records.");
     Ok(())
 }
 
@@ -35,7 +36,7 @@ async fn tail(project: &Project, topic: &str, last: usize, follow: bool) -> anyh
     let mut tail = Tail::open(&loaded.cluster("reader"), topic, last, follow).await?;
     while let Some(records) = tail.next().await? {
         for row in 0..records.len() {
-            println!("{}", inspector.line(&records.record(row)).await?);
+            outln!("{}", inspector.line(&records.record(row)).await?);
         }
     }
     Ok(())

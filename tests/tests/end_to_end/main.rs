@@ -35,4 +35,5 @@ mod tombstones;
 mod too_large;
 mod topics_made_anew;
 mod traces;
+mod unread_output;
 mod unwritten_logs;

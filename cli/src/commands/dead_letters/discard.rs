@@ -6,6 +6,7 @@ use millrace_surgery::letters;
 
 use super::{chosen, count, list};
 use crate::args::Discard;
+use crate::output::outln;
 use crate::project::Loaded;
 
 pub(super) async fn execute(args: &Discard) -> anyhow::Result<()> {
@@ -21,9 +22,9 @@ pub(super) async fn execute(args: &Discard) -> anyhow::Result<()> {
     for (letter, outcome) in discard(&theatre, chosen::dead(letters), &args.by, &args.reason).await? {
         match outcome {
             Discarded::Marked => marked += 1,
-            Discarded::Settled(mark) => println!("{} had been {}", names.of(&letter), list::told(&mark)),
+            Discarded::Settled(mark) => outln!("{} had been {}", names.of(&letter), list::told(&mark)),
         }
     }
-    println!("{} marked as discarded.", count(marked));
+    outln!("{} marked as discarded.", count(marked));
     Ok(())
 }

@@ -8,6 +8,7 @@ use millrace_surgery::{Theatre, export};
 
 use super::{chosen, count};
 use crate::args::{Export, ExportFormat};
+use crate::output::out;
 use crate::project::Loaded;
 
 pub(super) async fn execute(args: &Export) -> anyhow::Result<()> {
@@ -25,7 +26,7 @@ pub(super) async fn execute(args: &Export) -> anyhow::Result<()> {
 
 async fn write(args: &Export, theatre: &Theatre, letters: &[Letter]) -> anyhow::Result<()> {
     let Some(output) = &args.output else {
-        print!("{}", lines(theatre, letters).await?);
+        out!("{}", lines(theatre, letters).await?);
         return Ok(());
     };
     let bytes = match args.format {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{chosen, count, plain};
 use crate::args::{Filter, Project, Settled};
+use crate::output::outln;
 use crate::project::Loaded;
 use crate::table::table;
 
@@ -16,12 +17,12 @@ pub(super) async fn execute(project: &Project, filter: &Filter, settled: &Settle
     let names = Names::among(letters.iter().map(|letter| &letter.letter));
     letters.retain(|letter| settled.means(letter));
     if as_json {
-        letters.iter().for_each(|letter| println!("{}", facts(letter, names)));
+        letters.iter().for_each(|letter| outln!("{}", facts(letter, names)));
     } else if letters.is_empty() {
-        println!("No dead letters.");
+        outln!("No dead letters.");
     } else {
-        println!("{}", listing(&letters, names, settled));
-        println!("{}. `millrace dead-letters show ID` prints one wholly.", count(letters.len()));
+        outln!("{}", listing(&letters, names, settled));
+        outln!("{}. `millrace dead-letters show ID` prints one wholly.", count(letters.len()));
     }
     Ok(())
 }

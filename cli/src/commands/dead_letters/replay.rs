@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::{chosen, list, plain};
 use crate::args::Replay;
+use crate::output::outln;
 use crate::project::Loaded;
 
 pub(super) async fn execute(args: &Replay) -> anyhow::Result<ExitCode> {
@@ -165,9 +166,9 @@ impl Told {
         if self.json {
             more["id"] = id.into();
             more["outcome"] = what.into();
-            println!("{more}");
+            outln!("{more}");
         } else if let Some(why) = why {
-            println!("{id} {}", plain(&why));
+            outln!("{id} {}", plain(&why));
         }
     }
 
@@ -175,7 +176,7 @@ impl Told {
     fn end(&self, would: &str) -> ExitCode {
         if !self.json {
             let counts: Vec<String> = self.counts.iter().map(|(what, count)| format!("{count} {would}{what}")).collect();
-            println!("{}", if counts.is_empty() { "No dead letters to replay.".to_owned() } else { counts.join(", ") + "." });
+            outln!("{}", if counts.is_empty() { "No dead letters to replay.".to_owned() } else { counts.join(", ") + "." });
         }
         if self.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }

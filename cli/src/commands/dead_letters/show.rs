@@ -7,6 +7,7 @@ use millrace_surgery::letters;
 
 use super::{chosen, list, plain};
 use crate::args::Project;
+use crate::output::outln;
 use crate::project::Loaded;
 
 pub(super) async fn execute(project: &Project, wanted: &LetterId, topics: &[String]) -> anyhow::Result<()> {
@@ -16,7 +17,7 @@ pub(super) async fn execute(project: &Project, wanted: &LetterId, topics: &[Stri
     let letter = &found.letter;
     let inspector = Inspector::new(loaded.registry()?);
     let value = inspector.render(letter.value.as_deref()).await.context("reading the value")?;
-    println!("dead letter {}", letter.place);
+    outln!("dead letter {}", letter.place);
     for name in ["pipeline", "stage", "code", "message", "topic", "partition", "offset"] {
         line(name, &plain(letter.said(name)));
     }
@@ -45,5 +46,5 @@ pub(super) async fn execute(project: &Project, wanted: &LetterId, topics: &[Stri
 }
 
 fn line(name: &str, value: &str) {
-    println!("  {name:<10} {value}");
+    outln!("  {name:<10} {value}");
 }

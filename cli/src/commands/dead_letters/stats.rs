@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{chosen, count, plain};
 use crate::args::{Filter, Project};
+use crate::output::outln;
 use crate::project::Loaded;
 use crate::table::table;
 
@@ -14,7 +15,7 @@ pub(super) async fn execute(project: &Project, filter: &Filter, as_json: bool) -
     let counts = stats::count(&letters);
     if as_json {
         for (kind, count) in &counts {
-            println!(
+            outln!(
                 "{}",
                 json!({ "pipeline": kind.pipeline, "code": kind.code, "stage": kind.stage, "hour": kind.hour,
                 "letters": count.letters, "waiting": count.waiting, "behind": count.behind, "bytes": count.bytes })
@@ -36,6 +37,6 @@ pub(super) async fn execute(project: &Project, filter: &Filter, as_json: bool) -
             bytes.to_string(),
         ]);
     }
-    println!("{table}\n{}, {} of them waiting.", count(letters.len()), letters.iter().filter(|letter| letter.resolution.is_none()).count());
+    outln!("{table}\n{}, {} of them waiting.", count(letters.len()), letters.iter().filter(|letter| letter.resolution.is_none()).count());
     Ok(())
 }

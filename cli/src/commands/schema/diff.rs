@@ -8,15 +8,16 @@ use millrace_provision::compare::compare;
 use serde_json::Value;
 
 use crate::args::DiffSchemas;
+use crate::output::{out, outln};
 use crate::project::Loaded;
 
 /// As `diff` does: 0 when nothing differs, 1 when something does.
 pub(crate) async fn execute(args: &DiffSchemas) -> anyhow::Result<ExitCode> {
     let comparison = compare(&named(&args.a, args).await?, &named(&args.b, args).await?)?;
     if args.json {
-        println!("{:#}", comparison.to_json());
+        outln!("{:#}", comparison.to_json());
     } else {
-        print!("{comparison}");
+        out!("{comparison}");
     }
     Ok(if comparison.is_same() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -11,6 +11,7 @@ use millrace_provision::infer::{Sample, infer};
 use millrace_runtime::project;
 
 use crate::args::{Editor, InferSchema, ProjectSchema, Schema, SchemaCommand};
+use crate::output::{out, outln};
 use crate::project::{Project, folder};
 
 pub(crate) use pull::drift;
@@ -28,8 +29,8 @@ pub(crate) async fn execute(args: &Schema) -> anyhow::Result<ExitCode> {
 fn of_project(args: &ProjectSchema) -> anyhow::Result<ExitCode> {
     let schema = || serde_json::to_value(project::json_schema::<Project>());
     match args.editor {
-        _ if args.reference => print!("{}", project::reference::<Project>()),
-        None => println!("{:#}", schema()?),
+        _ if args.reference => out!("{}", project::reference::<Project>()),
+        None => outln!("{:#}", schema()?),
         Some(Editor::Vscode) => written(&editor::vscode(&folder(&args.project), &schema()?)?),
         Some(Editor::Modeline) => written(&editor::modeline(&folder(&args.project), &schema()?)?),
     }
@@ -37,12 +38,12 @@ fn of_project(args: &ProjectSchema) -> anyhow::Result<ExitCode> {
 }
 
 fn written(files: &[impl AsRef<Path>]) {
-    files.iter().for_each(|file| println!("wrote {}", file.as_ref().display()));
+    files.iter().for_each(|file| outln!("wrote {}", file.as_ref().display()));
 }
 
 fn of_sample(args: &InferSchema) -> anyhow::Result<ExitCode> {
     let InferSchema { file, format, name, records, null } = args;
     let sample = Sample { format: *format, name: name.clone(), records: *records, nulls: null.clone() };
-    println!("{:#}", infer(file, &sample)?);
+    outln!("{:#}", infer(file, &sample)?);
     Ok(ExitCode::SUCCESS)
 }

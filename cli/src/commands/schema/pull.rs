@@ -8,6 +8,7 @@ use millrace_provision::pull::{Drift, Pulled, SchemaFolder, pull};
 use millrace_runtime::registry::Registry;
 
 use crate::args::PullSchemas;
+use crate::output::outln;
 use crate::project::{Loaded, Project, folder, shown};
 
 pub(crate) async fn execute(args: &PullSchemas) -> anyhow::Result<ExitCode> {
@@ -18,12 +19,12 @@ pub(crate) async fn execute(args: &PullSchemas) -> anyhow::Result<ExitCode> {
     let schemas = SchemaFolder::open(&folder(args.project.location().path))?;
     let (pulled, drifts) = pull_all(&project, &schemas).await?;
     for drift in &drifts {
-        println!("{}", drift.message());
+        outln!("{}", drift.message());
     }
     if drifts.is_empty() {
-        println!("The schemas are as they were pulled.");
+        outln!("The schemas are as they were pulled.");
     } else if args.check {
-        println!("`millrace schema pull` writes them.");
+        outln!("`millrace schema pull` writes them.");
         return Ok(ExitCode::FAILURE);
     } else {
         schemas.write(&pulled, &project.schemas)?;
