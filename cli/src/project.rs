@@ -17,6 +17,7 @@ use millrace_runtime::kafka::topics::Declared;
 use millrace_runtime::project::flow::TypedPipeline;
 use millrace_runtime::project::{self, Checked, Environment, Findings, Flow, Key, Location, OnError, process_environment};
 use millrace_runtime::registry::{Registry, Subjects};
+use millrace_runtime::service::memory;
 use millrace_surgery::{Route, Theatre};
 use millrace_transform::service::Transform;
 
@@ -89,7 +90,7 @@ impl Loaded {
     /// The cluster, for a process of that name in which so many pipelines share the memory.
     pub(crate) fn cluster_of(&self, instance: &str, pipelines: usize) -> Cluster {
         let service = &self.project.service;
-        self.cluster(instance).tuned(Budget::of_process(service.memory, pipelines), service.latency)
+        self.cluster(instance).tuned(Budget::of_process(memory(service.memory), pipelines), service.latency)
     }
 
     /// The registry.

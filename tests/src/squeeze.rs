@@ -1,48 +1,67 @@
 //! A process that the system lets have no more than some memory.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fs, process};
 
-use crate::Service;
+use crate::{Service, Surroundings};
 
 /// Where the groups are that have a limit of memory: of version 2 and of version 1 of the system's control groups.
 const HIERARCHIES: [(&str, &str); 2] = [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")];
+/// The file of a group's processes.
+const PROCESSES: &str = "cgroup.procs";
 
-/// A control group with one process in it.
+/// A control group for one process.
 #[derive(Debug)]
 pub struct Squeeze(PathBuf);
 
 impl Squeeze {
-    /// From now on the service gets so many bytes more, and is killed when it wants more still. None where this process may make no control
-    /// group, which it says.
-    pub fn of(service: &Service, more: u64) -> Option<Self> {
-        let made = HIERARCHIES.iter().find_map(|(hierarchy, limit)| group(Path::new(hierarchy), limit, service.id(), more));
+    /// Room for a process that takes no more than `bytes`, and is killed when it wants more still. None where this process may make no control group, which it
+    /// says.
+    pub fn to(bytes: u64) -> Option<Self> {
+        let made = HIERARCHIES.iter().find_map(|(hierarchy, limit)| group(Path::new(hierarchy), limit, bytes));
         if made.is_none() {
             eprintln!("NO CONTROL GROUP CAN BE MADE HERE: the system kills no process for its memory");
         }
         made.map(Self)
+    }
+
+    /// From now on the service gets so many bytes more: what it had before does not count.
+    pub fn of(service: &Service, more: u64) -> Option<Self> {
+        let squeeze = Self::to(more)?;
+        fs::write(squeeze.processes(), service.id().to_string()).expect("a process of this one's user comes into its group");
+        Some(squeeze)
+    }
+
+    /// The surroundings of a process that starts in it.
+    pub fn surroundings(&self) -> Surroundings {
+        Surroundings::default().after(format!("echo $$ > {}", self.processes().display()))
+    }
+
+    fn processes(&self) -> PathBuf {
+        self.0.join(PROCESSES)
     }
 }
 
 impl Drop for Squeeze {
     fn drop(&mut self) {
         // Its process, if it lives, belongs to the group above again; a group that still has one stays.
-        let above = self.0.with_file_name("cgroup.procs");
-        let processes = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+        let above = self.0.with_file_name(PROCESSES);
+        let processes = fs::read_to_string(self.processes()).unwrap_or_default();
         processes.lines().for_each(|id| fs::write(&above, id).unwrap_or_default());
         fs::remove_dir(&self.0).ok();
     }
 }
 
-/// What a process had before it came into a group does not count there.
-fn group(hierarchy: &Path, limit: &str, id: u32, more: u64) -> Option<PathBuf> {
-    let group = hierarchy.join(format!("millrace-test-{id}"));
+fn group(hierarchy: &Path, limit: &str, bytes: u64) -> Option<PathBuf> {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let group = hierarchy.join(format!("millrace-test-{}-{}", process::id(), MADE.fetch_add(1, Ordering::Relaxed)));
     fs::create_dir(&group).ok()?;
     // Where the kernel keeps no groups the folder is one like any other, without the files.
-    let write = |file: &str, value: String| fs::metadata(group.join(file)).and_then(|_| fs::write(group.join(file), value));
-    if write(limit, more.to_string()).and_then(|()| write("cgroup.procs", id.to_string())).is_err() {
+    let limited =
+        [limit, PROCESSES].iter().all(|file| group.join(file).exists()) && fs::write(group.join(limit), bytes.to_string()).is_ok();
+    if !limited {
         fs::remove_dir(&group).ok();
-        return None;
     }
-    Some(group)
+    limited.then_some(group)
 }

@@ -7,8 +7,6 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::budget::Budget;
-
 mod composition;
 mod dead_letters;
 mod evolution;
@@ -207,8 +205,9 @@ pub struct ServiceConfig {
     /// `127.0.0.1:9600`, where a run that ends by itself takes a free port when that one is taken.
     pub admin: Option<SocketAddr>,
     /// How much memory a process uses for what is in flight: records that wait to be taken, are being worked on, or wait to be durable, and
-    /// bodies of requests. Its pipelines share it evenly, each getting 8 MiB at least. The process itself and its code take some 60 MiB besides.
-    pub memory: ByteSize,
+    /// bodies of requests. Its pipelines share it evenly, each getting 8 MiB at least. The process itself and its code take some 60 MiB besides. Without it
+    /// 256 MiB, or, where the process's limit (a container's) has no room for twice that and 64 MiB, as much as it has room for.
+    pub memory: Option<ByteSize>,
     /// How soon a record is handed on. A `commit_interval` of a pipeline goes before it.
     pub latency: Latency,
     /// How many connections the push gateway has at once, and never more than a third of the files that the process may open, which is
@@ -236,7 +235,7 @@ impl Default for ServiceConfig {
             advertise: None,
             idempotency_partitions: 12,
             admin: None,
-            memory: Budget::USUAL,
+            memory: None,
             latency: Latency::default(),
             max_connections: const { NonZeroU32::new(4096).expect("is not zero") },
             head_timeout: Millis::new(30_000),

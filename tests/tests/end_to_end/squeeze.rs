@@ -107,6 +107,26 @@ async fn a_transform_that_the_system_kills_for_its_memory_has_written_each_recor
     assert_eq!(ids.len(), BACKLOG, "and all of them");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_goes_by_what_it_may_take_and_says_when_that_is_too_little() {
+    let servers = Servers::of_this_run();
+    let project = project(&servers);
+    let Some(squeeze) = Squeeze::to(256 * MIB) else { return };
+    let given = "service: { memory: 32MiB }";
+    let sayings = [
+        ("service: { latency: balanced }", "may take 256MiB, so 96MiB of that"),
+        ("service: { memory: 100MiB }", "set `memory:` under `service:` to 96MiB"),
+    ];
+    for (service, said) in sayings {
+        project.change(given, service);
+        let mut transform = Service::start_in(squeeze.surroundings(), &project, "transform");
+        transform.ready().await;
+        assert!(transform.log().contains(said), "{}", transform.log());
+        assert!(transform.terminate().await.success());
+        project.change(service, given);
+    }
+}
+
 async fn write_backlog(servers: &Servers, topic: &str, schema: u32) {
     let orders: Vec<Vec<u8>> = (0..BACKLOG).map(|number| order(schema, &format!("{number:0>OF_BACKLOG$}"), 1)).collect();
     let records: Vec<KeyAndValue<'_>> = orders.iter().map(|order| -> KeyAndValue<'_> { (None, Some(order)) }).collect();

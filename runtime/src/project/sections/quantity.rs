@@ -1,6 +1,7 @@
 //! Quantities that are written with their unit: time spans and sizes.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -72,7 +73,7 @@ impl JsonSchema for Millis {
 }
 
 /// A size in bytes, written with its unit: `512KiB`, `1MiB`, or plain bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(u64);
 
 impl ByteSize {
@@ -91,9 +92,16 @@ impl ByteSize {
     }
 }
 
+impl fmt::Display for ByteSize {
+    /// As it is written in a project file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&in_units(self.0, Self::UNITS))
+    }
+}
+
 impl Serialize for ByteSize {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&in_units(self.0, Self::UNITS))
+        serializer.collect_str(self)
     }
 }
 
