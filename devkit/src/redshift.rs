@@ -115,12 +115,11 @@ async fn objects(client: TcpStream, folder: &Path) -> io::Result<()> {
 /// Deletes the objects that a request for several names; returns the answer.
 fn deleted(request: &str, bucket: &Path) -> io::Result<String> {
     let keys = request.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
-    let mut answer = "<DeleteResult>".to_owned();
-    for (key, _) in keys {
+    let deleted = keys.map(|(key, _)| {
         std::fs::remove_file(bucket.join(key))?;
-        answer += &format!("<Deleted><Key>{key}</Key></Deleted>");
-    }
-    Ok(answer + "</DeleteResult>")
+        Ok(format!("<Deleted><Key>{key}</Key></Deleted>"))
+    });
+    Ok(format!("<DeleteResult>{}</DeleteResult>", deleted.collect::<io::Result<String>>()?))
 }
 
 async fn session(client: TcpStream, to: &str, folder: &Path) -> io::Result<()> {
