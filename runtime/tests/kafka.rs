@@ -298,6 +298,26 @@ async fn a_consumer_whose_events_another_takes_leaves_when_both_have_gone() {
     second.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_leaves_in_time_though_no_broker_answers() {
+    // A broker that goes away: always the development one.
+    let broker = millrace_devkit::broker::start(millrace_devkit::broker::Config::default()).await.expect("the development broker starts");
+    let bench = Bench { brokers: broker.addr.to_string(), _development: None, suffix: Uuid::new_v4().simple().to_string() };
+    let topic = bench.topic(1).await;
+    let mut consumer = bench.subscribe("a", &topic);
+    assert_eq!(assigned_and_resumed(&mut consumer).await, 1);
+    // What it tells before it knows that the broker has gone waits for an answer for minutes.
+    let offsets = Offsets::from([(TopicPartition::new(&*topic, 0), 0)]);
+    let tells = async {
+        for _ in 0..50 {
+            consumer.report(&offsets).expect("is told without waiting for the answer");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::join!(tells, broker.stop());
+    tokio::time::timeout(PATIENCE, consumer.close()).await.expect("leaves in time");
+}
+
 async fn assigned_and_resumed(consumer: &mut Consumer) -> usize {
     let assigned = assigned(consumer).await;
     let count = assigned.partitions.len();

@@ -16,19 +16,23 @@ mod reader;
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use millrace_model::{Code, Fault, Offsets, Records, Result, TopicIdentity, TopicPartition};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use self::context::Context;
 use self::reader::Reader;
 use super::client::{Cluster, GroupMetadata};
 use super::native_queue::NativeQueue;
 use super::producer::partition_list;
+
+/// How long brokers may take to let a member go: longer than the session (`session.timeout.ms`) after which its group does so by itself.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// What a consumer reads, and as whom.
 #[derive(Debug, Clone)]
@@ -114,7 +118,7 @@ pub struct Consumer {
     // Dropped in this order, as in `close`.
     client: Arc<BaseConsumer<Context>>,
     events: Events,
-    thread: JoinHandle<()>,
+    has_ended: oneshot::Receiver<()>,
 }
 
 /// What a consumer has to tell. As long as this is kept, its thread goes on.
@@ -129,14 +133,16 @@ impl Events {
 }
 
 /// A consumer that is to leave its group.
-pub struct Leaving(JoinHandle<()>);
+pub struct Leaving(oneshot::Receiver<()>);
 
 impl Leaving {
-    /// Waits until it has left, after all who take its events have gone: no further record comes.
+    /// Waits until it has left, after all who take its events have gone: no further record comes. Where no broker lets it go in time its thread is left alone
+    /// with that, and the group lets it go by itself: what it has told without waiting for an answer may keep it for minutes.
     pub async fn left(self) {
-        let joined = tokio::task::spawn_blocking(move || self.0.join()).await;
-        if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the consumer's thread panicked");
+        match timeout(FAREWELL, self.0).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => tracing::error!("the consumer's thread panicked"),
+            Err(_) => tracing::info!("no broker has let the consumer go within {} s; its group does so by itself", FAREWELL.as_secs()),
         }
     }
 }
@@ -166,11 +172,15 @@ impl Consumer {
         client.subscribe(&[topic]).map_err(|error| super::fault::fault(&format!("subscribing to {topic}"), error))?;
         let client = Arc::new(client);
         let reader = Reader { inflow, client: Arc::clone(&client), sender, topic: topic.into(), runtime: Handle::current() };
-        let thread = std::thread::Builder::new()
-            .name(format!("consumer {topic}"))
-            .spawn(move || reader.run())
-            .map_err(|error| Fault::passing(Code::Io, "starting a thread failed").because(error))?;
-        Ok(Self { client, events: Events(events), thread })
+        let (ended, has_ended) = oneshot::channel();
+        let read = move || {
+            // Takes the client along, which is closed with it.
+            reader.run();
+            ended.send(()).ok();
+        };
+        let thread = std::thread::Builder::new().name(format!("consumer {topic}")).spawn(read);
+        thread.map_err(|error| Fault::passing(Code::Io, "starting a thread failed").because(error))?;
+        Ok(Self { client, events: Events(events), has_ended })
     }
 
     /// What happens next. A fault ends the consumer.
@@ -214,18 +224,18 @@ impl Consumer {
         super::native::known_end(self.client.client().native_ptr(), &partition.topic, partition.partition)
     }
 
-    /// Leaves: no further record comes, and the thread has ended when this returns.
+    /// Leaves, as [`Leaving::left`] says: no further record comes.
     pub async fn close(self) {
         self.leave().left().await;
     }
 
     /// Leaves as soon as all who take its events have gone.
     pub fn leave(self) -> Leaving {
-        let Self { client, events, thread } = self;
+        let Self { client, events, has_ended } = self;
         // In this order, so that the reader's reference is the last: closing blocks, and belongs on its thread.
         drop(client);
         drop(events);
-        Leaving(thread)
+        Leaving(has_ended)
     }
 }
 
