@@ -7,10 +7,13 @@ use millrace_model::{Fault, Retry};
 
 /// How often a halted pipeline looks whether its operator has acted.
 const OPERATOR_INTERVAL: Duration = Duration::from_mins(1);
+/// The longest wait for passing trouble to pass.
+const LONGEST: Duration = Duration::from_secs(5);
 /// Work that lasted this long before it failed starts the backoff anew.
 const STEADY: Duration = Duration::from_mins(1);
 
-/// Waits that grow from 100 ms to 30 s, with jitter, so that many instances do not return at once.
+/// Waits that grow from 100 ms to 5 s, with jitter, so that many instances do not return at once. No longer ones: what was away for long is not to be missed for
+/// half a minute more, and one attempt in 5 s is no burden to it.
 #[derive(Debug)]
 pub struct Backoff {
     waits: ExponentialBackoff,
@@ -24,12 +27,7 @@ impl Default for Backoff {
 }
 
 fn waits() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(Duration::from_millis(100))
-        .with_max_delay(Duration::from_secs(30))
-        .with_jitter()
-        .without_max_times()
-        .build()
+    ExponentialBuilder::new().with_min_delay(Duration::from_millis(100)).with_max_delay(LONGEST).with_jitter().without_max_times().build()
 }
 
 /// What comes after a fault.
@@ -72,7 +70,7 @@ mod tests {
         let mut backoff = Backoff::default();
         let fault = Fault::passing(Code::KafkaUnavailable, "away");
         for _ in 0..1000 {
-            assert!(matches!(backoff.after(&fault), Next::WaitFor(wait) if wait <= Duration::from_mins(1)));
+            assert!(matches!(backoff.after(&fault), Next::WaitFor(wait) if wait <= LONGEST + Duration::from_secs(1)));
         }
     }
 

@@ -30,7 +30,7 @@ pub struct Resilience {
     /// How long it may take.
     pub timeouts: Timeouts,
     /// How a call that failed with passing trouble is repeated at once. Beyond that the pipeline starts anew, after 100 ms at first and
-    /// at most 30 s, for as long as the trouble lasts.
+    /// at most 5 s, for as long as the trouble lasts.
     pub retry: RetrySettings,
     /// When a system that does not answer is left alone. Its pipelines wait meanwhile, and `/health/ready` says so.
     pub breaker: BreakerSettings,
