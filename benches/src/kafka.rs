@@ -174,6 +174,19 @@ pub(crate) fn count(topic: &str) -> anyhow::Result<u64> {
     Ok(count)
 }
 
+/// How many members of the group have partitions; none while they are being shared out.
+pub(crate) fn members_at_work(group: &str) -> anyhow::Result<usize> {
+    let client: BaseConsumer = client()?.create()?;
+    let groups = client.fetch_group_list(Some(group), TIMEOUT)?;
+    let Some(found) = groups.groups().first().filter(|found| found.state() == "Stable") else { return Ok(0) };
+    Ok(found.members().iter().filter(|member| member.assignment().is_some_and(names_topics)).count())
+}
+
+/// Whether a member's assignment, as `ConsumerProtocolAssignment` has it (a version, then an array of topics), is not empty.
+fn names_topics(assignment: &[u8]) -> bool {
+    assignment.get(2..6).is_some_and(|topics| topics != [0; 4])
+}
+
 /// Forgets the group, so that a job starts at the beginning. A member that was killed is one until its session has timed out.
 pub(crate) fn forget_group(group: &str) -> anyhow::Result<()> {
     let admin: AdminClient<DefaultClientContext> = client()?.create()?;

@@ -27,10 +27,25 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
+    /// Before anything was used.
+    pub(crate) fn none_at(at: Instant) -> Self {
+        Self { at, cpu_seconds: 0.0 }
+    }
+
     /// What was used from here to `later`, for `records`.
     pub(crate) fn until(&self, later: &Self, records: u64) -> Span {
         Span { records, seconds: (later.at - self.at).as_secs_f64(), cpu_seconds: later.cpu_seconds - self.cpu_seconds }
     }
+}
+
+/// What processes have used up by now, all of them; one that has ended has failed.
+pub(crate) fn used_up(processes: &mut [Process]) -> anyhow::Result<Sample> {
+    let mut cpu_seconds = 0.0;
+    for process in processes {
+        process.lives()?;
+        cpu_seconds += process.sample()?.cpu_seconds;
+    }
+    Ok(Sample { at: Instant::now(), cpu_seconds })
 }
 
 impl Process {
@@ -42,11 +57,6 @@ impl Process {
     /// The operating system's number of it.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
-    }
-
-    /// User and system time from its start.
-    pub(crate) fn used_cpu_seconds(&self) -> anyhow::Result<f64> {
-        Ok(self.sample()?.cpu_seconds)
     }
 
     /// What it reads from and writes to, where its command pipes both.
@@ -61,7 +71,7 @@ impl Process {
 
     /// Follows it from its start until it has done `records`, as `done` says; what it used is split where it is warm.
     pub(crate) fn follow(&mut self, records: u64, mut done: impl FnMut() -> anyhow::Result<u64>) -> anyhow::Result<Measured> {
-        let start = Sample { at: self.started, cpu_seconds: 0.0 };
+        let start = Sample::none_at(self.started);
         let (at_warm, warm) = self.reach(records.div_ceil(WARM), &mut done)?;
         let (at_end, end) = self.reach(records, &mut done)?;
         ensure!(at_end >= at_warm, "progress went backwards");

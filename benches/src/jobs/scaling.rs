@@ -1,27 +1,35 @@
 //! What more processors give to job T, and what more partitions cost it.
 
 use std::process::Command;
+use std::time::Duration;
+
+use anyhow::ensure;
 
 use super::Job;
 use crate::bench::Bench;
-use crate::kafka::{PARTITIONS, Progress, fill_orders_of, forget_group, recreate};
+use crate::kafka::{PARTITIONS, Progress, fill_orders_of, forget_group, members_at_work, recreate};
 use crate::limit::on_processors;
-use crate::measured::{Measured, Span};
+use crate::measured::Measured;
 use crate::orders::Order;
-use crate::process::Process;
+use crate::process::{Process, Sample, used_up};
 use crate::report::{Figure, Finding, RunFile};
 
 pub(crate) const CORES: Job = Job { name: "cores", about: "T on one processor, and two instances on two", run: cores };
 pub(crate) const PARTITIONED: Job = Job { name: "parts", about: "T of 1, 64 and 1,000 partitions at equal load", run: partitions };
 
 const GROUP: &str = "bench.orders";
+/// How often progress is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// So many times the usual records, for a run that is much longer than a group takes to share out its partitions.
+const LONG: u64 = 5;
 
 /// Kafka is on the same processors: what it takes of the second one is lost to the second instance.
 fn cores(bench: &Bench, report: &mut RunFile) -> anyhow::Result<()> {
-    fill_orders_of(bench.records, PARTITIONS, Order::number, |_, _| {})?;
-    let one = instances(bench, PARTITIONS, &["0"])?;
+    let records = bench.records * LONG;
+    fill_orders_of(records, PARTITIONS, Order::number, |_, _| {})?;
+    let one = instances(bench, records, PARTITIONS, &["0"])?;
     report.add(Figure::new("cores", "one instance, one processor", one));
-    let two = instances(bench, PARTITIONS, &["0", "1"])?;
+    let two = instances(bench, records, PARTITIONS, &["0", "1"])?;
     let rate = Finding::per_second(&two, &one, "one instance").at_least(1.8);
     report.add(Figure::new("cores", "two instances, two processors", two).found(rate).found(Finding::per_cpu_second(
         &two,
@@ -35,7 +43,7 @@ fn partitions(bench: &Bench, report: &mut RunFile) -> anyhow::Result<()> {
     let mut least = None;
     for count in [1, 64, 1000] {
         fill_orders_of(bench.records, count, Order::number, |_, _| {})?;
-        let measured = instances(bench, count, &["0,1"])?;
+        let measured = instances(bench, bench.records, count, &["0,1"])?;
         let figure = Figure::new("parts", &format!("{count} partitions"), measured);
         let of_one = least.get_or_insert(measured);
         let cost = Finding::ratio("of the CPU a record with one partition", of_one.per_cpu_second() / measured.per_cpu_second());
@@ -44,8 +52,8 @@ fn partitions(bench: &Bench, report: &mut RunFile) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Instances of job T, each on its own processors, until all orders of so many partitions are transformed.
-fn instances(bench: &Bench, partitions: i32, processors: &[&str]) -> anyhow::Result<Measured> {
+/// Instances of job T, each on its own processors, until all of so many records are transformed. They are warm when each of them has partitions.
+fn instances(bench: &Bench, records: u64, partitions: i32, processors: &[&str]) -> anyhow::Result<Measured> {
     recreate("bench.out")?;
     forget_group(GROUP)?;
     let progress = Progress::over(GROUP, partitions)?;
@@ -54,14 +62,19 @@ fn instances(bench: &Bench, partitions: i32, processors: &[&str]) -> anyhow::Res
         let command: Command = bench.service("transform", "transform")?;
         running.push(Process::start(on_processors(list, &command).env("MILLRACE_INSTANCE", format!("bench-{list}")))?);
     }
-    let Some((first, others)) = running.split_first_mut() else { anyhow::bail!("no instance") };
-    let measured = first.follow(bench.records, || progress.committed())?;
-    let mut cpu_seconds = 0.0;
-    for other in &mut *others {
-        other.lives()?;
-        cpu_seconds += other.used_cpu_seconds()?;
+    let start = Sample::none_at(running[0].started());
+    let warm = when(&mut running, || Ok(members_at_work(GROUP)? == processors.len()))?;
+    let at_warm = progress.committed()?;
+    ensure!(at_warm <= records / 2, "{at_warm} of {records} records were done before each instance had partitions: measure with more");
+    let end = when(&mut running, || Ok(progress.committed()? >= records))?;
+    running[0].measured(start.until(&end, records), Some(warm.until(&end, records - at_warm)))
+}
+
+/// Waits until something is so: what the processes have used up by then.
+fn when(running: &mut [Process], mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<Sample> {
+    while !is_so()? {
+        used_up(running)?;
+        std::thread::sleep(LOOK);
     }
-    // The account of the others is of all their time, so the cold stretch counts wherever there are any.
-    let whole = Span { cpu_seconds: measured.whole.cpu_seconds + cpu_seconds, ..measured.whole };
-    Ok(Measured { whole, warm: measured.warm.filter(|_| others.is_empty()), ..measured })
+    used_up(running)
 }
