@@ -7,8 +7,8 @@ use millrace_model::{Fault, Retry};
 
 /// How often a halted pipeline looks whether its operator has acted.
 const OPERATOR_INTERVAL: Duration = Duration::from_mins(1);
-/// The longest wait for passing trouble to pass.
-const LONGEST: Duration = Duration::from_secs(5);
+/// The longest wait for passing trouble to pass, before jitter, which adds as much again at most: 5 s.
+const LONGEST: Duration = Duration::from_millis(2500);
 /// Work that lasted this long before it failed starts the backoff anew.
 const STEADY: Duration = Duration::from_mins(1);
 
@@ -70,7 +70,7 @@ mod tests {
         let mut backoff = Backoff::default();
         let fault = Fault::passing(Code::KafkaUnavailable, "away");
         for _ in 0..1000 {
-            assert!(matches!(backoff.after(&fault), Next::WaitFor(wait) if wait <= LONGEST + Duration::from_secs(1)));
+            assert!(matches!(backoff.after(&fault), Next::WaitFor(wait) if wait <= 2 * LONGEST));
         }
     }
 

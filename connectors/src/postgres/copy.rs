@@ -66,6 +66,13 @@ impl<'a> Copy<'a> {
         Ok(Self { copy: connection.copy_in_raw(statement).await?, buffer: HEADER.to_vec(), marks })
     }
 
+    /// The next row has that number, where rows are numbered.
+    pub(super) fn number(&mut self, row: usize) {
+        if let Marks::Stage { next, .. } = &mut self.marks {
+            *next = row as i64;
+        }
+    }
+
     /// Sends rows of a batch.
     pub(super) async fn send(&mut self, staged: &Staged, columns: &[(Option<usize>, Form)], rows: Range<usize>) -> Result<(), Error> {
         if staged.change == Change::Clear {

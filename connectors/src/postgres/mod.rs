@@ -27,6 +27,7 @@ mod positions;
 mod query;
 mod replacing;
 mod rows;
+mod screen;
 mod session;
 mod shape;
 mod sink;

@@ -21,6 +21,7 @@ use super::parked::ParkedKeys;
 use super::partitions::{self, Partitions};
 use super::positions::Positions;
 use super::replacing;
+use super::screen::Screen;
 use super::shape::{Shape, TableLock};
 use super::stage::{self, Contents, Stage};
 use super::staged::{self, Change, Segment, Staged};
@@ -31,6 +32,8 @@ use crate::table::{Answered, Attempt, Outcome, Replaced, Replacing, Target, coun
 /// Takes the stage away, to make it anew.
 const DROP_STAGE: &str = "DROP TABLE IF EXISTS pg_temp.millrace_stage";
 const SAVEPOINT: &str = "SAVEPOINT millrace";
+/// Undoes what was done since.
+const UNDO: &str = "ROLLBACK TO SAVEPOINT millrace; RELEASE SAVEPOINT millrace";
 
 /// A connection, what was read from the catalogue through it, and whether a round is open.
 pub(super) struct Session {
@@ -183,13 +186,50 @@ impl Session {
         copy.finish().await
     }
 
-    /// Copies rows once more, a part of them. In the stage they get the numbers that they had.
-    async fn copy_again(&mut self, staged: &[Staged], rows: Range<usize>) -> Result<(), sqlx::Error> {
-        let (mut copy, catalogue) = self.begin_copy(rows.start).await?;
-        for (part, rows) in within(staged, rows) {
-            copy.send(part, &catalogue.columns_of(&part.batch), rows).await?;
+    /// Copies rows once more, a part of them: those with the numbers, which go upwards. In the stage they get the numbers that they had.
+    async fn copy_again(&mut self, staged: &[Staged], rows: &[usize]) -> Result<(), sqlx::Error> {
+        let (mut copy, catalogue) = self.begin_copy(0).await?;
+        for run in runs(rows) {
+            copy.number(run.start);
+            for (part, rows) in within(staged, run) {
+                copy.send(part, &catalogue.columns_of(&part.batch), rows).await?;
+            }
         }
         copy.finish().await
+    }
+
+    /// The rows of a refused COPY that constraints of the target refuse. None where the server does not say: then the search finds them.
+    async fn screen(&mut self, staged: &[Staged]) -> Result<Vec<(usize, String)>> {
+        if self.stage.is_some() || self.replacing.is_some() {
+            return Ok(Vec::new());
+        }
+        self.run(SAVEPOINT).await?;
+        let found = match self.screened(staged).await {
+            Ok(found) => found,
+            // It may not make the table, or an expression fails on a row.
+            Err(sqlx::Error::Database(error)) => {
+                tracing::debug!(%error, "rows can't be checked at once");
+                Vec::new()
+            }
+            Err(error) => return Err(fault(&format!("checking rows for {}", self.catalogue.target.name), error)),
+        };
+        self.run(UNDO).await?;
+        Ok(found)
+    }
+
+    async fn screened(&mut self, staged: &[Staged]) -> Result<Vec<(usize, String)>, sqlx::Error> {
+        let catalogue = self.catalogue();
+        let Some(screen) = Screen::of(&mut self.connection, &catalogue).await? else { return Ok(Vec::new()) };
+        sqlx::raw_sql(AssertSqlSafe(screen.create.as_str())).execute(&mut self.connection).await?;
+        let marks = Marks::Stage { next: 0, partial: false };
+        let mut copy = Copy::begin(&mut self.connection, &screen.copy, marks).await?;
+        for part in staged {
+            let columns = catalogue.columns_of(&part.batch);
+            let asked: Vec<_> = screen.columns.iter().map(|&place| columns[place]).collect();
+            copy.send(part, &asked, 0..part.batch.len()).await?;
+        }
+        copy.finish().await?;
+        screen.refused(&mut self.connection).await
     }
 
     /// A COPY of rows from the round's row `first` on.
@@ -218,8 +258,17 @@ impl Session {
         match self.link().step(self.settle_savepoint(done)).await? {
             Outcome::Landed => Ok(Vec::new()),
             Outcome::Refused(reason) => {
-                let mut recopy = Answered { link: self.link(), search: Recopy { session: self, staged } };
-                land_refused(&mut recopy, count(staged), reason).await
+                let mut refused = self.link().step(self.screen(staged)).await?;
+                let kept = without(count(staged), &refused);
+                let mut recopy = Answered { link: self.link(), search: Recopy { session: self, staged, rows: &kept } };
+                let found = if refused.is_empty() {
+                    land_refused(&mut recopy, kept.len(), reason).await?
+                } else {
+                    land(&mut recopy, kept.len()).await?
+                };
+                refused.extend(found.into_iter().map(|(place, reason)| (kept[place], reason)));
+                refused.sort_unstable();
+                Ok(refused)
             }
         }
     }
@@ -366,7 +415,7 @@ impl Session {
             }
             Err(error) => match refusal(&error) {
                 Some(reason) => {
-                    self.run("ROLLBACK TO SAVEPOINT millrace; RELEASE SAVEPOINT millrace").await?;
+                    self.run(UNDO).await?;
                     Ok(Outcome::Refused(reason))
                 }
                 None => Err(fault(&format!("loading {}", self.catalogue.target.name), error)),
@@ -407,17 +456,30 @@ impl Replaced for Session {
     }
 }
 
+/// The numbers of so many rows, but for those that are refused, which go upwards.
+fn without(count: usize, refused: &[(usize, String)]) -> Vec<usize> {
+    let mut refused = refused.iter().map(|(row, _)| *row).peekable();
+    (0..count).filter(|row| refused.next_if_eq(row).is_none()).collect()
+}
+
+/// Numbers that go upwards, as ranges without gaps.
+fn runs(rows: &[usize]) -> impl Iterator<Item = Range<usize>> {
+    rows.chunk_by(|one, next| one + 1 == *next).map(|run| run[0]..run[run.len() - 1] + 1)
+}
+
 /// Rows whose COPY was refused, in parts.
 struct Recopy<'a> {
     session: &'a mut Session,
     staged: &'a [Staged],
+    /// The numbers of those that are tried.
+    rows: &'a [usize],
 }
 
 #[async_trait]
 impl Attempt for Recopy<'_> {
     async fn attempt(&mut self, rows: Range<usize>) -> Result<Outcome> {
         self.session.run(SAVEPOINT).await?;
-        let done = self.session.copy_again(self.staged, rows).await;
+        let done = self.session.copy_again(self.staged, &self.rows[rows]).await;
         self.session.settle_savepoint(done).await
     }
 }

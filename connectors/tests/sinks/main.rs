@@ -3,6 +3,7 @@
 //! PostgreSQL is the server that `MILLRACE_TEST_POSTGRES` names, such as `postgresql://postgres@127.0.0.1:5432/postgres`, and MariaDB that of
 //! `MILLRACE_TEST_MYSQL`.
 
+mod constraints;
 mod everything;
 mod failover;
 mod growth;
