@@ -8,7 +8,9 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error, Row as _};
 
 use super::catalogue::Catalogue;
+use super::copy::{Copy, Marks};
 use super::stage::{DELETED, SEQUENCE};
+use super::staged::Staged;
 use crate::table::quoted_list;
 
 const PROBE: &str = "pg_temp.millrace_probe";
@@ -23,13 +25,13 @@ const CONSTRAINTS: &str = "SELECT t.relname::text, c.conname::text, pg_get_expr(
      AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.conrelid AND g.tgtype & 7 = 7) ORDER BY c.conname";
 
 /// What is asked of the rows of a round.
-pub(super) struct Screen {
+struct Screen {
     /// Makes the table that they are copied to.
-    pub(super) create: String,
+    create: String,
     /// Their COPY, of numbers and of `columns`.
-    pub(super) copy: String,
+    copy: String,
     /// The places of these columns in the catalogue.
-    pub(super) columns: Vec<usize>,
+    columns: Vec<usize>,
     /// Answers numbers of rows, and for each what is said of it.
     select: String,
 }
@@ -40,6 +42,24 @@ struct Constraint {
     name: String,
     expression: String,
     columns: Vec<String>,
+}
+
+/// The rows of a round that constraints refuse, by their numbers, with the server's words. What it makes for that is the caller's to undo.
+pub(super) async fn refused(
+    connection: &mut PgConnection,
+    catalogue: &Catalogue,
+    staged: &[Staged],
+) -> Result<Vec<(usize, String)>, Error> {
+    let Some(screen) = Screen::of(connection, catalogue).await? else { return Ok(Vec::new()) };
+    sqlx::raw_sql(AssertSqlSafe(screen.create.as_str())).execute(&mut *connection).await?;
+    let mut copy = Copy::begin(connection, &screen.copy, Marks::Stage { next: 0, partial: false }).await?;
+    for part in staged {
+        let columns = catalogue.columns_of(&part.batch);
+        let asked: Vec<_> = screen.columns.iter().map(|&place| columns[place]).collect();
+        copy.send(part, &asked, 0..part.batch.len()).await?;
+    }
+    copy.finish().await?;
+    screen.refused(connection).await
 }
 
 impl Constraint {
@@ -56,7 +76,7 @@ impl Constraint {
 
 impl Screen {
     /// What can be asked of rows that have the catalogue's columns; none where there is nothing to ask.
-    pub(super) async fn of(connection: &mut PgConnection, catalogue: &Catalogue) -> Result<Option<Self>, Error> {
+    async fn of(connection: &mut PgConnection, catalogue: &Catalogue) -> Result<Option<Self>, Error> {
         let rows = sqlx::query(CONSTRAINTS).bind(&catalogue.target.name).fetch_all(connection).await?;
         let constraint = |row: &sqlx::postgres::PgRow| {
             Ok(Constraint { relation: row.try_get(0)?, name: row.try_get(1)?, expression: row.try_get(2)?, columns: row.try_get(3)? })
@@ -86,7 +106,7 @@ impl Screen {
     }
 
     /// The rows that the constraints refuse, of those that have been copied, with the server's words.
-    pub(super) async fn refused(&self, connection: &mut PgConnection) -> Result<Vec<(usize, String)>, Error> {
+    async fn refused(&self, connection: &mut PgConnection) -> Result<Vec<(usize, String)>, Error> {
         let rows = sqlx::query(AssertSqlSafe(self.select.as_str())).persistent(false).fetch_all(connection).await?;
         rows.iter().map(|row| Ok((row.try_get::<i64, _>(0)? as usize, row.try_get(1)?))).collect()
     }

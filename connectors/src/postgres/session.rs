@@ -21,7 +21,7 @@ use super::parked::ParkedKeys;
 use super::partitions::{self, Partitions};
 use super::positions::Positions;
 use super::replacing;
-use super::screen::Screen;
+use super::screen;
 use super::shape::{Shape, TableLock};
 use super::stage::{self, Contents, Stage};
 use super::staged::{self, Change, Segment, Staged};
@@ -204,7 +204,8 @@ impl Session {
             return Ok(Vec::new());
         }
         self.run(SAVEPOINT).await?;
-        let found = match self.screened(staged).await {
+        let catalogue = self.catalogue();
+        let found = match screen::refused(&mut self.connection, &catalogue, staged).await {
             Ok(found) => found,
             // It may not make the table, or an expression fails on a row.
             Err(sqlx::Error::Database(error)) => {
@@ -215,21 +216,6 @@ impl Session {
         };
         self.run(UNDO).await?;
         Ok(found)
-    }
-
-    async fn screened(&mut self, staged: &[Staged]) -> Result<Vec<(usize, String)>, sqlx::Error> {
-        let catalogue = self.catalogue();
-        let Some(screen) = Screen::of(&mut self.connection, &catalogue).await? else { return Ok(Vec::new()) };
-        sqlx::raw_sql(AssertSqlSafe(screen.create.as_str())).execute(&mut self.connection).await?;
-        let marks = Marks::Stage { next: 0, partial: false };
-        let mut copy = Copy::begin(&mut self.connection, &screen.copy, marks).await?;
-        for part in staged {
-            let columns = catalogue.columns_of(&part.batch);
-            let asked: Vec<_> = screen.columns.iter().map(|&place| columns[place]).collect();
-            copy.send(part, &asked, 0..part.batch.len()).await?;
-        }
-        copy.finish().await?;
-        screen.refused(&mut self.connection).await
     }
 
     /// A COPY of rows from the round's row `first` on.
