@@ -6,43 +6,72 @@ use std::process::Command;
 
 use anyhow::Context;
 
-/// A group of processes (cgroups(7)) that may take so much memory, and is gone with this value.
-pub(crate) struct MemoryLimit {
-    group: PathBuf,
+/// What a group of processes may take.
+#[derive(Clone, Copy)]
+pub(crate) enum Limit {
+    /// Bytes of memory, those of its files in the page cache too.
+    Memory(u64),
+    /// So many hundredths of a processor's time.
+    Processor(u32),
 }
 
-/// Where a kernel keeps such groups, and what the limit is called: version 2, and version 1.
-const HIERARCHIES: [(&str, &str); 2] = [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")];
+/// In this many microseconds a group may use up its share of a processor: a short time, so that it is not felt as pauses.
+const PERIOD: u32 = 10_000;
 
-impl MemoryLimit {
-    pub(crate) fn of(bytes: u64) -> anyhow::Result<Self> {
-        let name = format!("millrace-bench-{}", std::process::id());
-        let made = HIERARCHIES.iter().find_map(|(hierarchy, file)| group(Path::new(hierarchy), file, &name, bytes));
-        made.map(|group| Self { group }).context("this user can't limit memory here: no writable group of cgroups(7)")
+impl Limit {
+    /// Where a kernel keeps groups with such a limit, and what is written into which of a group's files: version 2, and version 1.
+    fn hierarchies(self) -> [(&'static str, Vec<(&'static str, String)>); 2] {
+        match self {
+            Self::Memory(bytes) => [
+                ("/sys/fs/cgroup", vec![("memory.max", bytes.to_string())]),
+                ("/sys/fs/cgroup/memory", vec![("memory.limit_in_bytes", bytes.to_string())]),
+            ],
+            Self::Processor(percent) => {
+                let quota = PERIOD / 100 * percent;
+                [
+                    ("/sys/fs/cgroup", vec![("cpu.max", format!("{quota} {PERIOD}"))]),
+                    ("/sys/fs/cgroup/cpu", vec![("cpu.cfs_period_us", PERIOD.to_string()), ("cpu.cfs_quota_us", quota.to_string())]),
+                ]
+            }
+        }
+    }
+}
+
+/// A group of processes (cgroups(7)) under a limit; it is gone with this value.
+pub(crate) struct ControlGroup {
+    folder: PathBuf,
+}
+
+impl ControlGroup {
+    /// A group of this name, which is unique within this process.
+    pub(crate) fn new(name: &str, limit: Limit) -> anyhow::Result<Self> {
+        let name = format!("millrace-bench-{}-{name}", std::process::id());
+        let made = limit.hierarchies().into_iter().find_map(|(hierarchy, settings)| group(Path::new(hierarchy).join(&name), &settings));
+        made.map(|folder| Self { folder }).context("this user can't limit processes here: no writable group of cgroups(7)")
     }
 
     /// The command, run in the group.
     pub(crate) fn around(&self, command: &Command) -> Command {
-        let script = format!("echo $$ > {} && exec \"$0\" \"$@\"", self.group.join("cgroup.procs").display());
+        let script = format!("echo $$ > {} && exec \"$0\" \"$@\"", self.folder.join("cgroup.procs").display());
         wrapped("sh", &["-c", &script], command)
     }
 }
 
-fn group(hierarchy: &Path, file: &str, name: &str, bytes: u64) -> Option<PathBuf> {
-    let group = hierarchy.join(name);
-    fs::create_dir(&group).ok()?;
+fn group(folder: PathBuf, settings: &[(&str, String)]) -> Option<PathBuf> {
+    fs::create_dir(&folder).ok()?;
     // Where the kernel keeps no groups the folder is one like any other.
-    if fs::metadata(group.join(file)).is_ok() && fs::write(group.join(file), bytes.to_string()).is_ok() {
-        return Some(group);
+    let is_set = |(file, value): &(&str, String)| fs::metadata(folder.join(file)).is_ok() && fs::write(folder.join(file), value).is_ok();
+    if settings.iter().all(is_set) {
+        return Some(folder);
     }
-    fs::remove_dir(&group).ok()?;
+    fs::remove_dir(&folder).ok()?;
     None
 }
 
-impl Drop for MemoryLimit {
+impl Drop for ControlGroup {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir(&self.group) {
-            eprintln!("the group {} is left: {error}", self.group.display());
+        if let Err(error) = fs::remove_dir(&self.folder) {
+            eprintln!("the group {} is left: {error}", self.folder.display());
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::Job;
 use crate::bench::Bench;
 use crate::kafka::{PARTITIONS, Progress, block_on, fill_orders, fill_orders_of, forget_group, recreate};
-use crate::limit::MemoryLimit;
+use crate::limit::{ControlGroup, Limit};
 use crate::measured::Measured;
 use crate::orders::Order;
 use crate::process::{Process, resident_mb};
@@ -95,7 +95,7 @@ fn median(values: &[f64]) -> f64 {
 fn limited(bench: &Bench, report: &mut RunFile) -> anyhow::Result<()> {
     let free = transform(bench, Process::start)?;
     report.add(Figure::new("M", "T without a limit", free));
-    let limit = MemoryLimit::of(LIMIT)?;
+    let limit = ControlGroup::new("memory", Limit::Memory(LIMIT))?;
     let within = transform(bench, |command| Process::start(limit.around(command).env("BENCH_MEMORY", BUDGET)))?;
     let finding = Finding::per_second(&within, &free, "the speed without a limit").at_least(0.9);
     report.add(Figure::new("M", "T under 128 MiB", within).found(finding));
