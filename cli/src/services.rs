@@ -1,7 +1,9 @@
 //! The services of a checked project, started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
 
 use anyhow::bail;
 use millrace_ingest::service as ingesting;
@@ -13,6 +15,7 @@ use millrace_runtime::registry::Registry;
 use millrace_runtime::resilience::Probe;
 use millrace_runtime::service::{Health, Shutdown};
 use millrace_transform::service::{self as transforming, Transform};
+use tokio::task::JoinSet;
 
 use crate::args::Service;
 use crate::project::{Loaded, Project};
@@ -53,10 +56,14 @@ impl<'a> Context<'a> {
     }
 }
 
+/// Is ready when something has ended.
+type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Pipelines that run.
 #[derive(Default)]
 pub(crate) struct RunningServices {
-    pipelines: Vec<Running>,
+    /// By service and name.
+    pipelines: Vec<(String, Running)>,
     ingest: Option<ingesting::Running>,
 }
 
@@ -72,14 +79,36 @@ impl RunningServices {
         self.ingest = self.ingest.take().or(other.ingest);
     }
 
-    /// Waits until all have ended.
-    pub(crate) async fn ended(self) {
-        if let Some(ingest) = self.ingest {
-            ingest.ended().await;
+    /// Waits until all have ended, after the stop was asked for no longer than `timeout`. What has not ended then is left as it is, which is what a
+    /// kill would do: nothing is lost or doubled by it.
+    pub(crate) async fn ended(self, shutdown: &Shutdown, timeout: Duration) {
+        let (mut ending, mut left) = (JoinSet::new(), BTreeSet::new());
+        for (name, ended) in self.ends() {
+            left.insert(name.clone());
+            ending.spawn(async move {
+                ended.await;
+                name
+            });
         }
-        for pipeline in self.pipelines {
-            pipeline.ended().await;
+        let all_ended = async {
+            while let Some(ended) = ending.join_next().await {
+                left.retain(|name| ended.as_ref().ok() != Some(name));
+            }
+        };
+        tokio::select! {
+            () = all_ended => {}
+            () = shutdown.overdue(timeout) => {
+                let pipelines = left.into_iter().collect::<Vec<_>>().join(", ");
+                tracing::warn!(pipelines, "not ended within service.shutdown_timeout; what was not committed is read again at the next start");
+            }
         }
+    }
+
+    /// What has to end, by name.
+    fn ends(self) -> Vec<(String, End)> {
+        let pipelines = self.pipelines.into_iter().map(|(name, pipeline)| (name, Box::pin(pipeline.ended()) as End));
+        let ingest = self.ingest.map(|ingest| ("ingest".to_owned(), Box::pin(ingest.ended()) as End));
+        pipelines.chain(ingest).collect()
     }
 }
 
@@ -138,7 +167,7 @@ fn transform(context: &Context<'_>, wanted: &[String]) -> anyhow::Result<Running
         let transform: Transform = context.loaded.transform(name)?;
         let (cluster, registry) = (context.cluster.clone(), context.registry.clone());
         let work = async move |pipeline: &Pipeline| transforming::run(&transform, &cluster, &registry, pipeline).await;
-        running.pipelines.push(context.pipeline("transform", name).spawn(work)?);
+        running.pipelines.push((format!("transform/{name}"), context.pipeline("transform", name).spawn(work)?));
     }
     Ok(running)
 }
@@ -150,7 +179,7 @@ fn load(context: &Context<'_>, wanted: &[String]) -> anyhow::Result<RunningServi
         context.health.probes().add([load.connection.prober()]);
         let (cluster, registry) = (context.cluster.clone(), context.registry.clone());
         let work = async move |pipeline: &Pipeline| loading::run(&load, &cluster, &registry, pipeline).await;
-        running.pipelines.push(context.pipeline("loader", name).spawn(work)?);
+        running.pipelines.push((format!("loader/{name}"), context.pipeline("loader", name).spawn(work)?));
     }
     Ok(running)
 }

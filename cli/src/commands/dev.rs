@@ -37,7 +37,7 @@ pub(crate) async fn execute(args: &Dev, logs: &Logs) -> anyhow::Result<ExitCode>
     let display = Display::new(&loaded, &servers, running.gateway(), admin.address(), &health);
     display.show_until(&shutdown, args.until_idle.map(Duration::from_secs)).await;
     shutdown.request();
-    running.ended().await;
+    running.ended(&shutdown, loaded.project.service.shutdown_timeout.duration()).await;
     servers.stop().await;
     telemetry.shutdown().await;
     Ok(ExitCode::SUCCESS)

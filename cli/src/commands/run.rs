@@ -32,7 +32,7 @@ pub(crate) async fn execute(args: &Run, logs: &Logs) -> anyhow::Result<ExitCode>
     let context = Context::new(&loaded, &args.instance, pipelines, &health, &shutdown)?;
     let running = services::start(&context, args.service, &args.pipelines).await?;
     health.started();
-    running.ended().await;
+    running.ended(&shutdown, loaded.project.service.shutdown_timeout.duration()).await;
     telemetry.shutdown().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -52,7 +52,7 @@ async fn once(args: &Run, logs: &Logs) -> anyhow::Result<ExitCode> {
     let (running, progress) = services::pull(&context, &pulled).await?;
     health.started();
     let watch = Watch::new(progress, &health);
-    watch.until(running.ended()).await;
+    watch.until(running.ended(&shutdown, loaded.project.service.shutdown_timeout.duration())).await;
     // The exit code tells it too: a reader that has gone makes no failure of a run.
     writeln!(std::io::stdout(), "{}", watch.summary()).ok();
     telemetry.shutdown().await;

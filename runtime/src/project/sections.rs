@@ -216,6 +216,9 @@ pub struct ServiceConfig {
     pub max_connections: NonZeroU32,
     /// How long the head of a request to the push gateway may take to arrive, and how long a connection may stand idle between two.
     pub head_timeout: Millis,
+    /// How long a service that is told to end may take to commit what it has in hand. What a server that does not answer keeps it from is given up
+    /// then, and read again at the next start. Whoever tells it to end is to wait longer than that: Kubernetes waits 30 s unless it is told otherwise.
+    pub shutdown_timeout: Millis,
 }
 
 impl ServiceConfig {
@@ -239,6 +242,7 @@ impl Default for ServiceConfig {
             latency: Latency::default(),
             max_connections: const { NonZeroU32::new(4096).expect("is not zero") },
             head_timeout: Millis::new(30_000),
+            shutdown_timeout: Millis::new(25_000),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! When to stop.
 
+use std::time::Duration;
+
 use millrace_model::{Code, Fault, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +48,12 @@ impl Shutdown {
     /// Waits until it is asked. Safe to drop and to call again.
     pub async fn requested(&self) {
         self.0.cancelled().await;
+    }
+
+    /// Waits until it was asked so long ago. Safe to drop.
+    pub async fn overdue(&self, timeout: Duration) {
+        self.requested().await;
+        tokio::time::sleep(timeout).await;
     }
 
     /// Runs `work` until it ends or the stop is asked; `None` says the latter. `work` is dropped then, so it must be safe to cancel.

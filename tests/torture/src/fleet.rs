@@ -16,8 +16,8 @@ use crate::workload::senders::Gateways;
 pub(crate) const SERVICES: [&str; 3] = ["ingest", "transform", "loader"];
 /// Instances of one service at most.
 pub(crate) const MOST: usize = 4;
-/// How long an instance may take to end when it is asked to.
-const END: Duration = Duration::from_mins(2);
+/// How long an instance may take to end when it is asked to: its `shutdown_timeout`, and what a busy machine adds to it.
+const END: Duration = Duration::from_secs(40);
 const LOOK: Duration = Duration::from_secs(2);
 
 /// An instance: a name that it keeps, and a process while it lives.
