@@ -36,6 +36,13 @@ pub(crate) struct Traffic {
     pub(crate) passed: u64,
 }
 
+impl Traffic {
+    /// Bytes that came and were not passed on.
+    pub(crate) fn swallowed(&self) -> u64 {
+        self.came.saturating_sub(self.passed)
+    }
+}
+
 impl Toxiproxy {
     /// That of this run, without a link.
     pub(crate) async fn of_this_run() -> Self {
