@@ -78,16 +78,17 @@ impl Seen {
         let brokers = &world.outside.cluster.direct;
         let mut schemas = Schemas::of(&world.outside.registry_url);
         let mut seen = Self { grown: world.grown.clone(), frames: world.frames.clone(), ..Self::default() };
-        for topic in TOPICS {
+        // Against the stream: what has come out somewhere is upstream by then, however much is still on its way.
+        for table in TABLES {
+            seen.tables.insert(table, rows(world, table).await);
+        }
+        seen.letters = kafka::read(brokers, &world.project.topic(DEAD)).await.iter().map(letter).collect();
+        for topic in TOPICS.into_iter().rev() {
             let mut stored = Vec::new();
             for read in kafka::read(brokers, &world.project.topic(topic)).await {
                 stored.push(schemas.stored(&read).await);
             }
             seen.topics.insert(topic, stored);
-        }
-        seen.letters = kafka::read(brokers, &world.project.topic(DEAD)).await.iter().map(letter).collect();
-        for table in TABLES {
-            seen.tables.insert(table, rows(world, table).await);
         }
         seen
     }
