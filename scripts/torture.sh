@@ -6,7 +6,8 @@
 #   torture.sh --list                      the names of the faults
 #   torture.sh ledger                      totals of all runs so far
 #
-# With MILLRACE_TEST_KEEP the servers' folders stay. MILLRACE_BIN is another binary than the one that is built here.
+# With TORTURE_PROFILE=release (or dist) the services are built so, and are ready again in half the time. It is these sources that are built: the ledger says
+# that of them. With MILLRACE_TEST_KEEP the servers' folders stay.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 services=$here/services
@@ -84,7 +85,12 @@ case " $* " in
 esac
 CLUSTER_PORT=$(cluster_port) REGISTRY_PORT=$(free_port) REGISTRY_MANAGEMENT_PORT=$(free_port) POSTGRES_PORT=$(free_port) TOXIPROXY_PORT=$(free_port)
 export CLUSTER_PORT REGISTRY_PORT REGISTRY_MANAGEMENT_PORT POSTGRES_PORT TOXIPROXY_PORT
-export MILLRACE_BIN=${MILLRACE_BIN:-$folder/millrace}
+profile=${TORTURE_PROFILE:-dev}
+export MILLRACE_BIN=$folder/millrace
+if [ "$profile" != dev ]; then
+  cargo build --package millrace --profile "$profile" --quiet
+  export MILLRACE_BIN=$folder/../$profile/millrace
+fi
 use_java 17
 name_servers
 started=$SECONDS
