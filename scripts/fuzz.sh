@@ -36,8 +36,11 @@ for target in "${targets[@]}"; do
   corpus=$state/corpus/$target artifacts=$state/artifacts/$target log=$state/$target.log
   mkdir -p "$corpus" "$artifacts"
   cp -n fuzz/corpus/"$target"/* "$corpus"/
+  build=(--fuzz-dir fuzz --target-dir "$state/target" -s address "$target")
+  cargo fuzz build "${build[@]}" >"$log" 2>&1 || { tail -30 "$log" >&2; exit 1; }
+  # What it takes to build is no fuzzing.
   before=$(find "$artifacts" -type f | wc -l) started=$SECONDS found=0
-  cargo fuzz run --fuzz-dir fuzz --target-dir "$state/target" -s address "$target" "$corpus" -- \
+  cargo fuzz run "${build[@]}" "$corpus" -- \
     -max_total_time=$((minutes * 60)) -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
     -artifact_prefix="$artifacts/" >"$log" 2>&1 || found=1
   findings=$(($(find "$artifacts" -type f | wc -l) - before))
