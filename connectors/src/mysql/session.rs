@@ -1,6 +1,7 @@
 //! One session with the server, and the transaction of a round in it.
 
 use std::slice;
+use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
@@ -26,7 +27,8 @@ use super::work::Work;
 use super::{checks, parked, replacing};
 use crate::crash_points as points;
 use crate::table::{
-    Answered, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, rejected, unfit, unsettled,
+    Answered, Change, Checks, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, rejected, unfit,
+    unsettled,
 };
 use crate::table_config::TableConfig;
 
@@ -39,16 +41,37 @@ pub(super) struct Session {
     link: Link,
     lease: Lease,
     target: Target,
-    columns: Vec<Loaded>,
+    checks: Arc<RowChecks>,
     replacing: Option<Replacing>,
     shape: Shape,
     open: bool,
+}
+
+/// What rows of the schema must be like.
+struct RowChecks {
+    schema: Schema,
+    columns: Vec<Loaded>,
+}
+
+impl Checks for RowChecks {
+    fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)> {
+        check_columns(batch.columns(), &self.schema)?;
+        let mut refused = Refused::default();
+        let columns = batch.columns();
+        for (field, array) in columns.schema().fields().iter().zip(columns.columns()) {
+            let loaded = self.columns.iter().find(|column| column.name == *field.name());
+            let loaded = loaded.ok_or_else(|| unfit(format!("a batch has the column {:?}, which is not in the schema", field.name())))?;
+            checks::check(loaded, array, &mut refused);
+        }
+        refused.sort_out(batch).map_err(defect)
+    }
 }
 
 #[async_trait]
 impl RoundSession for Session {
     type Config = Config;
     const NAME: &'static str = "MySQL";
+    const AHEAD: Option<usize> = None;
 
     fn link(config: &Config) -> &Link {
         config.link()
@@ -110,16 +133,8 @@ impl RoundSession for Session {
         parked::change(&mut self.connection, &self.target.table.pipeline, changes).await
     }
 
-    fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)> {
-        check_columns(batch.columns(), &self.target.schema)?;
-        let mut refused = Refused::default();
-        let columns = batch.columns();
-        for (field, array) in columns.schema().fields().iter().zip(columns.columns()) {
-            let loaded = self.columns.iter().find(|column| column.name == *field.name());
-            let loaded = loaded.ok_or_else(|| unfit(format!("a batch has the column {:?}, which is not in the schema", field.name())))?;
-            checks::check(loaded, array, &mut refused);
-        }
-        refused.sort_out(batch).map_err(defect)
+    fn checks(&self) -> Arc<dyn Checks> {
+        Arc::clone(&self.checks) as _
     }
 
     async fn land(&mut self, batches: &[Batch], change: Change) -> Result<Vec<Rejected>> {
@@ -172,7 +187,7 @@ impl Session {
             link: config.link().clone(),
             lease,
             target: target.clone(),
-            columns: Vec::new(),
+            checks: Arc::new(RowChecks { schema: target.schema.clone(), columns: Vec::new() }),
             replacing,
             shape: Shape::of(&target.table.table, &[]),
             open: false,
@@ -197,7 +212,7 @@ impl Session {
         let into = self.replacing.as_ref().map_or_else(|| target.table.table.clone(), |_| Replacing::loading_table(target));
         let columns = if self.replacing.is_some() { replacing::with_marks(columns) } else { columns };
         self.shape = Shape::of(&into, &columns);
-        self.columns = columns;
+        self.checks = Arc::new(RowChecks { schema: target.schema.clone(), columns });
         self.target = target.clone();
     }
 
@@ -207,9 +222,9 @@ impl Session {
         link.step(self.begin()).await?;
         let fields = self.fields(batch);
         let table = self.replacing.as_ref().map_or(&self.target.name, |replacing| &replacing.loading);
-        let statements = Columns::of(&self.target, &self.columns, table, &fields).statements(change);
-        let columns = self.columns.clone();
-        let search = Work { session: self, batch, fields: &fields, columns: &columns, statements };
+        let statements = Columns::of(&self.target, &self.checks.columns, table, &fields).statements(change);
+        let checks = Arc::clone(&self.checks);
+        let search = Work { session: self, batch, fields: &fields, columns: &checks.columns, statements };
         let refused = land(&mut Answered { link, search }, batch.len()).await?;
         Ok(rejected(slice::from_ref(batch), refused))
     }
@@ -228,7 +243,8 @@ impl Session {
         self.open = true;
         if self.shape.changed(&mut self.connection).await? {
             let columns = compare(&mut self.connection, &self.target).await?;
-            self.columns = if self.replacing.is_some() { replacing::with_marks(columns) } else { columns };
+            let columns = if self.replacing.is_some() { replacing::with_marks(columns) } else { columns };
+            self.checks = Arc::new(RowChecks { schema: self.target.schema.clone(), columns });
         }
         Ok(())
     }

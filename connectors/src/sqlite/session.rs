@@ -24,7 +24,7 @@ use super::target::{compare, compare_grown, ensure, grow, present, target};
 use super::{order, parked, positions, replacing, values};
 use crate::crash_points as points;
 use crate::table::{
-    Answered, Attempt, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, rejected,
+    Answered, Attempt, Change, Checks, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, rejected,
     unsettled,
 };
 use crate::table_config::TableConfig;
@@ -36,7 +36,7 @@ pub(super) struct Session {
     connection: SqliteConnection,
     link: Link,
     target: Target,
-    required: BTreeSet<String>,
+    checks: Arc<RowChecks>,
     replacing: Option<Replacing>,
     /// Whether the next transaction adds columns before anything else: those of a changed schema, or those that loading rows lack since the table
     /// has them.
@@ -48,10 +48,36 @@ pub(super) struct Session {
     statements: Option<Arc<Statements>>,
 }
 
+/// What rows of the schema must be like.
+struct RowChecks {
+    schema: Schema,
+    /// The columns that take no null.
+    required: BTreeSet<String>,
+}
+
+impl Checks for RowChecks {
+    fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)> {
+        check_columns(batch.columns(), &self.schema)?;
+        let mut refused = Refused::default();
+        let columns = batch.columns();
+        let schema = columns.schema();
+        for (field, array) in schema.fields().iter().zip(columns.columns()) {
+            if self.required.contains(field.name()) {
+                refused.nulls(field.name(), array);
+            }
+            refused.nul_characters(field, array).map_err(defect)?;
+            values::check(field, array, &mut refused);
+        }
+        refused.sort_out(batch).map_err(defect)
+    }
+}
+
 #[async_trait]
 impl RoundSession for Session {
     type Config = Config;
     const NAME: &'static str = "SQLite";
+    /// A tenth of a round: writing its rows takes about as long as reading and decoding them.
+    const AHEAD: Option<usize> = Some(10_000);
 
     fn link(config: &Config) -> &Link {
         config.link()
@@ -66,11 +92,11 @@ impl RoundSession for Session {
         positions::ensure(&mut connection).await?;
         ensure(&mut connection, target).await?;
         let target = &present(&mut connection, target).await?;
-        let required = compare(&mut connection, target).await?;
+        let checks = Arc::new(RowChecks { required: compare(&mut connection, target).await?, schema: target.schema.clone() });
         let replacing = replacing::open(&mut connection, target).await?;
         let (link, target, grows) = (config.link().clone(), target.clone(), replacing.is_some());
         let ordered_by = if replacing.is_some() { None } else { order::column(&mut connection, &target.table.table).await? };
-        Ok(Self { connection, link, target, required, replacing, grows, open: false, ordered_by, statements: None })
+        Ok(Self { connection, link, target, checks, replacing, grows, open: false, ordered_by, statements: None })
     }
 
     fn present(&self) -> &Target {
@@ -85,7 +111,8 @@ impl RoundSession for Session {
         if self.replacing.is_some() {
             Replacing::check(&target.schema)?;
         }
-        self.required = compare_grown(&mut self.connection, target).await?;
+        let required = compare_grown(&mut self.connection, target).await?;
+        self.checks = Arc::new(RowChecks { schema: target.schema.clone(), required });
         self.target = target.clone();
         self.statements = None;
         self.grows = true;
@@ -109,19 +136,8 @@ impl RoundSession for Session {
         parked::change(&mut self.connection, &self.target.table.pipeline, changes).await
     }
 
-    fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)> {
-        check_columns(batch.columns(), &self.target.schema)?;
-        let mut refused = Refused::default();
-        let columns = batch.columns();
-        let schema = columns.schema();
-        for (field, array) in schema.fields().iter().zip(columns.columns()) {
-            if self.required.contains(field.name()) {
-                refused.nulls(field.name(), array);
-            }
-            refused.nul_characters(field, array).map_err(defect)?;
-            values::check(field, array, &mut refused);
-        }
-        refused.sort_out(batch).map_err(defect)
+    fn checks(&self) -> Arc<dyn Checks> {
+        Arc::clone(&self.checks) as _
     }
 
     /// All at once: each savepoint makes SQLite keep a copy of every page that is changed behind it.
