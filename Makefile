@@ -41,7 +41,7 @@ bench-peers: ## The same, with other products beside them
 bench-compare: ## Two commits by their ratios to the references of their own runs: make bench-compare A=... B=...
 	@cargo run -q --release -p millrace-benches -- compare $(A) $(B)
 
-bench-micro: ## What the parts of the hot paths cost alone, by criterion: codec, plan, COPY, JSON, positions
+bench-micro: ## What the parts of the hot paths cost alone, by criterion: codec, plan, COPY, JSON, bodies of requests, positions
 	@scripts/setup.sh build
 	@cargo bench -p millrace-benches --bench micro
 

@@ -1,16 +1,21 @@
-//! What the parts of the hot paths cost alone, a record: codec, plan, COPY, JSON, and positions of very many partitions.
+//! What the parts of the hot paths cost alone, a record: codec, plan, COPY, JSON, bodies of requests, and positions of very many partitions.
 //!
-//! Each is given a batch of orders of the standard workload as the services have them: 4,096 records.
+//! Each is given a batch of orders of the standard workload as the services have them: 4,096 records, and those of I1 and I2 in bodies.
 
 use std::hint::black_box;
 use std::io::Write as _;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput};
+use http::Request;
 use millrace_connectors::postgres::CopyBody;
+use millrace_ingest::Bodies;
 use millrace_model::{Batch, Offsets, Record, Records, RecordsBuilder, Schema};
 use millrace_runtime::codec::{self, Decoder, Encoder};
 use millrace_runtime::formats::JsonReader;
+use millrace_runtime::project::RegistryConfig;
+use millrace_runtime::registry::Registry;
 use millrace_transform::config::StepConfig;
 use millrace_transform::steps;
 use orders::Order;
@@ -99,6 +104,35 @@ fn parts(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What the gateway makes of a request's body before its records are sent: 1,000 lines, and one object.
+fn requests(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("requests");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // Nobody is asked there: the records are of the path's own schema.
+    let registry = Registry::new(&RegistryConfig { url: "http://127.0.0.1:1".to_owned(), ..RegistryConfig::default() }).expect("a client");
+    let bodies = Bodies::new(&schema(), 1 << 24, &registry).expect("reads bodies");
+    for (name, content_type, lines) in [("lines", "application/x-ndjson", 1000), ("object", "application/json", 1)] {
+        let head = Request::post("/orders").header("content-type", content_type).body(()).expect("a request").into_parts().0;
+        let body = body(lines);
+        let accepted = runtime.block_on(bodies.read(&head, body.clone())).expect("is read").accepted;
+        assert_eq!(accepted as u64, lines, "every order is accepted");
+        group.throughput(Throughput::Elements(lines));
+        let read = || runtime.block_on(bodies.read(&head, black_box(body.clone()))).expect("is read");
+        group.bench_function(name, |bencher| bencher.iter(read));
+    }
+    group.finish();
+}
+
+fn body(lines: u64) -> Bytes {
+    let (mut body, mut line) = (Vec::new(), Vec::new());
+    for number in 0..lines {
+        json(&Order::number(number), &mut line);
+        body.extend_from_slice(&line);
+        body.push(b'\n');
+    }
+    body.into()
+}
+
 /// How far a batch moves the positions of an assignment, and the copy of them that a commit takes along.
 fn positions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("positions");
@@ -119,6 +153,7 @@ fn positions(criterion: &mut Criterion) {
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     parts(&mut criterion);
+    requests(&mut criterion);
     positions(&mut criterion);
     criterion.final_summary();
 }
