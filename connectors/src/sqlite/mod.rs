@@ -38,6 +38,7 @@ mod session;
 mod source;
 mod statements;
 mod target;
+mod texts;
 mod types;
 mod values;
 

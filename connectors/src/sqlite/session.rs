@@ -21,7 +21,7 @@ use super::fault::{fault, refusal};
 use super::order::Place;
 use super::statements::Statements;
 use super::target::{compare, compare_grown, ensure, grow, present, target};
-use super::{order, parked, positions, replacing, values};
+use super::{order, parked, positions, replacing, texts, values};
 use crate::crash_points as points;
 use crate::table::{
     Answered, Attempt, Change, Checks, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, rejected,
@@ -68,7 +68,8 @@ impl Checks for RowChecks {
             refused.nul_characters(field, array).map_err(defect)?;
             values::check(field, array, &mut refused);
         }
-        refused.sort_out(batch).map_err(defect)
+        let (good, rejections) = refused.sort_out(batch).map_err(defect)?;
+        Ok((texts::written(&good, &self.schema).map_err(defect)?, rejections))
     }
 }
 
@@ -144,8 +145,8 @@ impl RoundSession for Session {
     async fn land(&mut self, batches: &[Batch], change: Change) -> Result<Vec<Rejected>> {
         let Some(first) = batches.first() else { return Ok(Vec::new()) };
         self.begin().await?;
-        let fields = self.fields(first);
-        let statements = self.statements_for(&fields, change);
+        let fields = first.columns().schema_ref().fields();
+        let statements = self.statements_for(fields, change);
         let link = self.link.clone();
         let places = order::places(batches, self.ordered_by.as_deref());
         let work = Work { session: self, batches, places: &places, fields, statements };
@@ -196,13 +197,6 @@ impl Session {
         let statements = last.unwrap_or_else(|| Arc::new(Statements::of(&self.target, self.loads_into(), fields, change)));
         self.statements = Some(Arc::clone(&statements));
         statements
-    }
-
-    /// The schema's fields of a batch's columns: they say what a batch of keys may not, such as which bytes are UUIDs.
-    fn fields(&self, batch: &Batch) -> Vec<FieldRef> {
-        let schema = batch.columns().schema();
-        let known = |field: &FieldRef| self.target.schema.arrow().fields().find(field.name()).map_or(field, |(_, known)| known).clone();
-        schema.fields().iter().map(known).collect()
     }
 
     async fn begin(&mut self) -> Result<()> {
@@ -276,13 +270,13 @@ struct Work<'a> {
     session: &'a mut Session,
     batches: &'a [Batch],
     places: &'a [Place],
-    fields: Vec<FieldRef>,
+    fields: &'a [FieldRef],
     statements: Arc<Statements>,
 }
 
 impl Work<'_> {
     async fn execute(&mut self, rows: Range<usize>) -> Result<(), sqlx::Error> {
-        let rows = Rows { fields: &self.fields, batches: self.batches, places: &self.places[rows] };
+        let rows = Rows { fields: self.fields, batches: self.batches, places: &self.places[rows] };
         bulk::run(&mut self.session.connection, self.statements.texts(), rows).await
     }
 }
