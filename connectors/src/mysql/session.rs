@@ -1,7 +1,6 @@
 //! One session with the server, and the transaction of a round in it.
 
 use std::slice;
-use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use async_trait::async_trait;
@@ -27,8 +26,7 @@ use super::work::Work;
 use super::{checks, parked, replacing};
 use crate::crash_points as points;
 use crate::table::{
-    Answered, Change, Checks, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, rejected, unfit,
-    unsettled,
+    Answered, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, rejected, unfit, unsettled,
 };
 use crate::table_config::TableConfig;
 
@@ -41,37 +39,16 @@ pub(super) struct Session {
     link: Link,
     lease: Lease,
     target: Target,
-    checks: Arc<RowChecks>,
+    columns: Vec<Loaded>,
     replacing: Option<Replacing>,
     shape: Shape,
     open: bool,
-}
-
-/// What rows of the schema must be like.
-struct RowChecks {
-    schema: Schema,
-    columns: Vec<Loaded>,
-}
-
-impl Checks for RowChecks {
-    fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)> {
-        check_columns(batch.columns(), &self.schema)?;
-        let mut refused = Refused::default();
-        let columns = batch.columns();
-        for (field, array) in columns.schema().fields().iter().zip(columns.columns()) {
-            let loaded = self.columns.iter().find(|column| column.name == *field.name());
-            let loaded = loaded.ok_or_else(|| unfit(format!("a batch has the column {:?}, which is not in the schema", field.name())))?;
-            checks::check(loaded, array, &mut refused);
-        }
-        refused.sort_out(batch).map_err(defect)
-    }
 }
 
 #[async_trait]
 impl RoundSession for Session {
     type Config = Config;
     const NAME: &'static str = "MySQL";
-    const AHEAD: Option<usize> = None;
 
     fn link(config: &Config) -> &Link {
         config.link()
@@ -133,8 +110,16 @@ impl RoundSession for Session {
         parked::change(&mut self.connection, &self.target.table.pipeline, changes).await
     }
 
-    fn checks(&self) -> Arc<dyn Checks> {
-        Arc::clone(&self.checks) as _
+    fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)> {
+        check_columns(batch.columns(), &self.target.schema)?;
+        let mut refused = Refused::default();
+        let columns = batch.columns();
+        for (field, array) in columns.schema().fields().iter().zip(columns.columns()) {
+            let loaded = self.columns.iter().find(|column| column.name == *field.name());
+            let loaded = loaded.ok_or_else(|| unfit(format!("a batch has the column {:?}, which is not in the schema", field.name())))?;
+            checks::check(loaded, array, &mut refused);
+        }
+        refused.sort_out(batch).map_err(defect)
     }
 
     async fn land(&mut self, batches: &[Batch], change: Change) -> Result<Vec<Rejected>> {
@@ -187,7 +172,7 @@ impl Session {
             link: config.link().clone(),
             lease,
             target: target.clone(),
-            checks: Arc::new(RowChecks { schema: target.schema.clone(), columns: Vec::new() }),
+            columns: Vec::new(),
             replacing,
             shape: Shape::of(&target.table.table, &[]),
             open: false,
@@ -212,7 +197,7 @@ impl Session {
         let into = self.replacing.as_ref().map_or_else(|| target.table.table.clone(), |_| Replacing::loading_table(target));
         let columns = if self.replacing.is_some() { replacing::with_marks(columns) } else { columns };
         self.shape = Shape::of(&into, &columns);
-        self.checks = Arc::new(RowChecks { schema: target.schema.clone(), columns });
+        self.columns = columns;
         self.target = target.clone();
     }
 
@@ -222,9 +207,9 @@ impl Session {
         link.step(self.begin()).await?;
         let fields = self.fields(batch);
         let table = self.replacing.as_ref().map_or(&self.target.name, |replacing| &replacing.loading);
-        let statements = Columns::of(&self.target, &self.checks.columns, table, &fields).statements(change);
-        let checks = Arc::clone(&self.checks);
-        let search = Work { session: self, batch, fields: &fields, columns: &checks.columns, statements };
+        let statements = Columns::of(&self.target, &self.columns, table, &fields).statements(change);
+        let columns = self.columns.clone();
+        let search = Work { session: self, batch, fields: &fields, columns: &columns, statements };
         let refused = land(&mut Answered { link, search }, batch.len()).await?;
         Ok(rejected(slice::from_ref(batch), refused))
     }
@@ -243,8 +228,7 @@ impl Session {
         self.open = true;
         if self.shape.changed(&mut self.connection).await? {
             let columns = compare(&mut self.connection, &self.target).await?;
-            let columns = if self.replacing.is_some() { replacing::with_marks(columns) } else { columns };
-            self.checks = Arc::new(RowChecks { schema: self.target.schema.clone(), columns });
+            self.columns = if self.replacing.is_some() { replacing::with_marks(columns) } else { columns };
         }
         Ok(())
     }

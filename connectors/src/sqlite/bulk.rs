@@ -18,7 +18,7 @@ use super::fault::of_rusqlite;
 use super::order::Place;
 use crate::table::{Value, Values};
 
-/// Rows of batches, whose columns hold what `fields` say and SQLite has types for.
+/// Rows of batches, whose columns hold what `fields` say.
 pub(super) struct Rows<'a> {
     pub(super) fields: &'a [FieldRef],
     pub(super) batches: &'a [Batch],

@@ -20,8 +20,7 @@
 //!
 //! The database is in WAL mode: readers don't wait for the writer. There is one writer at a time, and no SQL ends the session of
 //! another: a process that stands still (SIGSTOP) inside a round keeps the file's lock until it goes on or is killed. Meanwhile others
-//! wait, as passing trouble; when it goes on, the compared position decides which one's round counts. The rows of a large round are
-//! written while more of them come: the lock is held from its first portion to its commit.
+//! wait, as passing trouble; when it goes on, the compared position decides which one's round counts.
 
 mod bulk;
 mod config;
@@ -38,7 +37,6 @@ mod session;
 mod source;
 mod statements;
 mod target;
-mod texts;
 mod types;
 mod values;
 

@@ -21,10 +21,10 @@ use super::fault::{fault, refusal};
 use super::order::Place;
 use super::statements::Statements;
 use super::target::{compare, compare_grown, ensure, grow, present, target};
-use super::{order, parked, positions, replacing, texts, values};
+use super::{order, parked, positions, replacing, values};
 use crate::crash_points as points;
 use crate::table::{
-    Answered, Attempt, Change, Checks, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, rejected,
+    Answered, Attempt, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, rejected,
     unsettled,
 };
 use crate::table_config::TableConfig;
@@ -36,7 +36,7 @@ pub(super) struct Session {
     connection: SqliteConnection,
     link: Link,
     target: Target,
-    checks: Arc<RowChecks>,
+    required: BTreeSet<String>,
     replacing: Option<Replacing>,
     /// Whether the next transaction adds columns before anything else: those of a changed schema, or those that loading rows lack since the table
     /// has them.
@@ -48,37 +48,10 @@ pub(super) struct Session {
     statements: Option<Arc<Statements>>,
 }
 
-/// What rows of the schema must be like.
-struct RowChecks {
-    schema: Schema,
-    /// The columns that take no null.
-    required: BTreeSet<String>,
-}
-
-impl Checks for RowChecks {
-    fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)> {
-        check_columns(batch.columns(), &self.schema)?;
-        let mut refused = Refused::default();
-        let columns = batch.columns();
-        let schema = columns.schema();
-        for (field, array) in schema.fields().iter().zip(columns.columns()) {
-            if self.required.contains(field.name()) {
-                refused.nulls(field.name(), array);
-            }
-            refused.nul_characters(field, array).map_err(defect)?;
-            values::check(field, array, &mut refused);
-        }
-        let (good, rejections) = refused.sort_out(batch).map_err(defect)?;
-        Ok((texts::written(&good, &self.schema).map_err(defect)?, rejections))
-    }
-}
-
 #[async_trait]
 impl RoundSession for Session {
     type Config = Config;
     const NAME: &'static str = "SQLite";
-    /// A tenth of a round: writing its rows takes about as long as reading and decoding them.
-    const AHEAD: Option<usize> = Some(10_000);
 
     fn link(config: &Config) -> &Link {
         config.link()
@@ -93,11 +66,11 @@ impl RoundSession for Session {
         positions::ensure(&mut connection).await?;
         ensure(&mut connection, target).await?;
         let target = &present(&mut connection, target).await?;
-        let checks = Arc::new(RowChecks { required: compare(&mut connection, target).await?, schema: target.schema.clone() });
+        let required = compare(&mut connection, target).await?;
         let replacing = replacing::open(&mut connection, target).await?;
         let (link, target, grows) = (config.link().clone(), target.clone(), replacing.is_some());
         let ordered_by = if replacing.is_some() { None } else { order::column(&mut connection, &target.table.table).await? };
-        Ok(Self { connection, link, target, checks, replacing, grows, open: false, ordered_by, statements: None })
+        Ok(Self { connection, link, target, required, replacing, grows, open: false, ordered_by, statements: None })
     }
 
     fn present(&self) -> &Target {
@@ -112,8 +85,7 @@ impl RoundSession for Session {
         if self.replacing.is_some() {
             Replacing::check(&target.schema)?;
         }
-        let required = compare_grown(&mut self.connection, target).await?;
-        self.checks = Arc::new(RowChecks { schema: target.schema.clone(), required });
+        self.required = compare_grown(&mut self.connection, target).await?;
         self.target = target.clone();
         self.statements = None;
         self.grows = true;
@@ -137,16 +109,27 @@ impl RoundSession for Session {
         parked::change(&mut self.connection, &self.target.table.pipeline, changes).await
     }
 
-    fn checks(&self) -> Arc<dyn Checks> {
-        Arc::clone(&self.checks) as _
+    fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)> {
+        check_columns(batch.columns(), &self.target.schema)?;
+        let mut refused = Refused::default();
+        let columns = batch.columns();
+        let schema = columns.schema();
+        for (field, array) in schema.fields().iter().zip(columns.columns()) {
+            if self.required.contains(field.name()) {
+                refused.nulls(field.name(), array);
+            }
+            refused.nul_characters(field, array).map_err(defect)?;
+            values::check(field, array, &mut refused);
+        }
+        refused.sort_out(batch).map_err(defect)
     }
 
     /// All at once: each savepoint makes SQLite keep a copy of every page that is changed behind it.
     async fn land(&mut self, batches: &[Batch], change: Change) -> Result<Vec<Rejected>> {
         let Some(first) = batches.first() else { return Ok(Vec::new()) };
         self.begin().await?;
-        let fields = first.columns().schema_ref().fields();
-        let statements = self.statements_for(fields, change);
+        let fields = self.fields(first);
+        let statements = self.statements_for(&fields, change);
         let link = self.link.clone();
         let places = order::places(batches, self.ordered_by.as_deref());
         let work = Work { session: self, batches, places: &places, fields, statements };
@@ -197,6 +180,13 @@ impl Session {
         let statements = last.unwrap_or_else(|| Arc::new(Statements::of(&self.target, self.loads_into(), fields, change)));
         self.statements = Some(Arc::clone(&statements));
         statements
+    }
+
+    /// The schema's fields of a batch's columns: they say what a batch of keys may not, such as which bytes are UUIDs.
+    fn fields(&self, batch: &Batch) -> Vec<FieldRef> {
+        let schema = batch.columns().schema();
+        let known = |field: &FieldRef| self.target.schema.arrow().fields().find(field.name()).map_or(field, |(_, known)| known).clone();
+        schema.fields().iter().map(known).collect()
     }
 
     async fn begin(&mut self) -> Result<()> {
@@ -270,13 +260,13 @@ struct Work<'a> {
     session: &'a mut Session,
     batches: &'a [Batch],
     places: &'a [Place],
-    fields: &'a [FieldRef],
+    fields: Vec<FieldRef>,
     statements: Arc<Statements>,
 }
 
 impl Work<'_> {
     async fn execute(&mut self, rows: Range<usize>) -> Result<(), sqlx::Error> {
-        let rows = Rows { fields: self.fields, batches: self.batches, places: &self.places[rows] };
+        let rows = Rows { fields: &self.fields, batches: self.batches, places: &self.places[rows] };
         bulk::run(&mut self.session.connection, self.statements.texts(), rows).await
     }
 }

@@ -1,7 +1,5 @@
 //! The sink of a target that gets a round's rows at its end: until then they wait in memory, so that the target's locks are held from
-//! there to the commit only. Where there are many, and the target says so, they go ahead: a thread brings in what is staged while more comes.
-
-use std::sync::Arc;
+//! there to the commit only.
 
 use async_trait::async_trait;
 use millrace_model::{
@@ -9,9 +7,6 @@ use millrace_model::{
     TopicIdentity, TopicPartition,
 };
 use millrace_runtime::resilience::Link;
-use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, spawn_blocking};
-use tracing::Instrument as _;
 
 use super::{Replacing, Target, behind, defect, no_clearing, no_deletions, no_loads, unsettled};
 use crate::table_config::{Mode, TableConfig};
@@ -25,21 +20,13 @@ pub(crate) enum Change {
     Deletions,
 }
 
-/// What a table takes, as far as that can be seen without asking the target.
-pub(crate) trait Checks: Send + Sync {
-    /// Sorts out the rows that can be seen not to fit.
-    fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)>;
-}
-
 /// A session with a target, and the transaction of a round in it. What it is asked for besides is as for [`Sink`].
 #[async_trait]
-pub(crate) trait RoundSession: Send + Sized + 'static {
+pub(crate) trait RoundSession: Send + Sized {
     /// How the target is reached.
     type Config: Clone + Send + Sync;
     /// The target as people know it.
     const NAME: &'static str;
-    /// How many staged rows are landed while more of the round come. `None`: all of them wait for its end.
-    const AHEAD: Option<usize>;
 
     /// The way to the target.
     fn link(config: &Self::Config) -> &Link;
@@ -63,8 +50,8 @@ pub(crate) trait RoundSession: Send + Sized + 'static {
     /// Changes parked keys, in the round's transaction.
     async fn park(&mut self, changes: &ParkedChanges) -> Result<()>;
 
-    /// What the table takes of the rows that come next.
-    fn checks(&self) -> Arc<dyn Checks>;
+    /// Sorts out the rows that can be seen not to fit.
+    fn check(&self, batch: &Batch) -> Result<(Batch, Vec<Rejection>)>;
 
     /// Puts the rows of batches, which have the same columns, into the table, or deletes those of their keys; returns what the target refuses. It sees to it
     /// that each attempt is answered in time: all of them may take as long as they must.
@@ -91,25 +78,10 @@ pub(crate) struct BufferedSink<S: RoundSession> {
     topic: TopicIdentity,
     /// What the target becomes when the round is committed.
     reshaped: Option<Target>,
-    session: Place<S>,
+    session: Option<S>,
     staged: Vec<Staged>,
-    /// What the target has refused of the round so far.
-    refused: Vec<Rejected>,
 }
 
-/// A session that has landed rows, and what the target refused of them.
-type Landed<S> = Result<(S, Vec<Rejected>)>;
-
-/// Where a session is.
-enum Place<S> {
-    Here(S),
-    /// It lands rows of the round.
-    Ahead(JoinHandle<Landed<S>>, Arc<dyn Checks>),
-    /// It has failed, or was dropped.
-    Gone,
-}
-
-/// What is done at the round's end, in this order.
 enum Staged {
     /// Batches of the same columns.
     Batches(Change, Vec<Batch>),
@@ -119,7 +91,10 @@ enum Staged {
 
 impl<S: RoundSession> BufferedSink<S> {
     /// A sink into the table; what does not exist is made. Columns that the table lacks come with the first rows.
-    pub(crate) async fn open(config: &S::Config, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
+    pub(crate) async fn open(config: &S::Config, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>>
+    where
+        S: 'static,
+    {
         let target = S::target(config, table, schema);
         target.columns()?;
         let session = S::open(config, &target).await?;
@@ -130,64 +105,26 @@ impl<S: RoundSession> BufferedSink<S> {
             target,
             topic: TopicIdentity::default(),
             reshaped: None,
-            session: Place::Here(session),
+            session: Some(session),
             staged: Vec::new(),
-            refused: Vec::new(),
         };
         Ok(behind(sink, &present, schema))
     }
 
-    /// The session, when it has landed what it was given.
-    async fn take(&mut self) -> Result<S> {
-        match std::mem::replace(&mut self.session, Place::Gone) {
-            Place::Here(session) => Ok(session),
-            Place::Ahead(landing, _) => {
-                let (session, refused) = of_thread(landing).await?;
-                self.refused.extend(refused);
-                Ok(session)
-            }
-            Place::Gone => Err(gone::<S>()),
-        }
+    fn take(&mut self) -> Result<S> {
+        let gone = || format!("{}: the session has ended; the partitions must be claimed again", S::NAME);
+        self.session.take().ok_or_else(|| Fault::passing(Code::TargetUnavailable, gone()))
     }
 
-    async fn stage(&mut self, batch: &Batch, change: Change) -> Result<Vec<Rejection>> {
-        let (good, rejections) = self.checks()?.check(batch)?;
+    fn stage(&mut self, batch: &Batch, change: Change) -> Result<Vec<Rejection>> {
+        let session = self.take()?;
+        let (good, rejections) = session.check(batch)?;
+        self.session = Some(session);
         if !good.is_empty() {
             let placed = self.target.table.mode == Mode::Replace;
             self.add(change, if placed { Replacing::placed(&good).map_err(defect)? } else { good });
-            self.go_ahead().await?;
         }
         Ok(rejections)
-    }
-
-    fn checks(&self) -> Result<Arc<dyn Checks>> {
-        match &self.session {
-            Place::Here(session) => Ok(session.checks()),
-            Place::Ahead(_, checks) => Ok(Arc::clone(checks)),
-            Place::Gone => Err(gone::<S>()),
-        }
-    }
-
-    /// Lets what is staged land while more comes, where that is enough and nothing else is landing.
-    async fn go_ahead(&mut self) -> Result<()> {
-        let is_landing = matches!(&self.session, Place::Ahead(landing, _) if !landing.is_finished());
-        if is_landing || S::AHEAD.is_none_or(|enough| self.staged.iter().map(Staged::rows).sum::<usize>() < enough) {
-            return Ok(());
-        }
-        let session = self.take().await?;
-        let checks = session.checks();
-        self.session = Place::Ahead(on_a_thread(self.land(session)), checks);
-        Ok(())
-    }
-
-    /// Whether nothing is staged, landing or refused.
-    fn is_settled(&self) -> bool {
-        self.staged.is_empty() && self.refused.is_empty() && !matches!(self.session, Place::Ahead(..))
-    }
-
-    /// Lands what is staged.
-    fn land(&mut self, session: S) -> impl Future<Output = Landed<S>> + use<S> {
-        land(session, S::link(&self.config).clone(), std::mem::take(&mut self.staged))
     }
 
     /// What does the same with the same columns, one after the other, is landed at once.
@@ -201,41 +138,6 @@ impl<S: RoundSession> BufferedSink<S> {
     }
 }
 
-impl Staged {
-    fn rows(&self) -> usize {
-        match self {
-            Self::Batches(_, batches) => batches.iter().map(Batch::len).sum(),
-            Self::Clear(_) | Self::Bound(_) => 0,
-        }
-    }
-}
-
-async fn land<S: RoundSession>(mut session: S, link: Link, staged: Vec<Staged>) -> Landed<S> {
-    let mut refused = Vec::new();
-    for staged in &staged {
-        refused.extend(match staged {
-            Staged::Batches(change, batches) => session.land(batches, *change).await?,
-            Staged::Clear(origin) => link.step(session.clear(origin)).await?,
-            Staged::Bound(bound) => link.step(session.bound(bound)).await?,
-        });
-    }
-    Ok((session, refused))
-}
-
-/// A target that rows go ahead into blocks the thread for as long as it writes.
-fn on_a_thread<S: RoundSession>(landing: impl Future<Output = Landed<S>> + Send + 'static) -> JoinHandle<Landed<S>> {
-    let landing = landing.in_current_span();
-    spawn_blocking(move || Handle::current().block_on(landing))
-}
-
-async fn of_thread<S: RoundSession>(landing: JoinHandle<Landed<S>>) -> Landed<S> {
-    landing.await.map_err(|error| Fault::fatal(Code::Internal, format!("{}: writing rows panicked", S::NAME)).because(error))?
-}
-
-fn gone<S: RoundSession>() -> Fault {
-    Fault::passing(Code::TargetUnavailable, format!("{}: the session has ended; the partitions must be claimed again", S::NAME))
-}
-
 #[async_trait]
 impl<S: RoundSession> Sink for BufferedSink<S> {
     fn identify(&mut self, topic: TopicIdentity) {
@@ -243,29 +145,26 @@ impl<S: RoundSession> Sink for BufferedSink<S> {
     }
 
     async fn claim(&mut self, partitions: &[TopicPartition]) -> Result<Offsets> {
-        // One that is landing rows holds locks until it has done: another session would wait for them.
-        let session = self.take().await.ok();
         self.staged.clear();
-        self.refused.clear();
         let is_as_before = self.reshaped.take().is_none();
-        let mut session = match session.filter(|_| is_as_before) {
+        let mut session = match self.session.take().filter(|_| is_as_before) {
             Some(session) => session,
             None => S::open(&self.config, &self.target).await?,
         };
         let offsets = S::link(&self.config).step(session.claim(partitions, self.topic)).await?;
-        self.session = Place::Here(session);
+        self.session = Some(session);
         Ok(offsets)
     }
 
     async fn write(&mut self, batch: &Batch) -> Result<Vec<Rejection>> {
-        self.stage(batch, Change::Rows).await
+        self.stage(batch, Change::Rows)
     }
 
     async fn delete(&mut self, keys: &Batch) -> Result<Vec<Rejection>> {
         if !self.target.table.mode.deletes() {
             return Ok(no_deletions(self.target.table.mode, keys));
         }
-        self.stage(keys, Change::Deletions).await
+        self.stage(keys, Change::Deletions)
     }
 
     async fn clear(&mut self, origin: Origin) -> Result<()> {
@@ -285,60 +184,66 @@ impl<S: RoundSession> Sink for BufferedSink<S> {
     }
 
     async fn reshape(&mut self, schema: &Schema) -> Result<()> {
-        if !self.is_settled() {
+        if !self.staged.is_empty() {
             return Err(unsettled());
         }
         let target = S::target(&self.config, &self.target.table, schema);
         target.columns()?;
-        let mut session = self.take().await?;
+        let mut session = self.take()?;
         let done = S::link(&self.config).step(session.reshape(&target)).await;
         if done.is_ok() {
             self.reshaped = Some(target);
         }
         if done.as_ref().err().is_none_or(|fault| fault.code() == Code::TargetSchema) {
-            self.session = Place::Here(session);
+            self.session = Some(session);
         }
         done
     }
 
     async fn parked(&mut self, partitions: &[TopicPartition]) -> Result<ParkedHeads> {
-        let mut session = self.take().await?;
+        let mut session = self.take()?;
         let heads = S::link(&self.config).step(session.parked(partitions)).await?;
-        self.session = Place::Here(session);
+        self.session = Some(session);
         Ok(heads)
     }
 
     async fn park(&mut self, changes: &ParkedChanges) -> Result<()> {
-        if !self.is_settled() {
+        if !self.staged.is_empty() {
             return Err(unsettled());
         }
-        let mut session = self.take().await?;
+        let mut session = self.take()?;
         S::link(&self.config).step(session.park(changes)).await?;
-        self.session = Place::Here(session);
+        self.session = Some(session);
         Ok(())
     }
 
     async fn settle(&mut self) -> Result<Vec<Rejected>> {
-        let session = self.take().await?;
-        let landing = self.land(session);
-        let (session, refused) = if S::AHEAD.is_some() { of_thread(on_a_thread(landing)).await? } else { landing.await? };
-        self.session = Place::Here(session);
-        self.refused.extend(refused);
-        Ok(std::mem::take(&mut self.refused))
+        let staged = std::mem::take(&mut self.staged);
+        let mut session = self.take()?;
+        let (link, mut rejected) = (S::link(&self.config), Vec::new());
+        for staged in &staged {
+            rejected.extend(match staged {
+                Staged::Batches(change, batches) => session.land(batches, *change).await?,
+                Staged::Clear(origin) => link.step(session.clear(origin)).await?,
+                Staged::Bound(bound) => link.step(session.bound(bound)).await?,
+            });
+        }
+        self.session = Some(session);
+        Ok(rejected)
     }
 
     async fn commit(&mut self, from: &Offsets, to: &Offsets) -> Result<Commit> {
-        if !self.is_settled() {
+        if !self.staged.is_empty() {
             return Err(unsettled());
         }
-        let mut session = self.take().await?;
+        let mut session = self.take()?;
         let commit = S::link(&self.config).step(session.commit(from, to, self.topic)).await?;
         if commit == Commit::Done
             && let Some(target) = self.reshaped.take()
         {
             self.target = target;
         }
-        self.session = Place::Here(session);
+        self.session = Some(session);
         Ok(commit)
     }
 }

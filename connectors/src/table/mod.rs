@@ -33,7 +33,7 @@ pub use quotes::Quotes;
 
 pub(crate) use answered::Answered;
 pub(crate) use behind::behind;
-pub(crate) use buffered::{BufferedSink, Change, Checks, RoundSession};
+pub(crate) use buffered::{BufferedSink, Change, RoundSession};
 pub(crate) use json::{JsonText, write_uuid};
 pub(crate) use kind::{Kind, Unit};
 pub(crate) use land::{Attempt, Outcome, land, land_refused};

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field};
 use millrace_connectors::{Connection, sqlite};
 use millrace_model::{Batch, Code, Commit, Offsets, Origin, Retry};
 
-use crate::rows::{append, at, batch, notes, partition, records, rows_at, schema};
+use crate::rows::{append, at, batch, notes, partition, records, schema};
 use crate::warehouse::{Sqlite, Warehouse};
 
 fn at_path(path: impl AsRef<std::path::Path>) -> Connection {
@@ -69,45 +69,4 @@ async fn a_reader_does_not_wait_for_the_writer() {
     sink.settle().await.expect("settles");
     assert_eq!(warehouse.notes().await, [""; 0]);
     assert_eq!(sink.commit(&Offsets::new(), &at(1)).await.expect("commits"), Commit::Done);
-}
-
-/// More than go ahead of the round's end.
-const PORTION: i64 = 12_000;
-const PORTIONS: i64 = 3;
-
-/// Rows of a round in portions; the first row of each portion is bad.
-fn portions() -> impl Iterator<Item = Batch> {
-    (0..PORTIONS).map(|portion| {
-        let ids = portion * PORTION..(portion + 1) * PORTION;
-        let rows: Vec<_> = ids.map(|id| (id, Some(if id % PORTION == 0 { "bad" } else { "good" }))).collect();
-        rows_at(0, portion * PORTION, &rows)
-    })
-}
-
-#[tokio::test]
-async fn rows_that_go_ahead_of_the_rounds_end_are_refused_committed_and_undone_with_it() {
-    let place = Sqlite::new();
-    let warehouse: &dyn Warehouse = &place;
-    warehouse.execute("CREATE TABLE notes (id bigint PRIMARY KEY, note text CHECK (note <> 'bad'))").await;
-    let count = "SELECT count(*), count(DISTINCT id) FROM notes";
-    let mut sink = warehouse.claimed(&append(), None).await;
-    for portion in portions() {
-        assert_eq!(sink.write(&portion).await.expect("writes"), []);
-    }
-    let early = sink.commit(&Offsets::new(), &at(PORTIONS * PORTION)).await.expect_err("is not settled");
-    assert_eq!(early.code(), Code::Internal, "{early}");
-    let early = sink.reshape(&notes()).await.expect_err("is not settled");
-    assert_eq!(early.code(), Code::Internal, "{early}");
-    assert_eq!(warehouse.rows(count).await, [[Some("0".to_owned()), Some("0".to_owned())]], "nothing shows before the commit");
-
-    assert_eq!(sink.claim(&[partition()]).await.expect("claims"), Offsets::new(), "what was under way is void");
-    for portion in portions() {
-        assert_eq!(sink.write(&portion).await.expect("writes"), []);
-    }
-    let refused = sink.settle().await.expect("settles");
-    let refused: Vec<_> = refused.iter().map(|one| (one.record().offset, one.code())).collect();
-    assert_eq!(refused, [0, PORTION, 2 * PORTION].map(|offset| (offset, Code::RowRefused)));
-    assert_eq!(sink.commit(&Offsets::new(), &at(PORTIONS * PORTION)).await.expect("commits"), Commit::Done);
-    let rows = (PORTIONS * PORTION - PORTIONS).to_string();
-    assert_eq!(warehouse.rows(count).await, [[Some(rows.clone()), Some(rows)]]);
 }

@@ -67,10 +67,16 @@ pub(super) fn culprit(avro: &Value) -> Option<String> {
         shorter["fields"] = json!(fields[..count]);
         apache_avro::Schema::parse(&shorter)
     };
-    let index = (0..fields.len()).find(|&index| until(index + 1).is_err())?;
-    until(index).ok()?;
-    let field = &fields[index];
-    let name = field.get("name").and_then(Value::as_str).map_or_else(|| format!("[{index}]"), str::to_owned);
+    // A schema may have thousands of fields, and each look parses all of them: as few looks as can be.
+    let (mut valid, mut invalid) = (0, fields.len());
+    until(valid).ok()?;
+    until(invalid).err()?;
+    while invalid - valid > 1 {
+        let middle = usize::midpoint(valid, invalid);
+        if until(middle).is_ok() { valid = middle } else { invalid = middle }
+    }
+    let field = &fields[valid];
+    let name = field.get("name").and_then(Value::as_str).map_or_else(|| format!("[{valid}]"), str::to_owned);
     let inner = nested(&field["type"]).and_then(culprit);
     Some(inner.map_or_else(|| name.clone(), |inner| format!("{name}.{inner}")))
 }
@@ -82,5 +88,33 @@ fn nested(kind: &Value) -> Option<&Value> {
         Value::Object(object) if object.contains_key("fields") => Some(kind),
         Value::Object(object) => ["items", "values", "type"].iter().find_map(|key| object.get(*key).and_then(nested)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(count: usize, invalid: usize) -> Value {
+        let kind = |number| if number == invalid { json!("datetime") } else { json!("long") };
+        let fields: Vec<Value> = (0..count).map(|number| json!({ "name": format!("f{number}"), "type": kind(number) })).collect();
+        json!({ "type": "record", "name": "Many", "fields": fields })
+    }
+
+    #[test]
+    fn the_first_invalid_field_is_named_with_its_path() {
+        for invalid in 0..7 {
+            assert_eq!(culprit(&record(7, invalid)), Some(format!("f{invalid}")));
+        }
+        let mut outer = record(3, 2);
+        outer["fields"][1]["type"] = json!({ "type": "array", "items": record(2, 1) });
+        assert_eq!(culprit(&outer).as_deref(), Some("f1.f1"));
+        assert_eq!(culprit(&record(7, 7)), None, "it is valid");
+    }
+
+    /// A fuzzer found that each field was looked for by itself: minutes, of so many.
+    #[test]
+    fn the_invalid_one_of_ten_thousand_fields_is_found_by_a_few_looks() {
+        assert_eq!(culprit(&record(10_000, 9_999)).as_deref(), Some("f9999"));
     }
 }
