@@ -1,5 +1,7 @@
 //! A YAML file as a tree that knows the place of each key and value.
 
+mod lines;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Options, Spanned};
 
+use self::lines::Lines;
 use super::place::Place;
 
 /// A value and its place.
@@ -89,8 +92,9 @@ pub(super) struct SyntaxError {
 
 /// Parses one YAML document of at most [`MAX_NODES`] values, aliases counted out.
 pub(super) fn parse(file: &Arc<Path>, text: &str) -> Result<Node, SyntaxError> {
-    let raw = serde_saphyr::from_str_with_options(text, options()).map_err(|error| syntax_error(file, &error))?;
-    Source { file, text }.node(raw)
+    let source = Source { file, text, lines: &Lines::of(text) };
+    let raw = serde_saphyr::from_str_with_options(text, options()).map_err(|error| source.syntax_error(&error))?;
+    source.node(raw)
 }
 
 /// Far more than a project needs, and little enough that a file of nested aliases is refused at once.
@@ -105,13 +109,6 @@ fn options() -> Options {
         leading_zero_numbers_as_strings: true,
         with_snippet: false,
     }
-}
-
-fn syntax_error(file: &Arc<Path>, error: &serde_saphyr::Error) -> SyntaxError {
-    let place = error.location().map_or_else(|| Place::start(file), |location| place(file, location));
-    let text = error.to_string();
-    let message = text.split(" at line ").next().unwrap_or_default().split(", set DuplicateKeyPolicy").next().unwrap_or_default();
-    SyntaxError { message: plainly(message), place }
 }
 
 /// What the parser says, for those who have not read the YAML specification.
@@ -133,12 +130,6 @@ fn plainly(message: &str) -> String {
     plain.to_owned()
 }
 
-fn place(file: &Arc<Path>, location: Location) -> Place {
-    let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX).max(1);
-    let length = u32::try_from(location.span().len()).unwrap_or(u32::MAX);
-    Place { file: Arc::clone(file), line: number(location.line()), column: number(location.column()), length }
-}
-
 /// The tree as serde-saphyr yields it.
 enum Raw {
     Leaf(Value),
@@ -151,6 +142,7 @@ enum Raw {
 struct Source<'a> {
     file: &'a Arc<Path>,
     text: &'a str,
+    lines: &'a Lines,
 }
 
 impl Source<'_> {
@@ -160,11 +152,11 @@ impl Source<'_> {
             Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect::<Result<_, _>>()?),
             Raw::Map(entries) => Value::Map(entries.into_iter().map(|(key, value)| self.entry(key, value)).collect::<Result<_, _>>()?),
         };
-        Ok(Node { value, place: place(self.file, raw.defined) })
+        Ok(Node { value, place: self.place(raw.defined) })
     }
 
     fn entry(self, key: Spanned<Raw>, value: Spanned<Raw>) -> Result<Entry, SyntaxError> {
-        let key_place = place(self.file, key.defined);
+        let key_place = self.place(key.defined);
         let key = match key.value {
             Raw::Leaf(Value::Text(text)) => text.content,
             Raw::Leaf(_) => self.written(&key_place),
@@ -179,6 +171,19 @@ impl Source<'_> {
     fn written(self, place: &Place) -> String {
         let (start, length) = place.bytes(self.text);
         self.text[start..start + length].to_owned()
+    }
+
+    fn place(self, location: Location) -> Place {
+        let (line, column) = self.lines.counted(location.line(), location.column());
+        let length = u32::try_from(location.span().len()).unwrap_or(u32::MAX);
+        Place { file: Arc::clone(self.file), line, column, length }
+    }
+
+    fn syntax_error(self, error: &serde_saphyr::Error) -> SyntaxError {
+        let place = error.location().map_or_else(|| Place::start(self.file), |location| self.place(location));
+        let text = error.to_string();
+        let message = text.split(" at line ").next().unwrap_or_default().split(", set DuplicateKeyPolicy").next().unwrap_or_default();
+        SyntaxError { message: plainly(message), place }
     }
 }
 
@@ -268,6 +273,13 @@ mod tests {
         let (second, place) = b.child("1").expect("two items");
         assert_eq!((place.to_string(), place.length), ("a.yaml:2:10".into(), 2));
         assert!(matches!(&second.value, Value::Text(text) if text.content == "yz"));
+    }
+
+    #[test]
+    fn a_place_is_in_a_line_as_editors_count_them() {
+        let root = parse(&file(), "a: x\rb: y\r\n7: z\r8: w\n").expect("parses");
+        let places = ["a", "b", "7", "8"].map(|key| root.child(key).expect("is there").1.to_string());
+        assert_eq!(places, ["a.yaml:1:4", "a.yaml:1:9", "a.yaml:2:4", "a.yaml:2:9"]);
     }
 
     #[test]
