@@ -14,7 +14,7 @@ use rusqlite::{Connection, Statement};
 use sqlx::Error;
 use sqlx::sqlite::{LockedSqliteHandle, SqliteConnection};
 
-use super::fault::of_rusqlite;
+use super::fault::{of_rusqlite, refusal};
 use super::order::Place;
 use crate::table::{Value, Values};
 
@@ -22,16 +22,31 @@ use crate::table::{Value, Values};
 pub(super) struct Rows<'a> {
     pub(super) fields: &'a [FieldRef],
     pub(super) batches: &'a [Batch],
-    /// Which of all of them, in their order.
+    /// All of them, in the order in which they are written.
     pub(super) places: &'a [Place],
 }
 
-/// Runs the statements for each row in turn, up to the one that changes something. Blocks.
-pub(super) async fn run(connection: &mut SqliteConnection, statements: &[Arc<str>], rows: Rows<'_>) -> Result<(), Error> {
-    let mut locked = connection.lock_handle().await?;
-    let lent = lend(&mut locked).map_err(of_rusqlite)?;
-    let statements = statements.iter().map(|sql| lent.prepare(sql)).collect::<Result<Vec<_>, _>>();
-    write(&mut statements.map_err(of_rusqlite)?, &rows)
+/// What is done for each row, and whether the table does more with one than keep it.
+pub(super) struct Bulk<'a> {
+    /// Run one after the other, up to the one that changes something.
+    pub(super) statements: &'a [Arc<str>],
+    /// Whether what a refused row has left behind must be undone. Of a plain table a statement that fails leaves nothing
+    /// (<https://www.sqlite.org/lang_conflict.html>), and a savepoint would make SQLite copy every page that is changed behind it.
+    pub(super) guarded: bool,
+}
+
+/// A row that was refused, by its place, and SQLite's words.
+pub(super) type RefusedRow = (usize, String);
+
+impl Bulk<'_> {
+    /// Writes each row in turn, or leaves out those that are refused, and returns them. Blocks.
+    pub(super) async fn run(&self, connection: &mut SqliteConnection, rows: Rows<'_>) -> Result<Vec<RefusedRow>, Error> {
+        let mut locked = connection.lock_handle().await?;
+        let lent = lend(&mut locked).map_err(of_rusqlite)?;
+        let statements = self.statements.iter().map(|sql| lent.prepare(sql)).collect::<Result<Vec<_>, _>>().map_err(of_rusqlite)?;
+        let guard = if self.guarded { Some(Guard::of(&lent).map_err(of_rusqlite)?) } else { None };
+        write(&mut Writing { connection: &lent, statements, guard }, &rows)
+    }
 }
 
 fn lend(locked: &mut LockedSqliteHandle<'_>) -> rusqlite::Result<Connection> {
@@ -40,24 +55,72 @@ fn lend(locked: &mut LockedSqliteHandle<'_>) -> rusqlite::Result<Connection> {
     unsafe { Connection::from_handle(locked.as_raw_handle().as_ptr()) }
 }
 
-fn write(statements: &mut [Statement<'_>], rows: &Rows<'_>) -> Result<(), Error> {
+/// Each row between two of these.
+struct Guard<'c> {
+    set: Statement<'c>,
+    undo: Statement<'c>,
+    release: Statement<'c>,
+}
+
+impl<'c> Guard<'c> {
+    fn of(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let [set, undo, release] = ["SAVEPOINT row", "ROLLBACK TO row", "RELEASE row"].map(|sql| connection.prepare(sql));
+        Ok(Self { set: set?, undo: undo?, release: release? })
+    }
+}
+
+struct Writing<'c> {
+    connection: &'c Connection,
+    statements: Vec<Statement<'c>>,
+    guard: Option<Guard<'c>>,
+}
+
+impl Writing<'_> {
+    /// Writes a row, or says why it is refused.
+    fn row(&mut self, columns: &mut [Values<'_>], row: usize) -> Result<Option<String>, Error> {
+        if let Some(guard) = &mut self.guard {
+            guard.set.raw_execute().map_err(of_rusqlite)?;
+        }
+        let refused = match execute(&mut self.statements, columns, row) {
+            Ok(()) => None,
+            // What ends the transaction ends what was written before.
+            Err(error) if self.connection.is_autocommit() => return Err(error),
+            Err(error) => Some(refusal(&error).ok_or(error)?),
+        };
+        if let Some(guard) = &mut self.guard {
+            if refused.is_some() {
+                guard.undo.raw_execute().map_err(of_rusqlite)?;
+            }
+            guard.release.raw_execute().map_err(of_rusqlite)?;
+        }
+        Ok(refused)
+    }
+}
+
+fn execute(statements: &mut [Statement<'_>], columns: &mut [Values<'_>], row: usize) -> Result<(), Error> {
+    for statement in statements {
+        for (number, values) in (1..).zip(&mut *columns) {
+            bind(statement, number, values.of(row).map_err(Error::Encode)?).map_err(of_rusqlite)?;
+        }
+        if statement.raw_execute().map_err(of_rusqlite)? > 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn write(writing: &mut Writing<'_>, rows: &Rows<'_>) -> Result<Vec<RefusedRow>, Error> {
+    let mut refused = Vec::new();
     // Of the batches alone that have one of the rows.
     let mut read: Vec<Option<Vec<Values<'_>>>> = rows.batches.iter().map(|_| None).collect();
-    for &Place { batch, row } in rows.places {
+    for (place, &Place { batch, row }) in rows.places.iter().enumerate() {
         let columns = match &mut read[batch] {
             Some(columns) => columns,
             none => none.insert(columns(rows.fields, rows.batches[batch].columns())?),
         };
-        for statement in &mut *statements {
-            for (number, values) in (1..).zip(&mut *columns) {
-                bind(statement, number, values.of(row).map_err(Error::Encode)?).map_err(of_rusqlite)?;
-            }
-            if statement.raw_execute().map_err(of_rusqlite)? > 0 {
-                break;
-            }
-        }
+        refused.extend(writing.row(columns, row)?.map(|reason| (place, reason)));
     }
-    Ok(())
+    Ok(refused)
 }
 
 fn columns<'a>(fields: &'a [FieldRef], batch: &'a RecordBatch) -> Result<Vec<Values<'a>>, Error> {

@@ -26,7 +26,10 @@ pub(super) fn fault(doing: &str, error: Error) -> Fault {
     let (code, retry) = classify(&error);
     let hint = match primary(&error) {
         Some(CANTOPEN | NOTADB) => "; check the path and its permissions",
-        Some(CONSTRAINT) => "; a constraint that is deferred to the commit can't tell which row it refuses: make it immediate",
+        Some(CONSTRAINT) => {
+            "; a constraint that is deferred to the commit can't tell which row it refuses, and one that rolls back takes the others with it: \
+             make it immediate, and let it abort"
+        }
         Some(ERROR) => "; make the table fit the pipeline's schema, or name another table",
         _ => "",
     };

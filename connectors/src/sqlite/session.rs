@@ -1,7 +1,6 @@
 //! One connection, and the transaction of a round in it.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
@@ -14,19 +13,15 @@ use millrace_runtime::resilience::Link;
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 
-use super::bulk::{self, Rows};
+use super::bulk::{Bulk, Rows};
 use super::config::Config;
 use super::connect::connect;
 use super::fault::{fault, refusal};
-use super::order::Place;
 use super::statements::Statements;
-use super::target::{compare, compare_grown, ensure, grow, present, target};
+use super::target::{compare, compare_grown, does_more, ensure, grow, present, target};
 use super::{order, parked, positions, replacing, values};
 use crate::crash_points as points;
-use crate::table::{
-    Answered, Attempt, Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, land, rejected,
-    unsettled,
-};
+use crate::table::{Change, Outcome, Refused, Replaced, Replacing, RoundSession, Target, check_columns, defect, rejected, unsettled};
 use crate::table_config::TableConfig;
 
 const SAVEPOINT: &str = "SAVEPOINT millrace";
@@ -124,16 +119,17 @@ impl RoundSession for Session {
         refused.sort_out(batch).map_err(defect)
     }
 
-    /// All at once: each savepoint makes SQLite keep a copy of every page that is changed behind it.
     async fn land(&mut self, batches: &[Batch], change: Change) -> Result<Vec<Rejected>> {
         let Some(first) = batches.first() else { return Ok(Vec::new()) };
         self.begin().await?;
         let fields = self.fields(first);
         let statements = self.statements_for(&fields, change);
-        let link = self.link.clone();
         let places = order::places(batches, self.ordered_by.as_deref());
-        let work = Work { session: self, batches, places: &places, fields, statements };
-        let refused = land(&mut Answered { link, search: work }, places.len()).await?;
+        let guarded = does_more(&mut self.connection, &self.target.table.table).await?;
+        let (bulk, rows) = (Bulk { statements: statements.texts(), guarded }, Rows { fields: &fields, batches, places: &places });
+        let doing = format!("loading {}", self.target.name);
+        let done = async { bulk.run(&mut self.connection, rows).await.map_err(|error| fault(&doing, error)) };
+        let refused = self.link.step(done).await?;
         let numbered = refused.into_iter().map(|(place, reason)| (places[place].number(batches), reason));
         let mut numbered: Vec<(usize, String)> = numbered.collect();
         numbered.sort_unstable();
@@ -252,30 +248,5 @@ impl Replaced for Session {
     async fn number(&mut self, query: String) -> Result<i64> {
         let number = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.connection).await;
         number.map_err(|error| fault(&format!("loading {}", self.target.name), error))
-    }
-}
-
-/// Rows on their way into the table, or keys on their way out of it.
-struct Work<'a> {
-    session: &'a mut Session,
-    batches: &'a [Batch],
-    places: &'a [Place],
-    fields: Vec<FieldRef>,
-    statements: Arc<Statements>,
-}
-
-impl Work<'_> {
-    async fn execute(&mut self, rows: Range<usize>) -> Result<(), sqlx::Error> {
-        let rows = Rows { fields: &self.fields, batches: self.batches, places: &self.places[rows] };
-        bulk::run(&mut self.session.connection, self.statements.texts(), rows).await
-    }
-}
-
-#[async_trait]
-impl Attempt for Work<'_> {
-    async fn attempt(&mut self, rows: Range<usize>) -> Result<Outcome> {
-        self.session.run(SAVEPOINT).await?;
-        let done = self.execute(rows).await;
-        self.session.settle_savepoint(done).await
     }
 }

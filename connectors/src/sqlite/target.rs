@@ -38,6 +38,10 @@ const UNIQUE: &str = "SELECT group_concat(i.name, char(31)) FROM pragma_index_li
      WHERE l.\"unique\" = 1 AND l.partial = 0 GROUP BY l.name \
      UNION ALL SELECT group_concat(name, char(31)) FROM pragma_table_info(?1) WHERE pk > 0";
 
+/// Triggers of a table, and what is a table in name only.
+const MORE: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE tbl_name = ?1 COLLATE NOCASE \
+     AND (type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'))";
+
 /// The table that rows are loaded into.
 pub(super) fn target(table: &TableConfig, schema: &Schema) -> Target {
     Target {
@@ -48,6 +52,12 @@ pub(super) fn target(table: &TableConfig, schema: &Schema) -> Target {
         sql_type: |kind, _| sql_type(kind),
         capabilities: &CAPABILITIES,
     }
+}
+
+/// Whether the table does more with a row than keep it, so that of a row which it refuses something may be left.
+pub(super) async fn does_more(connection: &mut SqliteConnection, table: &str) -> Result<bool> {
+    let more = sqlx::query_scalar(MORE).bind(table).fetch_one(connection).await;
+    more.map_err(|error| fault(&format!("reading the triggers of {}", quoted(table)), error))
 }
 
 /// Makes the table when it does not exist.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Date32Array, Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field};
 use millrace_connectors::{Connection, sqlite};
-use millrace_model::{Batch, Code, Commit, Offsets, Origin, Retry};
+use millrace_model::{Batch, Code, Commit, Fault, Offsets, Origin, Retry, Sink};
 
 use crate::rows::{append, at, batch, notes, partition, records, schema};
 use crate::warehouse::{Sqlite, Warehouse};
@@ -69,4 +69,41 @@ async fn a_reader_does_not_wait_for_the_writer() {
     sink.settle().await.expect("settles");
     assert_eq!(warehouse.notes().await, [""; 0]);
     assert_eq!(sink.commit(&Offsets::new(), &at(1)).await.expect("commits"), Commit::Done);
+}
+
+/// Settles rows of these ids into a table that is there; returns what is said of the refused ones.
+async fn landed(place: &Sqlite, rows: &[(i64, Option<&str>)]) -> (Box<dyn Sink>, Result<Vec<String>, Fault>) {
+    let mut sink = place.connection().open(&append(), &notes()).await.expect("opens");
+    sink.claim(&[partition()]).await.expect("claims");
+    sink.write(&batch(rows)).await.expect("writes");
+    let settled = sink.settle().await;
+    (sink, settled.map(|rejected| rejected.iter().map(|one| format!("{}: {}", one.rejection().record, one.rejection().reason)).collect()))
+}
+
+/// `RAISE(FAIL)` leaves what the statement has done so far: the row and what its trigger wrote.
+#[tokio::test]
+async fn nothing_is_left_of_a_row_that_a_trigger_refuses_after_it_came() {
+    let place = Sqlite::new();
+    let warehouse: &dyn Warehouse = &place;
+    let polite = "CREATE TRIGGER polite AFTER INSERT ON notes BEGIN INSERT INTO seen VALUES (NEW.id); \
+                  SELECT RAISE(FAIL, 'mind your words') WHERE NEW.note = 'bad'; END";
+    warehouse.execute(&format!("CREATE TABLE seen (id integer); CREATE TABLE notes (id integer, note text); {polite}")).await;
+    let (mut sink, refused) = landed(&place, &[(1, None), (2, Some("bad")), (3, None)]).await;
+    assert_eq!(refused.expect("settles"), ["1: mind your words"]);
+    assert_eq!(sink.commit(&Offsets::new(), &at(3)).await.expect("commits"), Commit::Done);
+    let both = warehouse.rows("SELECT group_concat(id), (SELECT group_concat(id) FROM seen) FROM notes").await;
+    assert_eq!(both, [["1,3", "1,3"].map(|ids| Some(ids.to_owned()))]);
+}
+
+/// Were it taken for a refusal, the rows after it would be there without their positions.
+#[tokio::test]
+async fn a_table_that_rolls_back_where_it_refuses_is_for_an_operator() {
+    let place = Sqlite::new();
+    let warehouse: &dyn Warehouse = &place;
+    warehouse.execute("CREATE TABLE notes (id integer PRIMARY KEY ON CONFLICT ROLLBACK, note text)").await;
+    let (_, refused) = landed(&place, &[(1, None), (1, None), (2, None)]).await;
+    let fault = refused.expect_err("takes the whole round with it");
+    assert_eq!((fault.code(), fault.retry()), (Code::TargetSchema, Retry::Operator), "{fault}");
+    assert!(fault.message().contains("let it abort"), "{fault}");
+    assert_eq!(warehouse.rows("SELECT id FROM notes").await, [[None; 1]; 0]);
 }
