@@ -72,13 +72,14 @@ async fn attempt(transform: &Transform, cluster: &Cluster, registry: &Registry, 
     let way = if lot.is_some() || care.sifts() {
         Way::InPlace(Box::new(passage))
     } else {
-        Way::Ahead(Ahead::start(&pipeline.name, consumer.take_events(), passage, registry, &pipeline.hop)?)
+        Way::ahead(pipeline, registry, passage, &mut consumer)?
     };
     let mut rejecter = Rejecter::new(&pipeline.id, &transform.config.dead_letters, transform.config.on_error);
     if care.cuts() {
         rejecter.cut();
     }
     let mut worker = Worker {
+        transform,
         pipeline,
         cluster,
         registry,
@@ -110,6 +111,7 @@ fn open_producer(transform: &Transform, cluster: &Cluster, pipeline: &Pipeline) 
 
 /// One run of a pipeline.
 struct Worker<'a> {
+    transform: &'a Transform,
     pipeline: &'a Pipeline,
     cluster: &'a Cluster,
     registry: &'a Registry,
@@ -131,6 +133,11 @@ enum Way {
 }
 
 impl Way {
+    /// A thread that takes the consumer's events from here on.
+    fn ahead(pipeline: &Pipeline, registry: &Registry, passage: Passage, consumer: &mut Consumer) -> Result<Self> {
+        Ahead::start(&pipeline.name, consumer.take_events(), passage, registry, &pipeline.hop).map(Self::Ahead)
+    }
+
     async fn end(self) {
         match self {
             Self::Ahead(ahead) => ahead.end().await,
@@ -198,7 +205,16 @@ impl Worker<'_> {
     async fn process(&mut self, records: &Arc<Records>) -> Result<()> {
         let trace = self.pipeline.hop.batch(records);
         let span = trace.log_span().clone();
-        self.process_traced(records, trace).instrument(span).await
+        self.process_traced(records, trace).instrument(span).await?;
+        if self.lot.is_none() && !self.care.sifts() { self.go_ahead().await } else { Ok(()) }
+    }
+
+    /// Care is over: batches are made ready ahead again.
+    async fn go_ahead(&mut self) -> Result<()> {
+        let passage = Passage::open(self.transform, self.registry).await?;
+        self.way = Way::ahead(self.pipeline, self.registry, passage, &mut self.consumer)?;
+        tracing::info!(pipeline = %self.pipeline.id, "no record was too large for a while; batches are made ready ahead again");
+        Ok(())
     }
 
     async fn process_traced(&mut self, records: &Arc<Records>, mut trace: BatchTrace) -> Result<()> {
