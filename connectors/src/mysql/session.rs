@@ -49,6 +49,7 @@ pub(super) struct Session {
 impl RoundSession for Session {
     type Config = Config;
     const NAME: &'static str = "MySQL";
+    const BLOCKS: bool = false;
 
     fn link(config: &Config) -> &Link {
         config.link()
