@@ -1,6 +1,5 @@
 //! The loader service: drives topics into any sink.
 
-mod ahead;
 pub mod config;
 pub mod crash_points;
 mod deletions;

@@ -69,11 +69,6 @@ impl Reading {
         Ok(None)
     }
 
-    /// Whether there is nothing to learn of the records: they can be read as they are.
-    pub(crate) fn knows(&self, records: &Records) -> bool {
-        self.input.knows(records)
-    }
-
     /// Makes the table take the turn's rows, in the transaction of the round that begins now, and answers the turn by whether it can.
     pub async fn turn(&mut self, turn: Turn, sink: &mut dyn Sink) -> Result<()> {
         let is_as_before = turn.table_schema().arrow() == self.table_schema().arrow();

@@ -7,8 +7,6 @@
 //!                                    dead letters, durable ─► sink.commit(from → to)
 //! ```
 //!
-//! While a round ends, what comes next is [read ahead](crate::ahead), where keys are not parked.
-//!
 //! The target's positions are the truth; the group's offsets in Kafka are reported for lag only.
 
 mod in_line;
@@ -27,7 +25,6 @@ use millrace_runtime::rejections::Rejecter;
 use millrace_runtime::telemetry::{BatchTrace, Outcome};
 use tracing::Instrument as _;
 
-use crate::ahead::{Ahead, Coming, Ready};
 use crate::config;
 use crate::crash_points as points;
 use crate::parking::Lot;
@@ -86,17 +83,18 @@ async fn attempt(load: &Load, cluster: &Cluster, registry: &Registry, pipeline: 
         pipeline,
         registry,
         cluster,
-        ahead: Ahead::new(consumer, reading, registry, &pipeline.hop, cluster.budget().ahead_bytes()),
+        reading,
         rejecter,
         producer: Producer::idempotent(cluster)?,
         sink,
+        consumer,
         round: Round::default(),
         turned: false,
         lot: Lot::open(load, cluster, &pipeline.id).await?,
     };
     pipeline.health.running();
     let ended = worker.work(load.rounds(cluster.latency())).await;
-    worker.ahead.consumer.close().await;
+    worker.consumer.close().await;
     ended
 }
 
@@ -105,10 +103,11 @@ struct Worker<'a> {
     pipeline: &'a Pipeline,
     registry: &'a Registry,
     cluster: &'a Cluster,
-    ahead: Ahead<'a>,
+    reading: Reading,
     rejecter: Rejecter,
     producer: Producer,
     sink: Box<dyn Sink>,
+    consumer: Consumer,
     round: Round,
     /// Whether the table takes rows of another schema from this round on.
     turned: bool,
@@ -126,7 +125,7 @@ impl Worker<'_> {
                 () = self.pipeline.shutdown.requested() => return self.commit().await,
                 () = until(due.at_last) => self.commit().await?,
                 marks = Lot::marks(&mut self.lot) => self.settled(&marks?).await?,
-                coming = self.ahead.next() => self.take(coming?).await?,
+                event = self.consumer.next() => self.take(event?).await?,
                 () = until(due.at) => self.commit().await?,
             }
             if self.round.is_full(&rounds, memory) {
@@ -135,12 +134,11 @@ impl Worker<'_> {
         }
     }
 
-    async fn take(&mut self, coming: Coming) -> Result<()> {
-        match coming {
-            Coming::Ready(ready) => self.stage(*ready).await,
-            Coming::Event(Event::Records(records)) => self.process(records).await,
-            Coming::Event(Event::Assigned(assigned)) => self.claim(assigned).await,
-            Coming::Event(Event::Revoked(revoked)) => self.release(&revoked).await,
+    async fn take(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Records(records) => self.process(&records).await,
+            Event::Assigned(assigned) => self.claim(assigned).await,
+            Event::Revoked(revoked) => self.release(&revoked).await,
         }
     }
 
@@ -171,38 +169,35 @@ impl Worker<'_> {
         Ok(())
     }
 
-    async fn process(&mut self, records: Arc<Records>) -> Result<()> {
-        self.learn(&records).await?;
-        let ready = self.ahead.read(records).await?;
-        self.stage(ready).await
+    async fn process(&mut self, records: &Arc<Records>) -> Result<()> {
+        let trace = self.pipeline.hop.batch(records);
+        let span = trace.log_span().clone();
+        self.process_traced(records, trace).instrument(span).await
     }
 
-    async fn stage(&mut self, ready: Ready) -> Result<()> {
-        let span = ready.trace.log_span().clone();
-        self.stage_traced(ready).instrument(span).await
-    }
-
-    async fn stage_traced(&mut self, Ready { records, mut read, mut trace, took }: Ready) -> Result<()> {
+    async fn process_traced(&mut self, records: &Arc<Records>, mut trace: BatchTrace) -> Result<()> {
         let started = Instant::now();
-        self.round.tally.read(&records);
+        self.learn(records).await?;
+        self.round.tally.read(records);
+        let mut read = self.reading.read(records, self.registry).await?;
         self.round.weigh(read.memory);
         if read.ends_load() {
             read = read.of_partitions(topics::partitions(self.cluster, records.topic()).await?);
         }
         points::WRITE_BEFORE.reached()?;
         if self.lot.is_some() {
-            self.stage_in_line(&records, read, &mut trace).await?;
-            self.round.cover_in_line(&records, trace);
+            self.stage_in_line(records, read, &mut trace).await?;
+            self.round.cover_in_line(records, trace);
         } else {
-            self.stage_at_once(&records, read, trace).await?;
+            self.stage(records, read, trace).await?;
         }
         points::WRITE_AFTER.reached()?;
         tracing::debug!(records = records.len(), "staged");
-        self.pipeline.metrics.batch_seconds((took + started.elapsed()).as_secs_f64());
+        self.pipeline.metrics.batch_seconds(started.elapsed().as_secs_f64());
         Ok(())
     }
 
-    async fn stage_at_once(&mut self, records: &Arc<Records>, read: Read, mut trace: BatchTrace) -> Result<()> {
+    async fn stage(&mut self, records: &Arc<Records>, read: Read, mut trace: BatchTrace) -> Result<()> {
         let refused = read.stage(&mut *self.sink).await?;
         let staged = read.rows().saturating_sub(refused.len());
         // Their dead letters are durable when the round's commit has waited for them.
@@ -216,30 +211,17 @@ impl Worker<'_> {
     /// Learns the schemas that the records were written with. Where the topic's schema has changed, the round ends, and the table takes
     /// rows of the new one in the transaction of the next round, which begins with these records.
     async fn learn(&mut self, records: &Records) -> Result<()> {
-        while let Some(turn) = self.ahead.reading.learn(self.registry, records).await? {
-            // Nothing is read ahead: it would be read as these records no longer are.
-            self.commit_alone().await?;
+        while let Some(turn) = self.reading.learn(self.registry, records).await? {
+            self.commit().await?;
             points::RESHAPE_BEFORE.reached()?;
-            self.ahead.reading.turn(turn, &mut *self.sink).await?;
+            self.reading.turn(turn, &mut *self.sink).await?;
             points::RESHAPE_AFTER.reached()?;
             self.turned = true;
         }
         Ok(())
     }
 
-    /// Commits the round, and reads what comes meanwhile.
     async fn commit(&mut self) -> Result<()> {
-        if self.lot.is_some() || self.round.began().is_none() {
-            return self.commit_alone().await;
-        }
-        let started = Instant::now();
-        let Self { ahead, sink, rejecter, producer, round, .. } = self;
-        let refusals = ahead.beside(end(&mut **sink, rejecter, producer, round)).await?;
-        self.committed(started, refusals)
-    }
-
-    /// Commits the round, and does nothing else.
-    async fn commit_alone(&mut self) -> Result<()> {
         if self.round.began().is_none() {
             return Ok(());
         }
@@ -247,8 +229,24 @@ impl Worker<'_> {
             return self.commit_in_line().await;
         }
         let started = Instant::now();
-        let refusals = end(&mut *self.sink, &mut self.rejecter, &mut self.producer, &self.round).await?;
-        self.committed(started, refusals)
+        points::SETTLE_BEFORE.reached()?;
+        let refused = self.sink.settle().await?;
+        points::SETTLE_AFTER.reached()?;
+        let refusals = refused.len();
+        self.rejecter.take(&mut self.producer, &refused)?;
+        self.drain()?;
+        points::COMMIT_BEFORE.reached()?;
+        match self.sink.commit(&self.round.from(), self.round.to()).await? {
+            Commit::Done => self.committed(started, refusals),
+            Commit::Fenced => Err(Fault::passing(Code::TargetFenced, Code::TargetFenced.help())),
+        }
+    }
+
+    /// Waits until dead letters, and what is parked, are durable.
+    fn drain(&self) -> Result<()> {
+        points::DEAD_LETTERS_BEFORE.reached()?;
+        self.producer.drain()?;
+        points::DEAD_LETTERS_AFTER.reached()
     }
 
     fn committed(&mut self, started: Instant, refusals: usize) -> Result<()> {
@@ -264,34 +262,13 @@ impl Worker<'_> {
         if let Some(oldest) = committed.oldest.filter(|&oldest| oldest >= 0) {
             metrics.freshness_seconds(seconds_since(oldest));
         }
-        for (partition, lag) in self.ahead.consumer.lag(&committed.offsets) {
+        for (partition, lag) in self.consumer.lag(&committed.offsets) {
             metrics.lag(&partition.topic, partition.partition, lag);
         }
         committed.traces.into_iter().for_each(|trace| trace.end(&Outcome::Committed));
-        self.ahead.consumer.report(&committed.offsets)?;
+        self.consumer.report(&committed.offsets)?;
         points::REPORT_AFTER.reached()
     }
-}
-
-/// Lets a round end in the target, after the dead letters of what it refuses; returns how many it refused.
-async fn end(sink: &mut dyn Sink, rejecter: &mut Rejecter, producer: &mut Producer, round: &Round) -> Result<usize> {
-    points::SETTLE_BEFORE.reached()?;
-    let refused = sink.settle().await?;
-    points::SETTLE_AFTER.reached()?;
-    rejecter.take(producer, &refused)?;
-    drain(producer)?;
-    points::COMMIT_BEFORE.reached()?;
-    match sink.commit(&round.from(), round.to()).await? {
-        Commit::Done => Ok(refused.len()),
-        Commit::Fenced => Err(Fault::passing(Code::TargetFenced, Code::TargetFenced.help())),
-    }
-}
-
-/// Waits until dead letters, and what is parked, are durable.
-fn drain(producer: &Producer) -> Result<()> {
-    points::DEAD_LETTERS_BEFORE.reached()?;
-    producer.drain()?;
-    points::DEAD_LETTERS_AFTER.reached()
 }
 
 fn seconds_since(timestamp: i64) -> f64 {

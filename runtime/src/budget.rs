@@ -3,7 +3,7 @@
 //! ```text
 //!  fetched, not yet taken   a quarter   librdkafka's queue of the consumer
 //!  sent, not yet durable    a quarter   librdkafka's queue of the producer
-//!  in work                  a half      batches as they came and decoded; a round of a load, and what is read while it ends; bodies of requests
+//!  in work                  a half      batches as they came and decoded; a round of a load; bodies of requests
 //! ```
 
 use crate::project::ByteSize;
@@ -77,11 +77,6 @@ impl Budget {
         (self.0 / 4) as usize
     }
 
-    /// How many bytes those rows may take that are read while a round ends.
-    pub const fn ahead_bytes(self) -> usize {
-        (self.0 / 8) as usize
-    }
-
     /// How many bytes of requests' bodies may be held at once.
     pub const fn body_bytes(self) -> usize {
         (self.0 / 4) as usize
@@ -113,7 +108,7 @@ mod tests {
                 let held = |bytes: u64, records: u64| bytes.min(records * record) + records.min(bytes / record + 1) * RECORD_OVERHEAD;
                 let fetched = held(budget.fetched_bytes(), budget.fetched_records()) + budget.fetch_bytes();
                 let sent = held(budget.sent_bytes(), budget.sent_records());
-                let in_work = 3 * 3 * budget.batch_bytes() as u64 + (budget.round_bytes() + budget.ahead_bytes()) as u64;
+                let in_work = 3 * 3 * budget.batch_bytes() as u64 + budget.round_bytes() as u64;
                 assert!(fetched + sent + in_work <= memory * 9 / 8, "{memory} bytes, records of {record}: {fetched} + {sent} + {in_work}");
             }
         }

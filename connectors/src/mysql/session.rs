@@ -49,7 +49,6 @@ pub(super) struct Session {
 impl RoundSession for Session {
     type Config = Config;
     const NAME: &'static str = "MySQL";
-    const BLOCKS: bool = false;
 
     fn link(config: &Config) -> &Link {
         config.link()

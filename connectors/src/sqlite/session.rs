@@ -47,7 +47,6 @@ pub(super) struct Session {
 impl RoundSession for Session {
     type Config = Config;
     const NAME: &'static str = "SQLite";
-    const BLOCKS: bool = true;
 
     fn link(config: &Config) -> &Link {
         config.link()

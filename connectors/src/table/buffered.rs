@@ -7,9 +7,6 @@ use millrace_model::{
     TopicIdentity, TopicPartition,
 };
 use millrace_runtime::resilience::Link;
-use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
-use tracing::Instrument as _;
 
 use super::{Replacing, Target, behind, defect, no_clearing, no_deletions, no_loads, unsettled};
 use crate::table_config::{Mode, TableConfig};
@@ -25,13 +22,11 @@ pub(crate) enum Change {
 
 /// A session with a target, and the transaction of a round in it. What it is asked for besides is as for [`Sink`].
 #[async_trait]
-pub(crate) trait RoundSession: Send + Sized + 'static {
+pub(crate) trait RoundSession: Send + Sized {
     /// How the target is reached.
     type Config: Clone + Send + Sync;
     /// The target as people know it.
     const NAME: &'static str;
-    /// Whether landing rows blocks the thread.
-    const BLOCKS: bool;
 
     /// The way to the target.
     fn link(config: &Self::Config) -> &Link;
@@ -96,7 +91,10 @@ enum Staged {
 
 impl<S: RoundSession> BufferedSink<S> {
     /// A sink into the table; what does not exist is made. Columns that the table lacks come with the first rows.
-    pub(crate) async fn open(config: &S::Config, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>> {
+    pub(crate) async fn open(config: &S::Config, table: &TableConfig, schema: &Schema) -> Result<Box<dyn Sink>>
+    where
+        S: 'static,
+    {
         let target = S::target(config, table, schema);
         target.columns()?;
         let session = S::open(config, &target).await?;
@@ -138,28 +136,6 @@ impl<S: RoundSession> BufferedSink<S> {
             _ => self.staged.push(Staged::Batches(change, vec![batch])),
         }
     }
-}
-
-/// A session that has landed rows, and what the target refused of them.
-type Landed<S> = Result<(S, Vec<Rejected>)>;
-
-async fn land<S: RoundSession>(mut session: S, link: Link, staged: Vec<Staged>) -> Landed<S> {
-    let mut rejected = Vec::new();
-    for staged in &staged {
-        rejected.extend(match staged {
-            Staged::Batches(change, batches) => session.land(batches, *change).await?,
-            Staged::Clear(origin) => link.step(session.clear(origin)).await?,
-            Staged::Bound(bound) => link.step(session.bound(bound)).await?,
-        });
-    }
-    Ok((session, rejected))
-}
-
-/// Lets the thread go on with other work. A landing that nobody waits for any more comes to its end all the same, and is rolled back.
-async fn on_a_thread<S: RoundSession>(landing: impl Future<Output = Landed<S>> + Send + 'static) -> Landed<S> {
-    let landing = landing.in_current_span();
-    let landed = spawn_blocking(move || Handle::current().block_on(landing)).await;
-    landed.map_err(|error| Fault::fatal(Code::Internal, format!("{}: writing rows panicked", S::NAME)).because(error))?
 }
 
 #[async_trait]
@@ -243,8 +219,15 @@ impl<S: RoundSession> Sink for BufferedSink<S> {
 
     async fn settle(&mut self) -> Result<Vec<Rejected>> {
         let staged = std::mem::take(&mut self.staged);
-        let landing = land(self.take()?, S::link(&self.config).clone(), staged);
-        let (session, rejected) = if S::BLOCKS { on_a_thread(landing).await? } else { landing.await? };
+        let mut session = self.take()?;
+        let (link, mut rejected) = (S::link(&self.config), Vec::new());
+        for staged in &staged {
+            rejected.extend(match staged {
+                Staged::Batches(change, batches) => session.land(batches, *change).await?,
+                Staged::Clear(origin) => link.step(session.clear(origin)).await?,
+                Staged::Bound(bound) => link.step(session.bound(bound)).await?,
+            });
+        }
         self.session = Some(session);
         Ok(rejected)
     }

@@ -152,7 +152,8 @@ impl fmt::Write for Buffer<'_> {
 }
 
 fn text(write: impl FnOnce(&mut Vec<u8>)) -> Result<Value<'static>, BoxDynError> {
-    let mut out = Vec::new();
+    // Most are no longer, so that the buffer seldom grows.
+    let mut out = Vec::with_capacity(128);
     write(&mut out);
     Ok(Value::Text(Cow::Owned(String::from_utf8(out)?)))
 }

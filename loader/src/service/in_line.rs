@@ -7,7 +7,7 @@ use millrace_model::{Code, Commit, Fault, Offsets, Records, Rejected, Rejection,
 use millrace_runtime::dead_letters::Marks;
 use millrace_runtime::telemetry::BatchTrace;
 
-use super::{Worker, drain};
+use super::Worker;
 use crate::crash_points as points;
 use crate::parking::Ended;
 use crate::reading::Read;
@@ -30,7 +30,7 @@ impl Worker<'_> {
 
     async fn go_on(&mut self, released: Option<Arc<Records>>) -> Result<()> {
         match released {
-            Some(records) => self.process(records).await,
+            Some(records) => self.process(&records).await,
             None => Ok(()),
         }
     }
@@ -61,7 +61,7 @@ impl Worker<'_> {
         self.rejecter.take(&mut self.producer, &rejected)?;
         let changes = lot.parking.changes();
         // Entries and dead letters are durable before the target says that there are any.
-        drain(&self.producer)?;
+        self.drain()?;
         if !changes.is_empty() {
             self.sink.park(&changes).await?;
             points::PARK_AFTER.reached()?;
@@ -89,7 +89,7 @@ impl Worker<'_> {
             return Err(Fault::passing(Code::TargetFenced, Code::TargetFenced.help()));
         }
         if self.turned {
-            self.sink.reshape(self.ahead.reading.table_schema()).await?;
+            self.sink.reshape(self.reading.table_schema()).await?;
         }
         if let Some(lot) = &mut self.lot {
             lot.stage_again(&mut *self.sink).await?;

@@ -106,11 +106,6 @@ impl Input {
         Ok(None)
     }
 
-    /// Whether the schemas of the records have all been learnt.
-    pub fn knows(&self, records: &Records) -> bool {
-        self.decoder.unknown_ids(records).is_empty()
-    }
-
     /// Decodes `records`, whose schemas have all been learnt.
     pub fn decode(&mut self, records: &Arc<Records>) -> Result<Decoded> {
         self.decoder.decode(records)
