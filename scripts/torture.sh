@@ -7,7 +7,7 @@
 #   torture.sh ledger                      totals of all runs so far
 #
 # With TORTURE_PROFILE=release (or dist) the services are built so, and are ready again in half the time. It is these sources that are built: the ledger says
-# that of them. With MILLRACE_TEST_KEEP the servers' folders stay.
+# that of them. With MILLRACE_TEST_KEEP the servers' folders stay; of a run that failed their logs do.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 services=$here/services
@@ -31,6 +31,13 @@ cluster_port() {
   done
 }
 
+# What the servers said; what Kafka keeps of its topics is named like a log, too.
+# shellcheck disable=SC2317 # called by a trap
+keep_logs() {
+  (cd "$SERVICES_STATE" && find . -name '*.log' ! -name '0*.log' -print0 | tar --null --files-from=- -czf "$SERVICES_STATE.logs.tar.gz")
+  echo "servers' logs: $SERVICES_STATE.logs.tar.gz" >&2
+}
+
 # shellcheck disable=SC2317 # called by the traps
 finish() {
   local status=$?
@@ -44,6 +51,7 @@ finish() {
   "$services/registry.sh" stop >/dev/null 2>&1 &
   "$services/toxiproxy.sh" stop >/dev/null 2>&1 &
   wait
+  if [ "$status" != 0 ]; then keep_logs || true; fi
   if [ -n "${MILLRACE_TEST_KEEP:-}" ]; then echo "servers' folders: $SERVICES_STATE" >&2; else rm -rf "$SERVICES_STATE"; fi
   exit "$status"
 }
