@@ -55,7 +55,7 @@ async fn die(hop: &mut dyn Hop, service: &mut Service, stop: &Stop, before: usiz
         }
         assert!(Instant::now() < deadline, "{stop} was not reached in {PATIENCE:?}");
         hop.feed(service).await;
-        if stop.comes_once() && born.elapsed() > LIFE {
+        if stop.comes_once() && born.elapsed() > LIFE && service.ended().is_none() {
             // It may be dying there at this moment: then this is its death, and no other life follows.
             service.kill();
             if told(service, stop) > before {

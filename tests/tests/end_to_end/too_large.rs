@@ -103,6 +103,8 @@ async fn a_minute_after_a_record_that_was_too_large_batches_are_made_ready_ahead
     let narrow = Narrow::start().await;
     assert!(narrow.is_ahead());
     narrow.write(&[narrow.order("ann"), narrow.order(&long())]).await;
+    let letter = async || (narrow.read("dead").await.len() == 1).then_some(());
+    until("the long one is a dead letter", PATIENCE, letter).await;
     narrow.through(1).await;
     assert!(!narrow.is_ahead(), "each batch is tried first");
 
