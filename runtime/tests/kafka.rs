@@ -11,6 +11,7 @@ use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Event, Outgoing, Producer, Subscription, compacted, rights};
 use millrace_runtime::project::{KafkaConfig, Scalar};
 use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, Producer as _};
 use rdkafka_sys as sys;
 use uuid::Uuid;
@@ -296,6 +297,54 @@ async fn a_consumer_whose_events_another_takes_leaves_when_both_have_gone() {
     let mut second = bench.subscribe("b", &topic);
     assert_eq!(assigned_and_resumed(&mut second).await, 1);
     second.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_does_not_wait_for_a_member_that_left_without_partitions() {
+    let bench = Bench::start().await;
+    let topic = bench.topic(1).await;
+    let mut busy = bench.subscribe("a", &topic);
+    assert_eq!(assigned_and_resumed(&mut busy).await, 1);
+    let idle = bench.subscribe("b", &topic);
+    let joined = async {
+        while members(&bench) < 2 {
+            let event = tokio::time::timeout(Duration::from_millis(100), busy.next()).await;
+            assert!(event.is_err(), "the one partition stays where it is: {event:?}");
+        }
+    };
+    tokio::time::timeout(PATIENCE, joined).await.expect("joins in time");
+    idle.close().await;
+    busy.close().await;
+    let mut next = bench.subscribe("c", &topic);
+    let comes = tokio::time::timeout(SESSION / 2, assigned_and_resumed(&mut next));
+    assert_eq!(comes.await.expect("the partition comes before a session would have timed out"), 1);
+    next.close().await;
+}
+
+/// How long a group waits for a member that has gone without a word.
+const SESSION: Duration = Duration::from_secs(6);
+
+/// How many members the group of [`Bench::subscribe`] has, once it has given them work.
+fn members(bench: &Bench) -> usize {
+    let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &bench.brokers).create().expect("a client");
+    let groups = client.fetch_group_list(Some(&bench.name("group")), PATIENCE).expect("the group is described");
+    groups.groups().iter().filter(|group| group.state() == "Stable").map(|group| group.members().len()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_pass_on_soon_in_a_topic_that_has_thousands() {
+    // The development broker makes that many in no time.
+    let broker = millrace_devkit::broker::start(millrace_devkit::broker::Config::default()).await.expect("the development broker starts");
+    let bench = Bench { brokers: broker.addr.to_string(), _development: None, suffix: Uuid::new_v4().simple().to_string() };
+    let topic = bench.topic(2000).await;
+    let mut first = bench.subscribe("a", &topic);
+    assert_eq!(assigned_and_resumed(&mut first).await, 2000);
+    let mut second = bench.subscribe("b", &topic);
+    let pass = async { tokio::join!(revoked(&mut first), assigned_and_resumed(&mut second)) };
+    // Two heartbeats and the client's own work take 5 s; 21 s when each line of the client's log for a partition had a turn of its own.
+    let passed = tokio::time::timeout(Duration::from_secs(12), pass).await.expect("they pass on soon");
+    assert_eq!(passed, (1000, 1000));
+    tokio::join!(first.close(), second.close());
 }
 
 #[tokio::test(flavor = "multi_thread")]

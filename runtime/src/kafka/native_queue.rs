@@ -17,7 +17,7 @@ use super::native_message::Message;
 /// The most messages that one call takes.
 const AT_ONCE: usize = 128;
 
-/// A queue that partitions are forwarded to. It must be dropped before its client.
+/// A queue of a client's. It must be dropped before its client.
 pub(super) struct NativeQueue(*mut sys::rd_kafka_queue_t);
 
 // SAFETY: librdkafka's queues are thread safe.
@@ -26,9 +26,22 @@ unsafe impl Send for NativeQueue {}
 unsafe impl Sync for NativeQueue {}
 
 impl NativeQueue {
+    /// One that partitions can be forwarded to.
     pub(super) fn new(client: *mut RDKafka) -> Self {
         // SAFETY: `client` is a live handle; the call can't fail.
         Self(unsafe { sys::rd_kafka_queue_new(client) })
+    }
+
+    /// The one of a member of a group, by which all comes that is not forwarded.
+    pub(super) fn of_member(client: *mut RDKafka) -> Self {
+        // SAFETY: `client` is a live handle of a consumer with a group, which has such a queue; the reference is ours.
+        Self(unsafe { sys::rd_kafka_queue_get_consumer(client) })
+    }
+
+    /// Whether nothing waits in it.
+    pub(super) fn is_empty(&self) -> bool {
+        // SAFETY: the queue is live.
+        unsafe { sys::rd_kafka_queue_length(self.0) == 0 }
     }
 
     /// From here on messages of the partition come by this queue. To be called before the partition is assigned: what the client
@@ -72,7 +85,7 @@ impl NativeQueue {
 
 impl Drop for NativeQueue {
     fn drop(&mut self) {
-        // SAFETY: the queue came from rd_kafka_queue_new and is dropped once.
+        // SAFETY: the reference to the queue is ours and is dropped once.
         unsafe { sys::rd_kafka_queue_destroy(self.0) }
     }
 }

@@ -168,10 +168,11 @@ impl Consumer {
             .map_err(|error| super::fault::fault("opening a consumer", error))?;
         let topic = subscription.topic.as_str();
         let inflow = Arc::new(NativeQueue::new(client.client().native_ptr()));
+        let told = NativeQueue::of_member(client.client().native_ptr());
         client.context().receive_by(&inflow);
         client.subscribe(&[topic]).map_err(|error| super::fault::fault(&format!("subscribing to {topic}"), error))?;
         let client = Arc::new(client);
-        let reader = Reader { inflow, client: Arc::clone(&client), sender, topic: topic.into(), runtime: Handle::current() };
+        let reader = Reader { inflow, told, client: Arc::clone(&client), sender, topic: topic.into(), runtime: Handle::current() };
         let (ended, has_ended) = oneshot::channel();
         let read = move || {
             // Takes the client along, which is closed with it.

@@ -24,8 +24,10 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// The thread's side.
 pub(super) struct Reader {
-    // Dropped before the client, whose queue it is.
+    // Dropped before the client, whose queues they are.
     pub(super) inflow: Arc<NativeQueue>,
+    /// What the client tells that belongs to no partition.
+    pub(super) told: NativeQueue,
     pub(super) client: Arc<BaseConsumer<Context>>,
     pub(super) sender: mpsc::Sender<Result<Event>>,
     pub(super) topic: Arc<str>,
@@ -43,26 +45,35 @@ impl Reader {
         }
         // The loop lets go of the client before it lets go of the channel: here it is closed, and nowhere else.
         self.runtime.block_on(self.sender.closed());
+        // Closing alone leaves the group without a word where no partition is assigned, and the next rebalance waits for a member that has gone until its
+        // session times out (librdkafka 2.12, `rd_kafka_cgrp_revoke_all_rejoin`).
+        self.client.unsubscribe();
     }
 
     /// Reads until a batch is full or no record is there, and hands it out.
     fn turn(&self) -> Result<()> {
-        self.serve(Duration::ZERO)?;
+        self.serve()?;
         let pending = self.context();
         self.read(if pending.is_empty() { POLL } else { Duration::from_millis(1) })?;
         // What the client had to say before it fetched these: that they are another topic's, see `Context::log`.
-        self.serve(Duration::ZERO)?;
+        self.serve()?;
         pending.trouble().map_or(Ok(()), Err)?;
         self.hand_out()
     }
 
-    /// Serves rebalances, and what the client tells that belongs to no partition.
-    fn serve(&self, wait: Duration) -> Result<()> {
-        match self.client.poll(wait) {
-            None => Ok(()),
-            Some(Err(error)) => self.tolerate(error),
-            // Each partition is made to bring its messages by the inflow before it is assigned.
-            Some(Ok(_)) => Err(Fault::fatal(Code::Internal, "a message came by the queue of rebalances")),
+    /// Serves rebalances, and what the client tells that belongs to no partition: all of it, since a call serves one thing, and a rebalance may wait behind a line
+    /// of the client's log for each partition of the topic.
+    fn serve(&self) -> Result<()> {
+        loop {
+            match self.client.poll(Duration::ZERO) {
+                None => {}
+                Some(Err(error)) => self.tolerate(error)?,
+                // Each partition is made to bring its messages by the inflow before it is assigned.
+                Some(Ok(_)) => return Err(Fault::fatal(Code::Internal, "a message came by the queue of rebalances")),
+            }
+            if self.told.is_empty() {
+                return Ok(());
+            }
         }
     }
 
@@ -146,7 +157,7 @@ impl Reader {
     /// partitions need not be paused, which would throw away what has been fetched of them.
     fn wait_for_room(&self) -> Result<()> {
         while !self.has_room_within(TURN) {
-            self.serve(Duration::ZERO)?;
+            self.serve()?;
         }
         Ok(())
     }
