@@ -46,7 +46,11 @@ impl Fault for Lying {
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
         let before = world.outside.registry.made_up();
         world.outside.registry.answers(self.manner);
-        let comes = restart_one(world).await?;
+        let Some(comes) = restart_one(world).await else {
+            // Nobody runs who would ask.
+            world.outside.registry.answers(Manner::Honest);
+            return None;
+        };
         let lasts = Duration::from_secs_f64(world.random.random_range(2.0..8.0));
         Some(Box::new(Lied { before, comes, bites: Bites::within(lasts) }))
     }
