@@ -300,6 +300,19 @@ async fn a_consumer_whose_events_another_takes_leaves_when_both_have_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_leaves_though_an_event_of_it_is_never_answered() {
+    let bench = Bench::start().await;
+    let topic = bench.topic(1).await;
+    let mut consumer = bench.subscribe("a", &topic);
+    let unanswered = assigned(&mut consumer).await;
+    tokio::time::timeout(SESSION / 2, consumer.close()).await.expect("leaves in time");
+    drop(unanswered);
+    let mut next = bench.subscribe("b", &topic);
+    assert_eq!(assigned_and_resumed(&mut next).await, 1);
+    next.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_does_not_wait_for_a_member_that_left_without_partitions() {
     let bench = Bench::start().await;
     let topic = bench.topic(1).await;

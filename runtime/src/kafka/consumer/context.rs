@@ -1,8 +1,9 @@
 //! What librdkafka calls back: rebalances, commits, errors; and the records read so far.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use millrace_model::{Code, Fault, Offsets, Records, RecordsBuilder, Result, TopicId, TopicIdentity, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
@@ -43,6 +44,9 @@ pub(super) struct Context {
     /// Where partitions started.
     starts: Mutex<Offsets>,
 }
+
+/// How long an answer is waited for between two looks at whether somebody is there to give it.
+const TURN: Duration = Duration::from_millis(100);
 
 impl Context {
     pub(super) fn new(group: &str, topic: &str, sender: mpsc::WeakSender<Result<Event>>, batch_bytes: usize) -> Self {
@@ -146,6 +150,23 @@ impl Context {
         before.into_iter().chain([event]).all(|event| sender.blocking_send(Ok(event)).is_ok())
     }
 
+    /// Waits for what the loop says to an event; `None` where it lets go of the event, or has gone itself. That is looked for: an event that was told in the
+    /// instant in which the loop went lies in the channel for as long as this waits.
+    fn answered<T>(&self, answer: &Receiver<T>) -> Option<T> {
+        loop {
+            match answer.recv_timeout(TURN) {
+                Ok(said) => return Some(said),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if self.loop_has_gone() => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn loop_has_gone(&self) -> bool {
+        self.sender.upgrade().is_none_or(|sender| sender.is_closed())
+    }
+
     /// Asks the loop where to start, and starts there.
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) -> Result<()> {
         // A cooperative rebalance that changes nothing for this member is told as an assignment of no partition.
@@ -172,12 +193,11 @@ impl Context {
         if !self.tell(Event::Assigned(Assigned { partitions: partitions(list), topic, reply })) {
             return Ok(None);
         }
-        let (offsets, held) = match answer.recv() {
-            Ok(Start::At(offsets)) => (offsets, false),
-            Ok(Start::Committed) => (self.committed(consumer, list, topic)?, false),
-            Ok(Start::Nowhere) => (Offsets::new(), true),
-            // The loop has gone.
-            Err(_) => return Ok(None),
+        let (offsets, held) = match self.answered(&answer) {
+            Some(Start::At(offsets)) => (offsets, false),
+            Some(Start::Committed) => (self.committed(consumer, list, topic)?, false),
+            Some(Start::Nowhere) => (Offsets::new(), true),
+            None => return Ok(None),
         };
         set_starts(list, &offsets).map_err(rebalancing)?;
         self.receive(consumer, list);
@@ -204,7 +224,7 @@ impl Context {
         let lost = consumer.assignment_lost();
         if list.count() > 0 && self.tell(Event::Revoked(Revoked { partitions: partitions(list), lost, _reply: reply })) {
             // Answered by being dropped: there is nothing to say but that it is done.
-            answer.recv().ok();
+            self.answered(&answer);
         }
         let done = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
