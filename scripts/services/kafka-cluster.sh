@@ -105,7 +105,8 @@ launch() {
   folder=$(folder "$node")
   if [ -f "$libs/broker.jsa" ]; then classes=(-XX:SharedArchiveFile="$libs/broker.jsa" -Xshare:auto); fi
   rm -f "$folder/server.log"
-  setsid java -Xms"$CLUSTER_HEAP" -Xmx"$CLUSTER_HEAP" -XX:+UseSerialGC "${classes[@]}" -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true \
+  # Brokers that are killed every minute would spend most of their lives in the second compiler.
+  setsid java -Xms"$CLUSTER_HEAP" -Xmx"$CLUSTER_HEAP" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 "${classes[@]}" -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true \
     -Dlog4j2.configurationFile="$folder/log4j2.properties" -cp "$(printf '%s:' "$libs"/*.jar)" kafka.Kafka "$(config "$node")" \
     >>"$folder/stdout.log" 2>&1 </dev/null &
   echo $! >"$folder/pid"
