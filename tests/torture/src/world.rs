@@ -41,7 +41,7 @@ pub(crate) struct World {
     pub(crate) fleet: Fleet,
     pub(crate) produced: Produced,
     pub(crate) senders: Senders,
-    /// The topics that were given partitions.
+    /// The topics that were given partitions, or may have been.
     pub(crate) grown: BTreeSet<&'static str>,
     /// How often poison went in.
     pub(crate) poisoned: usize,
