@@ -9,3 +9,4 @@ mod parking;
 pub mod passage;
 pub mod service;
 pub mod steps;
+mod transaction;

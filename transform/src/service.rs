@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use millrace_model::{Code, Fault, Offsets, Records, Rejection, Result, Retry, Schema, Stage};
+use millrace_model::{Code, Fault, Records, Rejection, Result, Schema, Stage};
 use millrace_runtime::dead_letters::Marks;
 use millrace_runtime::kafka::topics::{self, Declared};
 use millrace_runtime::kafka::{Assigned, Cluster, Consumer, Producer, Revoked, Subscription};
@@ -19,7 +19,7 @@ use millrace_runtime::pipeline::{Due, Pipeline, until};
 use millrace_runtime::project::Delivery;
 use millrace_runtime::registry::Registry;
 use millrace_runtime::rejections::Rejecter;
-use millrace_runtime::telemetry::{BatchTrace, Outcome, Tally};
+use millrace_runtime::telemetry::BatchTrace;
 use tracing::Instrument as _;
 
 use crate::ahead::{Ahead, Coming, Ready};
@@ -28,6 +28,7 @@ use crate::config;
 use crate::crash_points as points;
 use crate::parking::Lot;
 use crate::passage::{Passage, Passed};
+use crate::transaction::Transaction;
 
 /// A transform pipeline, checked and ready to run.
 #[derive(Clone)]
@@ -307,72 +308,5 @@ async fn next(way: &mut Way, consumer: &mut Consumer) -> Result<Coming> {
     match way {
         Way::Ahead(ahead) => ahead.next().await,
         Way::InPlace(_) => consumer.next().await.map(Coming::from),
-    }
-}
-
-/// What is written and not committed yet, and the offsets that it covers.
-struct Transaction {
-    producer: Producer,
-    delivery: Delivery,
-    offsets: Offsets,
-    began: Option<Instant>,
-    tally: Tally,
-    traces: Vec<BatchTrace>,
-}
-
-impl Transaction {
-    fn new(producer: Producer, delivery: Delivery) -> Self {
-        Self { producer, delivery, offsets: Offsets::new(), began: None, tally: Tally::default(), traces: Vec::new() }
-    }
-
-    fn begin(&mut self) -> Result<()> {
-        if self.delivery == Delivery::ExactlyOnce {
-            self.producer.begin()?;
-        }
-        self.began.get_or_insert_with(Instant::now);
-        Ok(())
-    }
-
-    /// The records are all written or rejected.
-    fn cover(&mut self, records: &Records, trace: BatchTrace) {
-        records.advance(&mut self.offsets);
-        self.traces.push(trace);
-    }
-
-    /// The same where records may have waited, so that they say nothing of how far the partitions have been read.
-    fn cover_to(&mut self, offsets: &Offsets, trace: BatchTrace) {
-        self.offsets.clone_from(offsets);
-        self.traces.push(trace);
-    }
-
-    /// A pipeline that halts leaves no transaction open, which would hold the output's readers back. After passing trouble the
-    /// next run ends it, when Kafka answers again.
-    fn give_up(&mut self, fault: &Fault) {
-        if fault.retry() == Retry::BackOff {
-            return;
-        }
-        if let Err(error) = self.producer.abort() {
-            tracing::warn!(%error, "the transaction could not be aborted; Kafka does it in time");
-        }
-        self.traces.drain(..).for_each(|trace| trace.end(&Outcome::Failed(fault)));
-    }
-
-    /// Makes it visible together with the offsets; returns them, or nothing where there was nothing to commit.
-    fn commit(&mut self, consumer: &Consumer) -> Result<Option<Offsets>> {
-        if self.began.take().is_none() {
-            return Ok(None);
-        }
-        let offsets = std::mem::take(&mut self.offsets);
-        points::COMMIT_BEFORE.reached()?;
-        match self.delivery {
-            Delivery::ExactlyOnce => self.producer.commit_with_offsets(&offsets, consumer.group_metadata()?)?,
-            Delivery::AtLeastOnce => {
-                self.producer.drain()?;
-                consumer.report(&offsets)?;
-            }
-        }
-        points::COMMIT_AFTER.reached()?;
-        self.traces.drain(..).for_each(|trace| trace.end(&Outcome::Committed));
-        Ok(Some(offsets))
     }
 }
