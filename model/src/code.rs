@@ -38,7 +38,7 @@ codes! {
     KafkaAuthentication = "MR0202", "Kafka refused the credentials", "Check KAFKA_USERNAME and KAFKA_PASSWORD, and kafka.mechanism.";
     KafkaAuthorization = "MR0203", "Kafka denied access", "Grant the user the access that the message names.";
     KafkaTopicMissing = "MR0204", "A topic does not exist", "Create it, or declare it under topics: so that Millrace creates it.";
-    KafkaFenced = "MR0205", "A newer instance has taken over", "Nothing: this instance gives its work back. If it repeats, two instances share one millrace.instance.";
+    KafkaFenced = "MR0205", "Another instance has taken over", "Nothing: this instance gives its work back and goes on with what it gets, as happens when instances come and go. If it repeats while none does, two instances share one millrace.instance.";
     KafkaConfiguration = "MR0206", "Kafka refused a setting", "Mend the setting that the message names.";
     KafkaTooLarge = "MR0207", "A record is larger than the topic takes", "Raise max.message.bytes of the topic, or make the record smaller.";
     KafkaPositionGone = "MR0208", "Records up to the stored position are no longer in the topic", "Retention took them, or the topic was made anew. To accept the gap, run `millrace positions accept PIPELINE`, which goes on with the first record that is there (--from end: with what comes from now on).";
