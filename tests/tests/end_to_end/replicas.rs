@@ -38,7 +38,7 @@ async fn every_flight_is_in_the_table_once_when_one_of_two_replicas_is_killed_fo
     let flights = Flights::all().parts(10).next().expect("flights");
     let mut halves = flights.parts(2);
     let (few, many) = (halves.next().expect("flights"), halves.next().expect("flights"));
-    let mut parts = few.parts(100);
+    let mut parts = few.parts(300);
 
     let ingest = Service::start(&project, "ingest");
     let mut transforms = ["a", "b"].map(|instance| Service::replica(&project, "transform", instance));
