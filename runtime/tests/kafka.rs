@@ -17,6 +17,8 @@ use rdkafka_sys as sys;
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a group waits for a member that has gone without a word.
+const SESSION: Duration = Duration::from_secs(6);
 
 /// A broker, and names that no other test uses.
 struct Bench {
@@ -27,10 +29,16 @@ struct Bench {
 
 impl Bench {
     async fn start() -> Self {
-        let suffix = Uuid::new_v4().simple().to_string();
         if let Ok(brokers) = std::env::var("MILLRACE_TEST_KAFKA") {
+            let suffix = Uuid::new_v4().simple().to_string();
             return Self { brokers, _development: None, suffix };
         }
+        Self::development().await
+    }
+
+    /// On the development broker, whatever the others run on.
+    async fn development() -> Self {
+        let suffix = Uuid::new_v4().simple().to_string();
         let broker =
             millrace_devkit::broker::start(millrace_devkit::broker::Config::default()).await.expect("the development broker starts");
         Self { brokers: broker.addr.to_string(), _development: Some(broker), suffix }
@@ -334,9 +342,6 @@ async fn a_group_does_not_wait_for_a_member_that_left_without_partitions() {
     next.close().await;
 }
 
-/// How long a group waits for a member that has gone without a word.
-const SESSION: Duration = Duration::from_secs(6);
-
 /// How many members the group of [`Bench::subscribe`] has, once it has given them work.
 fn members(bench: &Bench) -> usize {
     let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &bench.brokers).create().expect("a client");
@@ -346,9 +351,8 @@ fn members(bench: &Bench) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_pass_on_soon_in_a_topic_that_has_thousands() {
-    // The development broker makes that many in no time.
-    let broker = millrace_devkit::broker::start(millrace_devkit::broker::Config::default()).await.expect("the development broker starts");
-    let bench = Bench { brokers: broker.addr.to_string(), _development: None, suffix: Uuid::new_v4().simple().to_string() };
+    // Which makes that many in no time.
+    let bench = Bench::development().await;
     let topic = bench.topic(2000).await;
     let mut first = bench.subscribe("a", &topic);
     assert_eq!(assigned_and_resumed(&mut first).await, 2000);
