@@ -41,7 +41,11 @@ impl Server {
         let options: PgConnectOptions = url.as_str().parse().expect("a database URL");
         // A table may be locked by a fault of this run, which would wait for itself.
         let looking = options.clone().options([("lock_timeout", PATIENCE.as_millis())]);
-        let pool = PgPoolOptions::new().max_connections(4).acquire_timeout(PATIENCE).connect_lazy_with(looking);
+        // The server does not wait for its disk. What ends a fault must not be forgotten by one that crashes right after.
+        let pool = PgPoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(PATIENCE)
+            .connect_lazy_with(looking.options([("synchronous_commit", "on")]));
         Self { variables, url, options, pool }
     }
 
