@@ -11,6 +11,7 @@ use tikv_jemallocator::Jemalloc;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Where jemalloc looks for its settings (jemalloc(3), "TUNING"): a C string. Memory that was freed goes back to the system within a second, not ten: what a
-/// pipeline held at its fullest is not what it holds from then on.
+/// pipeline held at its fullest is not what it holds from then on. Allocations of 8 MiB and more wait for that second too, and are not given back at once, as jemalloc
+/// would: an answer of a broker that has records of many partitions is as large, and the next one would have each of its pages made anew.
 #[unsafe(export_name = "malloc_conf")]
-static SETTINGS: &[u8; 37] = b"dirty_decay_ms:1000,muzzy_decay_ms:0\0";
+static SETTINGS: &[u8; 58] = b"dirty_decay_ms:1000,muzzy_decay_ms:0,oversize_threshold:0\0";
