@@ -17,6 +17,8 @@ pub(crate) enum Sign {
     ConnectionFailures,
     /// `millrace_connection_breaker_state` is not 0.
     BreakerOpen,
+    /// `millrace_<service>_records_rejected_total` has risen.
+    Rejected,
     /// An instance does not answer, or `/health/ready` says 503.
     NotReady,
 }
@@ -29,12 +31,17 @@ impl Sign {
             Self::Halted => "halted",
             Self::ConnectionFailures => "connection_failures_total",
             Self::BreakerOpen => "connection_breaker_state",
+            Self::Rejected => "records_rejected_total",
             Self::NotReady => "not ready",
         }
     }
 }
 
-const COUNTERS: [(Sign, &str); 2] = [(Sign::Retries, "_retries_total"), (Sign::ConnectionFailures, "_connection_failures_total")];
+const COUNTERS: [(Sign, &str); 3] = [
+    (Sign::Retries, "_retries_total"),
+    (Sign::ConnectionFailures, "_connection_failures_total"),
+    (Sign::Rejected, "_records_rejected_total"),
+];
 
 /// The signs since a moment.
 #[derive(Debug, Default)]

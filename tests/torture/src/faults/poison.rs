@@ -7,6 +7,7 @@ use rand::Rng as _;
 use rand::rngs::SmallRng;
 
 use super::{Fault, Part, Proof, Wound};
+use crate::watch::Sign;
 use crate::workload::pipelines::{DEAD, TOPICS};
 use crate::workload::record::{Fate, Record};
 use crate::world::World;
@@ -48,6 +49,10 @@ impl Fault for Poison {
 
     fn share(&self) -> usize {
         3
+    }
+
+    fn shows(&self) -> &'static [Sign] {
+        &[Sign::Rejected]
     }
 
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
