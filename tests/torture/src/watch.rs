@@ -17,8 +17,10 @@ pub(crate) enum Sign {
     ConnectionFailures,
     /// `millrace_connection_breaker_state` is not 0.
     BreakerOpen,
-    /// `millrace_<service>_records_rejected_total` has risen.
-    Rejected,
+    /// `millrace_<service>_records_rejected_total` has risen for values that are no records, of which nobody else brings any.
+    Unreadable,
+    /// The same for records that no topic takes.
+    TooLarge,
     /// An instance does not answer, or `/health/ready` says 503.
     NotReady,
 }
@@ -31,16 +33,45 @@ impl Sign {
             Self::Halted => "halted",
             Self::ConnectionFailures => "connection_failures_total",
             Self::BreakerOpen => "connection_breaker_state",
-            Self::Rejected => "records_rejected_total",
+            Self::Unreadable => "records_rejected_total of values that are no records",
+            Self::TooLarge => "records_rejected_total of records that are too large",
             Self::NotReady => "not ready",
         }
     }
 }
 
-const COUNTERS: [(Sign, &str); 3] = [
-    (Sign::Retries, "_retries_total"),
-    (Sign::ConnectionFailures, "_connection_failures_total"),
-    (Sign::Rejected, "_records_rejected_total"),
+/// Samples of the families whose names end so, of these codes; of all where none is named.
+struct Samples {
+    family: &'static str,
+    codes: &'static [&'static str],
+}
+
+impl Samples {
+    const fn of(family: &'static str) -> Self {
+        Self { family, codes: &[] }
+    }
+
+    fn sum(&self, metrics: &str) -> f64 {
+        let values = metrics.lines().filter(|line| self.has(line)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        values.sum()
+    }
+
+    fn has(&self, line: &str) -> bool {
+        let of_family = line.split(['{', ' ']).next().is_some_and(|family| family.ends_with(self.family));
+        of_family && (self.codes.is_empty() || self.codes.iter().any(|code| line.contains(&format!("code=\"{code}\""))))
+    }
+}
+
+const COUNTERS: [(Sign, Samples); 4] = [
+    (Sign::Retries, Samples::of("_retries_total")),
+    (Sign::ConnectionFailures, Samples::of("_connection_failures_total")),
+    (Sign::Unreadable, Samples { family: "_records_rejected_total", codes: &["MR0303", "MR0310", "MR0311"] }),
+    (Sign::TooLarge, Samples { family: "_records_rejected_total", codes: &["MR0207"] }),
+];
+const GAUGES: [(Sign, Samples); 3] = [
+    (Sign::Waiting, Samples::of("_waiting")),
+    (Sign::Halted, Samples::of("_halted")),
+    (Sign::BreakerOpen, Samples::of("_connection_breaker_state")),
 ];
 
 /// The signs since a moment.
@@ -56,8 +87,8 @@ impl Watch {
     pub(crate) async fn begin(fleet: &Fleet) -> Self {
         let mut watch = Self::default();
         for (process, metrics) in fleet.metrics().await {
-            for (sign, end) in COUNTERS {
-                watch.first.insert((process, sign), sum(&metrics, end));
+            for (sign, samples) in COUNTERS {
+                watch.first.insert((process, sign), samples.sum(&metrics));
             }
         }
         watch
@@ -75,23 +106,17 @@ impl Watch {
     }
 
     fn take(&mut self, process: u32, metrics: &str) {
-        for (sign, end) in COUNTERS {
-            if sum(metrics, end) > self.first.get(&(process, sign)).copied().unwrap_or(0.0) {
+        for (sign, samples) in COUNTERS {
+            if samples.sum(metrics) > self.first.get(&(process, sign)).copied().unwrap_or(0.0) {
                 self.seen.insert(sign);
             }
         }
-        for (sign, end) in [(Sign::Waiting, "_waiting"), (Sign::Halted, "_halted"), (Sign::BreakerOpen, "_connection_breaker_state")] {
-            if sum(metrics, end) > 0.0 {
+        for (sign, samples) in GAUGES {
+            if samples.sum(metrics) > 0.0 {
                 self.seen.insert(sign);
             }
         }
     }
-}
-
-/// The sum of all samples of the families whose names end so.
-fn sum(metrics: &str, end: &str) -> f64 {
-    let samples = metrics.lines().filter(|line| line.split(['{', ' ']).next().is_some_and(|family| family.ends_with(end)));
-    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 #[cfg(test)]
@@ -110,5 +135,17 @@ mod tests {
         assert_eq!(watch.seen, BTreeSet::from([Sign::Retries]));
         watch.take(2, &metrics(0, 1));
         assert_eq!(watch.seen, BTreeSet::from([Sign::Retries, Sign::Waiting]));
+    }
+
+    #[test]
+    fn what_was_rejected_is_told_by_its_code() {
+        let seen = |code: &str| {
+            let mut watch = Watch::default();
+            watch.take(1, &format!("millrace_transform_records_rejected_total{{code=\"{code}\",pipeline=\"a\"}} 1\n"));
+            watch.seen
+        };
+        assert_eq!(seen("MR0311"), BTreeSet::from([Sign::Unreadable]));
+        assert_eq!(seen("MR0207"), BTreeSet::from([Sign::TooLarge]));
+        assert_eq!(seen("MR0504"), BTreeSet::new());
     }
 }

@@ -25,17 +25,17 @@ fn run(bench: &Bench, report: &mut RunFile) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     warehouse::make_source(bench.records, folder.path())?;
     for (job, there) in CASES {
-        let knowing = by_hand(bench.records, there, &Knowing::NO_KEY_TWICE, folder.path())?;
-        report.add(figure(job, "psql script", &knowing));
-        let of_a_topic = by_hand(bench.records, there, &Knowing::A_TOPIC, folder.path())?;
-        report.add(figure(job, "psql script, as of a topic", &of_a_topic));
+        let script = by_hand(bench.records, there, &Knowing::NO_KEY_TWICE, folder.path())?;
+        report.add(figure(job, "psql script", &script));
+        let script_of_topic = by_hand(bench.records, there, &Knowing::A_TOPIC, folder.path())?;
+        report.add(figure(job, "psql script, as of a topic", &script_of_topic));
         prepare(there)?;
         let loaded = load(bench, "upsert")?;
         let rows = warehouse::count(TABLE)?;
         ensure!(rows == bench.records, "the table has {rows} rows of {}", bench.records);
         let shares = [
-            Finding::per_second(&loaded.measured, &knowing.measured, "the psql script").at_least(0.9),
-            Finding::per_second(&loaded.measured, &of_a_topic.measured, "the psql script as of a topic").at_least(0.9),
+            Finding::per_second(&loaded.measured, &script.measured, "the psql script").at_least(0.9),
+            Finding::per_second(&loaded.measured, &script_of_topic.measured, "the psql script as of a topic").at_least(0.9),
         ];
         report.add(shares.into_iter().fold(figure(job, "millrace", &loaded), Figure::found));
     }

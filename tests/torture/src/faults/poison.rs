@@ -52,7 +52,12 @@ impl Fault for Poison {
     }
 
     fn shows(&self) -> &'static [Sign] {
-        &[Sign::Rejected]
+        match self {
+            Self::Frames => &[Sign::Unreadable],
+            Self::Huge => &[Sign::TooLarge],
+            // Others bring records that are rejected for the same reasons.
+            Self::Records => &[],
+        }
     }
 
     async fn inflict(&self, world: &mut World) -> Option<Box<dyn Wound>> {
